@@ -1,0 +1,35 @@
+"""Recurrent kernels behind one contract: the cells' equations, and sequences of them computed in several ways.
+
+    kernels = minirnn_kernels.get("numpy")
+    out, h_n, c_n, cache = kernels.lstm_forward(x, h0, c0, W_ih, W_hh, b)
+
+Knows NumPy and nothing of minirnn. The contract is kernels/README.md.
+"""
+
+from importlib import import_module
+
+from minirnn_kernels.contract import Kernels
+
+# Each record stands in a module of its own, as KERNELS; a module that can't run here says so with an ImportError.
+_MODULES = {"numpy": "minirnn_kernels.numpy_kernels"}
+
+
+def get(name: str) -> Kernels:
+    """The record of that name; ValueError for an unknown one, ImportError for one that can't run here."""
+    if name not in _MODULES:
+        raise ValueError(f"kernels {name!r} are not known, expected one of {', '.join(map(repr, _MODULES))}")
+    record: Kernels = import_module(_MODULES[name]).KERNELS
+    return record
+
+
+def available() -> dict[str, str | None]:
+    """Each known name with None if these kernels can run here, else with the reason why they can't."""
+    return {name: _reason(name) for name in _MODULES}
+
+
+def _reason(name: str) -> str | None:
+    try:
+        get(name)
+    except ImportError as error:
+        return str(error)
+    return None

@@ -1,0 +1,151 @@
+"""From a gradient and a judge's evidence to a verdict on one tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .differences import Estimate
+from .judges import Evidence
+from .objective import Array
+from .report import Row, Verdict
+from .tolerances import LEFT_OUT, SMALL_TENSOR, epsilon, tolerance
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large gradients are in this check, so that one that is next to nothing isn't judged on rounding errors.
+
+    Gradients of tensors of different sizes compare as gradient times the tensor's length: the change of F per
+    relative change.
+    """
+
+    largest: float
+    lengths: Mapping[int, float]
+
+    @classmethod
+    def of(cls, values: Mapping[int, Array], lengths: Mapping[int, float]) -> Sizes:
+        """From the judge's values alone: a wrong gradient may be of any size."""
+        return cls(max((_largest(v) * lengths[k] for k, v in values.items()), default=0.0), lengths)
+
+    def floor(self, k: int) -> float:
+        """The least scale that tensor k is judged on."""
+        return SMALL_TENSOR * self.largest / self.lengths[k]
+
+
+def malformed(name: str, shape: tuple[int, ...], gradient: Any) -> Row | None:
+    """A failing row if the gradient isn't an array of finite floats of the right shape."""
+    problem = _malformation(shape, gradient)
+    return Row(name, Verdict.FAIL, "-", size=int(np.prod(shape)), problem=problem) if problem else None
+
+
+def _malformation(shape: tuple[int, ...], gradient: Any) -> str:
+    if gradient is None:
+        return f"backward returned None, expected an array of shape {shape}"
+    array = np.asarray(gradient)
+    if array.dtype.kind not in "biufc":
+        return f"backward returned a {type(gradient).__name__}, expected an array of floats of shape {shape}"
+    if array.shape != shape:
+        return f"the gradient has shape {array.shape}, expected {shape}"
+    if array.dtype.kind != "f":
+        return f"the gradient has dtype {array.dtype}, expected floats"
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        first = tuple(bad[0].tolist())
+        return f"{len(bad)} of {array.size} entries are not finite, the first at {first}: {array[first]}"
+    return ""
+
+
+def decide(name: str, gradient: Any, evidence: Evidence, v: Array | None, floor: float, eps: float) -> Row:
+    """PASS, FAIL or CANNOT TELL for one well-formed gradient.
+
+    An entry that disagrees gets a second look, the worst first, until one is proven wrong or all are accounted for.
+    An entry at a kink, where every value between the one-sided derivatives is a gradient, is left out; one so near
+    a kink that the second look is blurred is left out too, as long as few are.
+    """
+    array = np.asarray(gradient)
+    full = array.astype(np.float64)
+    analytic = full.ravel() if v is None else np.array([np.vdot(v, full)])
+    limit = tolerance(max(eps, epsilon(array)))
+    coarse = (
+        f"the gradient is {array.dtype}, coarser than its tensor: judged at that precision"
+        if epsilon(array) > eps
+        else ""
+    )
+    note = "; ".join(text for text in (evidence.note, coarse) if text)
+    if not array.size:
+        return Row(name, Verdict.PASS, evidence.judge, note=note, gradient=array, estimate=array)
+    expected = float(np.max(np.abs(full)) if v is None else np.linalg.norm(full))
+    scale = max(expected, _largest(evidence.values), floor)
+    verdict, values, bounds, status = _weigh(analytic, evidence, limit * scale)
+    errors = np.abs(analytic - values)
+    n = _worst(errors, status)
+    return Row(
+        name,
+        verdict,
+        evidence.judge,
+        index=tuple(int(i) for i in np.unravel_index(n, array.shape)) if v is None else None,
+        analytic=float(analytic[n]),
+        numeric=float(values[n]),
+        error=_ratio(errors[n], scale),
+        tolerance=limit,
+        noise=_ratio(bounds[n], scale),
+        scale=scale,
+        wrong=int(np.sum(np.isin(status, (_WRONG, _PROVEN)))),
+        size=array.size,
+        kinks=int(np.sum(status == _KINK)),
+        note=note,
+        gradient=array,
+        estimate=values.reshape(array.shape) if v is None else None,
+    )
+
+
+_AGREES, _UNCLEAR, _KINK, _WRONG, _PROVEN = range(5)
+
+
+def _weigh(analytic: Array, evidence: Evidence, allowed: float) -> tuple[Verdict, Array, Array, Array]:
+    """The verdict, the judge's values and bounds after the second looks, and each entry's status."""
+    values, bounds = evidence.values.copy(), evidence.bounds.copy()
+    blurred = bool(np.any(bounds > allowed))
+    errors = np.nan_to_num(np.abs(analytic - values), nan=np.inf)
+    status = np.where(errors <= allowed, _AGREES, np.where(errors > allowed + bounds, _WRONG, _UNCLEAR))
+    suspects = np.flatnonzero(status != _AGREES)
+    for n in suspects[np.argsort(-errors[suspects], kind="stable")]:
+        again = evidence.second_look(int(n)) if evidence.second_look else Estimate(float(values[n]), float(bounds[n]))
+        values[n], bounds[n] = again.value, again.bound
+        status[n] = _look(float(analytic[n]), again, allowed)
+        if status[n] == _PROVEN:
+            return Verdict.FAIL, values, bounds, status
+    unclear = status == _UNCLEAR
+    if blurred or np.sum(unclear) > LEFT_OUT * status.size or np.all(status == _KINK):
+        return Verdict.CANNOT_TELL, values, bounds, status
+    status[unclear] = _KINK
+    return Verdict.PASS, values, bounds, status
+
+
+def _look(analytic: float, again: Estimate, allowed: float) -> int:
+    if again.sides and again.sides[0] - allowed <= analytic <= again.sides[1] + allowed:
+        return _KINK
+    error = abs(analytic - again.value)
+    if error <= allowed and again.bound <= allowed:
+        return _AGREES
+    return _PROVEN if error > allowed + again.bound else _UNCLEAR
+
+
+def _worst(errors: Array, status: Array) -> int:
+    """The entry proven wrong, else the largest error of those that count."""
+    if np.any(status == _PROVEN):
+        return int(np.argmax(status == _PROVEN))
+    return int(np.argmax(np.where(status == _KINK, -1.0, np.nan_to_num(errors, nan=np.inf))))
+
+
+def _largest(values: Array) -> float:
+    return float(np.max(np.abs(values[np.isfinite(values)]), initial=0.0))
+
+
+def _ratio(size: float, scale: float) -> float:
+    """size / scale, where a scale of 0 allows nothing."""
+    return float(size / scale) if scale else (float("inf") if size else 0.0)

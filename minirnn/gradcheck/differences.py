@@ -1,0 +1,115 @@
+"""Derivatives of a function of one variable by differences, and how far each can be trusted.
+
+A `Line` is a function t -> (displacement, rise): how far a point really moved (x + t is rounded) and by how much the
+function rose. The derivation of step and error is in tolerances.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .tolerances import RATIO, RUNGS, SIGMAS
+
+Line = Callable[[float], tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Slope:
+    """The derivative at 0 seen with one step: extrapolated, plain (central, step h and 2h), and from either side."""
+
+    step: float
+    value: float
+    near: float
+    far: float
+    left: float
+    right: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A derivative with a bound on its error. At a kink, `sides` holds the two one-sided derivatives."""
+
+    value: float
+    bound: float
+    sides: tuple[float, float] | None = None
+
+
+def slope(line: Line, step: float) -> Slope:
+    """Four evaluations: D(h) and D(2h), combined so that their h**2 terms cancel. nan where the step is lost in
+    rounding."""
+    (right_run, right_rise), (left_run, left_rise) = line(step), line(-step)
+    (far_right_run, far_right_rise), (far_left_run, far_left_rise) = line(2 * step), line(-2 * step)
+    near = _quotient(right_rise - left_rise, right_run - left_run)
+    far = _quotient(far_right_rise - far_left_rise, far_right_run - far_left_run)
+    left, right = _quotient(left_rise, left_run), _quotient(right_rise, right_run)
+    return Slope(step, (4 * near - far) / 3, near, far, left, right)
+
+
+def refine(line: Line, first: float, sigma: float, rungs: int = RUNGS) -> Estimate:
+    """The best derivative over at least two smaller and smaller steps, starting with `first`.
+
+    A rung's truncation error is what the next rung changes, up to rounding; so |change| plus the rounding of both
+    bounds its error. With a kink within the step both rungs may agree on a mixture of the slopes on its two sides; then
+    the one-sided derivatives stay apart, and how far counts too. The rungs below the kink's distance don't see it.
+    """
+    here = slope(line, first)
+    seen = [here]
+    best = Estimate(here.value, math.inf)
+    for _ in range(rungs - 1):
+        finer = slope(line, here.step / RATIO)
+        seen.append(finer)
+        rounding = SIGMAS * sigma * (1 / here.step + 1 / finer.step)
+        apart = _apart(here, finer, sigma)
+        bound = abs(finer.value - here.value) + rounding + (0.0 if apart is None else apart[1] - apart[0])
+        if bound < best.bound:
+            best = Estimate(here.value, bound)
+        if rounding > best.bound:
+            break
+        here = finer
+    return Estimate(best.value, best.bound, _kink(seen, sigma))
+
+
+def noise(values: np.ndarray, order: int = 6) -> float:
+    """The standard deviation of the rounding errors in equally spaced values of a smooth function.
+
+    Differences of high order remove whatever is smooth and keep the errors, enlarged by a known factor:
+    var(d^k f) = (2k)!/(k!)**2 sigma**2. (R. W. Hamming, Introduction to Applied Numerical Analysis, 1971, chapter 6;
+    J. J. Moré and S. M. Wild, Estimating Computational Noise, SIAM J. Sci. Comput. 33, 2011.)
+    """
+    high = np.diff(values, order)
+    return float(np.sqrt(np.mean(high**2) / math.comb(2 * order, order)))
+
+
+def _kink(seen: list[Slope], sigma: float) -> tuple[float, float] | None:
+    """The one-sided derivatives, if they are apart at the finest step that rounding doesn't blur."""
+    for coarse, fine in reversed(list(itertools.pairwise(seen))):
+        if _gap(fine) > _blur(fine, sigma):
+            return _apart(coarse, fine, sigma)
+    return None
+
+
+def _apart(coarse: Slope, fine: Slope, sigma: float) -> tuple[float, float] | None:
+    """The one-sided derivatives, lesser first, if they stay apart as the step shrinks.
+
+    Of a smooth function they differ by h f'', which falls by RATIO from rung to rung; around a kink it stays.
+    """
+    stays = _gap(fine) > max(_blur(fine, sigma), 0.5 * _gap(coarse))
+    return (min(fine.left, fine.right), max(fine.left, fine.right)) if stays else None
+
+
+def _gap(seen: Slope) -> float:
+    return abs(seen.right - seen.left)
+
+
+def _blur(seen: Slope, sigma: float) -> float:
+    """Four times the bound on what rounding does to the gap."""
+    return 4 * SIGMAS * 2 * sigma / seen.step
+
+
+def _quotient(rise: float, run: float) -> float:
+    return rise / run if run else math.nan

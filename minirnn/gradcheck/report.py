@@ -1,0 +1,132 @@
+"""What a gradient check found: a verdict, and per tensor the worst entry with both values."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+class Verdict(enum.Enum):
+    """CANNOT_TELL: the judge's own error is larger than the tolerance, and the gradient isn't further off than
+    that."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    CANNOT_TELL = "CANNOT TELL"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class GradientError(AssertionError):
+    """A gradient check that did not pass; its message is the report."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tensor's result.
+
+    `index`, `analytic`, `numeric` are the worst entry; `index` is None for a directional check, where they are the
+    two inner products <v, gradient>. `error`, `tolerance` and `noise` (the bound on the judge's own error) are
+    relative to `scale`. `problem` says in words what is wrong with a gradient that can't be compared. `kinks`
+    counts the entries left out because the function has no derivative there. `gradient` and `estimate` are the
+    whole arrays (full mode).
+    """
+
+    name: str
+    verdict: Verdict
+    judge: str
+    index: tuple[int, ...] | None = None
+    analytic: float | None = None
+    numeric: float | None = None
+    error: float | None = None
+    tolerance: float | None = None
+    noise: float | None = None
+    scale: float | None = None
+    wrong: int = 0
+    size: int = 0
+    kinks: int = 0
+    problem: str = ""
+    note: str = ""
+    gradient: Any = field(default=None, repr=False, compare=False)
+    estimate: Any = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All rows. True in a condition only if the verdict is PASS; `str()` is a table."""
+
+    rows: tuple[Row, ...]
+    mode: str
+    seed: int | None = None
+    problem: str = ""
+    note: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """FAIL if anything failed, else CANNOT TELL if anything couldn't be told, else PASS."""
+        found = [row.verdict for row in self.rows]
+        if self.problem or Verdict.FAIL in found:
+            return Verdict.FAIL
+        return Verdict.CANNOT_TELL if Verdict.CANNOT_TELL in found else Verdict.PASS
+
+    def __bool__(self) -> bool:
+        return self.verdict is Verdict.PASS
+
+    def __getitem__(self, name: str) -> Row:
+        """The row of one tensor."""
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(f"no tensor {name!r} in this report; it has {', '.join(row.name for row in self.rows)}")
+
+    def failed(self) -> tuple[str, ...]:
+        """The names of the tensors that failed."""
+        return tuple(row.name for row in self.rows if row.verdict is Verdict.FAIL)
+
+    def raise_unless_pass(self) -> None:
+        """For tests: GradientError (an AssertionError) with the table as its message, unless everything passed."""
+        if not self:
+            raise GradientError(str(self))
+
+    def __str__(self) -> str:
+        seed = "" if self.seed is None else f", seed {self.seed}"
+        lines = [f"gradient check: {self.verdict} ({self.mode}{seed})"]
+        lines += [f"  {text}" for text in (self.problem, self.note) if text]
+        if self.rows:
+            lines += _table([_HEAD, *(_cells(row) for row in self.rows)])
+        lines += [f"  {row.name}: {text}" for row in self.rows for text in _remarks(row)]
+        return "\n".join(lines)
+
+
+_HEAD = ["tensor", "verdict", "judge", "worst at", "backward", "judge's value", "error", "tolerance", "noise"]
+
+
+def _cells(row: Row) -> list[str]:
+    index = "-" if row.index is None else str(tuple(int(i) for i in row.index))
+    values = [_number(row.analytic, ".9g"), _number(row.numeric, ".9g")]
+    sizes = [_number(size, ".1e") for size in (row.error, row.tolerance, row.noise)]
+    return [row.name, str(row.verdict), row.judge, index, *values, *sizes]
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _table(cells: list[list[str]]) -> list[str]:
+    widths = np.max([[len(cell) for cell in line] for line in cells], axis=0)
+    return [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
+    ]
+
+
+def _remarks(row: Row) -> list[str]:
+    remarks = [row.problem] if row.problem else []
+    if row.wrong and row.index is not None:
+        remarks.append(f"{row.wrong} of {row.size} entries are off by more than the tolerance and the noise")
+    if row.kinks:
+        remarks.append(f"{row.kinks} of {row.size} entries left out: the function has a kink there")
+    return remarks + ([row.note] if row.note else [])

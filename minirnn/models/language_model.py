@@ -1,0 +1,60 @@
+"""A recurrent language model: embedding, RNN, LSTM or GRU, dropout, and a linear layer that scores the next token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minirnn import nn
+from minirnn.tensor import Tensor
+
+__all__ = ["CELLS", "LanguageModel", "detached", "state_arrays"]
+
+CELLS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+
+State = Any  # h (layers, B, H), or (h, c) for an LSTM; Tensors or arrays; None is zeros
+
+
+class LanguageModel(nn.Module):
+    """Scores for the next token at each step: ids (T, B) -> logits (T, B, vocab_size).
+
+    `cell` is "rnn" (tanh), "lstm" or "gru". Dropout, where > 0, acts between the recurrent layers and before the last
+    linear one. Weights are drawn from the generator of `minirnn.random`, in the order embedding, recurrent, linear.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        cell: str = "lstm",
+        hidden: int = 256,
+        layers: int = 1,
+        embedding: int = 64,
+        dropout: float = 0.0,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
+        if cell not in CELLS:
+            raise ValueError(f"cell must be one of {', '.join(CELLS)}, got {cell!r}")
+        self.vocab_size = vocab_size
+        self.embedding = nn.Embedding(vocab_size, embedding, dtype=dtype)
+        between = dropout if layers > 1 else 0.0
+        self.rnn = CELLS[cell](embedding, hidden, layers, dropout=between, dtype=dtype)
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(hidden, vocab_size, dtype=dtype)
+
+    def forward(self, ids: npt.NDArray[np.integer[Any]], state: State = None) -> tuple[Tensor, State]:
+        """ids (T, B) ints, state as returned by the call before (None: zeros) -> logits (T, B, vocab_size), state."""
+        out, state = self.rnn(self.embedding(ids), state)
+        return self.linear(self.dropout(out)), state
+
+
+def state_arrays(state: State) -> list[np.ndarray]:
+    """The arrays of a state (h, or h and c), without their graph."""
+    return [part.data for part in (state if isinstance(state, tuple) else (state,))]
+
+
+def detached(state: State) -> State:
+    """The same state as plain constants: where backpropagation through time is cut off."""
+    arrays = state_arrays(state)
+    return tuple(arrays) if isinstance(state, tuple) else arrays[0]

@@ -1,0 +1,36 @@
+"""Modules, losses and initialisers, under PyTorch's names."""
+
+from . import functional, init
+from .functional import cross_entropy, dropout, log_softmax, mse_loss, relu, sigmoid, softmax
+from .layers import Dropout, Embedding, LayerNorm, Linear, ReLU, Sigmoid, Tanh
+from .module import Module, ModuleList, Parameter, Sequential
+from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Dropout",
+    "Embedding",
+    "GRUCell",
+    "LSTMCell",
+    "LayerNorm",
+    "Linear",
+    "Module",
+    "ModuleList",
+    "Parameter",
+    "RNNCell",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Tanh",
+    "cross_entropy",
+    "dropout",
+    "functional",
+    "init",
+    "log_softmax",
+    "mse_loss",
+    "relu",
+    "sigmoid",
+    "softmax",
+]
