@@ -6,6 +6,7 @@ Nothing here is needed to compute anything. `examine` returns facts as text, for
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -69,7 +70,8 @@ def blas_advice(library: dict[str, Any], wide: bool, cores: int) -> list[str]:
     if wide and library.get("internal_api") == "openblas" and library.get("architecture") in AVX2_KERNELS:
         found.append(
             f"This CPU has AVX-512, but OpenBLAS uses its {library['architecture']} kernels (AVX2). Set "
-            "OPENBLAS_CORETYPE=SkylakeX in the environment before Python starts; large products run up to twice as fast."
+            "OPENBLAS_CORETYPE=SkylakeX in the environment before Python starts: "
+            "large products then run up to twice as fast."
         )
     if library.get("num_threads", cores) < cores:
         found.append(
@@ -81,9 +83,8 @@ def blas_advice(library: dict[str, Any], wide: bool, cores: int) -> list[str]:
 
 def blas_libraries() -> list[dict[str, Any]]:
     """What threadpoolctl reports about each BLAS that is loaded in this process."""
-    from threadpoolctl import threadpool_info
-
-    return [library for library in threadpool_info() if library["user_api"] == "blas"]
+    threadpoolctl: Any = importlib.import_module("threadpoolctl")
+    return [library for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"]
 
 
 def describe_blas(library: dict[str, Any]) -> str:
@@ -139,7 +140,9 @@ def _cupy() -> str:
 
 
 def _gpu() -> str:
-    return _output("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader") or "none found"
+    return (
+        _output("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader") or "none found"
+    )
 
 
 def _data_folder() -> str:

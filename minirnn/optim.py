@@ -334,7 +334,8 @@ def clip_grad_value_(params: Iterable[Tensor] | Tensor, value: float) -> None:
 def _norm(g: Array) -> float:
     """The norm of g: one dot product, or, where the squares leave the range of g's dtype, one of the scaled values."""
     flat = g.reshape(-1)
-    square = float(np.dot(flat, flat))
+    with np.errstate(over="ignore"):
+        square = float(np.dot(flat, flat))
     if 1e-20 < square < 1e30:
         return math.sqrt(square)
     top = float(np.abs(flat).max(initial=0.0))
@@ -470,6 +471,8 @@ def _in_range(name: str, value: Any) -> Any:
         if len(value) != 2 or not all(0.0 <= beta < 1.0 for beta in value):
             raise ValueError(f"betas: expected two numbers in [0, 1), got {value}")
         return tuple(value)
+    if name == "alpha" and not 0.0 <= value <= 1.0:
+        raise ValueError(f"alpha: expected a number in [0, 1], got {value}")
     if not 0.0 <= value < math.inf:
         raise ValueError(f"{name}: expected a finite number >= 0, got {value}")
     return value

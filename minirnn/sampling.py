@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minirnn.graph import no_grad
-from minirnn.models import LanguageModel, detached
+from minirnn.models import LanguageModel, from_arrays, to_arrays
 from minirnn.text import UNKNOWN, CharTokenizer, WordTokenizer
 
 __all__ = ["SamplingError", "distribution", "generate"]
@@ -82,13 +82,13 @@ def _stream(
     model: LanguageModel, tokenizer: Any, ids: np.ndarray, length: int, rng: np.random.Generator, settings: Any
 ) -> Iterator[str]:
     was_training = model.training
-    state = None
+    carried = None
     for _ in range(length):
         model.eval()
         with no_grad():
-            logits, state = model(ids[:, None], state)
+            logits, state = model(ids[:, None], from_arrays(carried))
         model.train(was_training)
-        state = detached(state)
+        carried = to_arrays(state)
         scores = logits.data[-1, 0].astype(np.float64)
         scores[UNKNOWN] = -np.inf
         ids = rng.choice(len(scores), size=1, p=distribution(scores, *settings))

@@ -16,6 +16,7 @@ Conventions, each of them tested:
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -43,6 +44,30 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 # NumPy functions whose derivative is zero, or that only look: they get the plain arrays and return plain arrays.
 PLAIN: set[Callable[..., Any]] = set()
+
+
+def _operator(fn: Callable[..., Any]) -> tuple[Callable[[Tensor, Any], Tensor], Callable[[Tensor, Any], Tensor]]:
+    """An operator, and its reflected form."""
+    return lambda self, other: binary(fn, self, other), lambda self, other: binary(fn, other, self)
+
+
+def _comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Any]:
+    """A comparison: elementwise, to a plain array of bools."""
+    return lambda self, other: compare(self.data, plain(other))
+
+
+def _in_place(symbol: str, compute: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Tensor]:
+    """`t += u` means t = t + u, except where that would quietly leave a parameter as it was."""
+
+    def assign(self: Tensor, other: Any) -> Tensor:
+        if self._node is None and self.requires_grad:
+            raise TypeError(
+                f"t {symbol}= u on a leaf that requires grad would only rebind the name: write t.data {symbol}= u to "
+                f"change its values (outside of a graph), or v = t {symbol} u for a new Tensor"
+            )
+        return compute(self, other)  # type: ignore[no-any-return]
+
+    return assign
 
 
 class Tensor:
@@ -144,8 +169,6 @@ class Tensor:
             raise TypeError("iteration over a 0-d Tensor")
         return (self[i] for i in range(len(self.data)))
 
-    __hash__ = object.__hash__
-
     # -- leaving the graph
 
     def item(self) -> Any:
@@ -170,8 +193,8 @@ class Tensor:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if self.requires_grad:
             raise TypeError(
-                "this Tensor requires grad, and an array of its values would lose the gradient. Keep to NumPy functions "
-                "that minirnn records (np.stack([t, u]) instead of np.array([t, u])), or say t.detach() or t.data"
+                "this Tensor requires grad, and an array of its values would lose the gradient. Keep to NumPy "
+                "functions that minirnn records (np.stack([t, u]), not np.array([t, u])), or say t.detach() or t.data"
             )
         return np.array(self.data, dtype=dtype, copy=copy)
 
@@ -253,70 +276,32 @@ class Tensor:
 
     # -- operators
 
-    def __add__(self, other: Any) -> Tensor:
-        return binary(np.add, self, other)
-
-    def __radd__(self, other: Any) -> Tensor:
-        return binary(np.add, other, self)
-
-    def __sub__(self, other: Any) -> Tensor:
-        return binary(np.subtract, self, other)
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return binary(np.subtract, other, self)
-
-    def __mul__(self, other: Any) -> Tensor:
-        return binary(np.multiply, self, other)
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return binary(np.multiply, other, self)
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return binary(np.true_divide, self, other)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return binary(np.true_divide, other, self)
+    __add__, __radd__ = _operator(np.add)
+    __sub__, __rsub__ = _operator(np.subtract)
+    __mul__, __rmul__ = _operator(np.multiply)
+    __truediv__, __rtruediv__ = _operator(np.true_divide)
+    __matmul__, __rmatmul__ = _operator(np.matmul)
+    _power, __rpow__ = _operator(np.power)
 
     def __pow__(self, other: Any) -> Tensor:
-        if other.__class__ is int and other == 2:
-            return unary(np.square, self)
-        return binary(np.power, self, other)
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return binary(np.power, other, self)
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return binary(np.matmul, self, other)
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return binary(np.matmul, other, self)
+        return unary(np.square, self) if other.__class__ is int and other == 2 else self._power(other)
 
     def __neg__(self) -> Tensor:
         return unary(np.negative, self)
 
     def __pos__(self) -> Tensor:
-        return self
+        return unary(np.positive, self)
 
     def __abs__(self) -> Tensor:
         return unary(np.absolute, self)
 
-    def __eq__(self, other: object) -> Any:
-        return self.data == plain(other)
-
-    def __ne__(self, other: object) -> Any:
-        return self.data != plain(other)
-
-    def __lt__(self, other: Any) -> Any:
-        return self.data < plain(other)
-
-    def __le__(self, other: Any) -> Any:
-        return self.data <= plain(other)
-
-    def __gt__(self, other: Any) -> Any:
-        return self.data > plain(other)
-
-    def __ge__(self, other: Any) -> Any:
-        return self.data >= plain(other)
+    __eq__ = _comparison(operator.eq)
+    __ne__ = _comparison(operator.ne)
+    __lt__ = _comparison(operator.lt)
+    __le__ = _comparison(operator.le)
+    __gt__ = _comparison(operator.gt)
+    __ge__ = _comparison(operator.ge)
+    __hash__ = object.__hash__
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(
@@ -324,25 +309,12 @@ class Tensor:
             "np.concatenate or np.stack, or write t.data[...] = v outside of a graph"
         )
 
-    def _in_place(self, name: str, symbol: str, other: Any) -> Tensor:
-        if self._node is None and self.requires_grad:
-            raise TypeError(
-                f"t {symbol}= v on a leaf that requires grad would only rebind the name: write t.data {symbol}= v to "
-                f"change the values (outside of a graph), or u = t {symbol} v for a new Tensor"
-            )
-        return getattr(self, name)(other)  # type: ignore[no-any-return]
-
-    def __iadd__(self, other: Any) -> Tensor:
-        return self._in_place("__add__", "+", other)
-
-    def __isub__(self, other: Any) -> Tensor:
-        return self._in_place("__sub__", "-", other)
-
-    def __imul__(self, other: Any) -> Tensor:
-        return self._in_place("__mul__", "*", other)
-
-    def __itruediv__(self, other: Any) -> Tensor:
-        return self._in_place("__truediv__", "/", other)
+    __iadd__ = _in_place("+", operator.add)
+    __isub__ = _in_place("-", operator.sub)
+    __imul__ = _in_place("*", operator.mul)
+    __itruediv__ = _in_place("/", operator.truediv)
+    __ipow__ = _in_place("**", operator.pow)
+    __imatmul__ = _in_place("@", operator.matmul)
 
     # -- methods, as NumPy has them
 

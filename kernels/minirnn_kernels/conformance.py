@@ -36,9 +36,11 @@ class Cell:
     gates: int
     states: tuple[str, ...]
     biases: tuple[str, ...]
-    forward: Callable[..., tuple[list[Array], Any]]  # (a_ih, a_hh, *states) -> next states, cache
-    backward: Callable[..., tuple[Array, Array, list[Array | int]]]  # (cache, *d next states) -> da_ih, da_hh, d
-    states options: tuple[tuple[str, str], ...] = ()
+    # (a_ih, a_hh, *states) -> the next states, cache
+    forward: Callable[..., tuple[list[Array], Any]]
+    # (cache, *gradients into the next states) -> da_ih, da_hh, gradients into the states past the products
+    backward: Callable[..., tuple[Array, Array, list[Array]]]
+    options: tuple[tuple[str, str], ...] = ()
 
     @property
     def function(self) -> str:
@@ -61,9 +63,9 @@ def _rnn(nonlinearity: str) -> Cell:
         h = rnn_gates(a_ih + a_hh, nonlinearity)
         return [h], h
 
-    def backward(cache: Any, dh: Array) -> tuple[Array, Array, list[Array | int]]:
+    def backward(cache: Any, dh: Array) -> tuple[Array, Array, list[Array]]:
         da = rnn_gates_backward(dh, cache, nonlinearity)
-        return da, da, [0]
+        return da, da, [np.zeros_like(dh)]
 
     return Cell(f"rnn-{nonlinearity}", 1, ("h",), ("b",), forward, backward, (("nonlinearity", nonlinearity),))
 
@@ -73,9 +75,9 @@ def _lstm_forward(a_ih: Array, a_hh: Array, h: Array, c: Array) -> tuple[list[Ar
     return [h, c], cache
 
 
-def _lstm_backward(cache: Any, dh: Array, dc: Array) -> tuple[Array, Array, list[Array | int]]:
+def _lstm_backward(cache: Any, dh: Array, dc: Array) -> tuple[Array, Array, list[Array]]:
     da, dc = lstm_gates_backward(dh, dc, cache)
-    return da, da, [0, dc]
+    return da, da, [np.zeros_like(dh), dc]
 
 
 def _gru_forward(a_ih: Array, a_hh: Array, h: Array) -> tuple[list[Array], Any]:
@@ -83,7 +85,7 @@ def _gru_forward(a_ih: Array, a_hh: Array, h: Array) -> tuple[list[Array], Any]:
     return [h], cache
 
 
-def _gru_backward(cache: Any, dh: Array) -> tuple[Array, Array, list[Array | int]]:
+def _gru_backward(cache: Any, dh: Array) -> tuple[Array, Array, list[Array]]:
     da_ih, da_hh, dh = gru_gates_backward(dh, cache)
     return da_ih, da_hh, [dh]
 
@@ -139,7 +141,7 @@ def _loop(cell: Cell, inputs: Arrays, upstream: Arrays) -> Arrays:
     for (x_t, h, cache), dout_t in zip(reversed(steps), upstream["dout"][::-1], strict=True):
         dstates[0] = dstates[0] + dout_t
         da_ih, da_hh, past_the_products = cell.backward(cache, *dstates)
-        dstates = [past_the_products[0] + da_hh @ W_hh, *past_the_products[1:]]  # type: ignore[list-item]
+        dstates = [past_the_products[0] + da_hh @ W_hh, *past_the_products[1:]]
         dx.insert(0, da_ih @ W_ih)
         dW_ih, dW_hh = dW_ih + da_ih.T @ x_t, dW_hh + da_hh.T @ h
         db_ih, db_hh = db_ih + da_ih.sum(axis=0), db_hh + da_hh.sum(axis=0)
@@ -206,8 +208,13 @@ def _draw(cell: Cell, case: Case, dtype: Any, rng: np.random.Generator) -> tuple
     inputs |= {name: rng.uniform(-0.3, 0.3, K) for name in cell.biases}
     if case.saturated:
         inputs |= {name: 100 * np.sign(inputs[name]) for name in cell.biases}
-    upstream = {"dout": rng.standard_normal((T, B, H))} | {f"d{s}_n": rng.standard_normal((B, H)) for s in
-    cell.states} lengths = rng.permutation(np.linspace(1, max(T - 1, 1), B).astype(np.int64)) if case.ragged else None
+    upstream = {"dout": rng.standard_normal((T, B, H))}
+    upstream |= {f"d{s}_n": rng.standard_normal((B, H)) for s in cell.states}
+    lengths = None
+    if case.ragged:
+        lengths = rng.permutation(np.linspace(1, T - 1, B).astype(np.int64))
+        padding = np.arange(T)[:, None] >= lengths
+        inputs["x"][padding] = upstream["dout"][padding] = np.nan  # nobody may look there
     if case.nan:
         inputs["x"][1, 0, 0] = np.nan
     inputs, upstream = ({k: a.astype(dtype) for k, a in d.items()} for d in (inputs, upstream))

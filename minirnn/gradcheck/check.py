@@ -46,8 +46,8 @@ def check(
         not changed.
     upstream: the gradients into the outputs. None: drawn from `seed`. For one output the array itself, for several a
         sequence, in which None stands for zero and is passed on as None.
-    mode: "full" looks at each entry; "directional" at one inner product <v, gradient> per tensor with a random v: fast.
-    judge: "complex" step, in float64; central "differences", in float64 if forward carries it; "auto" takes the
+    mode: "full" looks at each entry; "directional" at one inner product <v, gradient> per tensor with a random v:
+    fast. judge: "complex" step, in float64; central "differences", in float64 if forward carries it; "auto" takes the
         complex step where differences confirm it, and differences elsewhere.
     step: the step of the differences, for one's own experiments; implies differences, in the inputs' own dtype.
     names: of the inputs; by default those of forward's parameters.

@@ -114,7 +114,9 @@ def _weigh(analytic: Array, evidence: Evidence, allowed: float) -> tuple[Verdict
     status = np.where(errors <= allowed, _AGREES, np.where(errors > allowed + bounds, _WRONG, _UNCLEAR))
     suspects = np.flatnonzero(status != _AGREES)
     for n in suspects[np.argsort(-errors[suspects], kind="stable")]:
-        again = evidence.second_look(int(n)) if evidence.second_look else Estimate(float(values[n]), float(bounds[n]))
+        again = Estimate(float(values[n]), float(bounds[n]))
+        if evidence.second_look is not None:
+            again = evidence.second_look(int(n), float(errors[n]))
         values[n], bounds[n] = again.value, again.bound
         status[n] = _look(float(analytic[n]), again, allowed)
         if status[n] == _PROVEN:

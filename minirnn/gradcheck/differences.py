@@ -50,27 +50,26 @@ def slope(line: Line, step: float) -> Slope:
     return Slope(step, (4 * near - far) / 3, near, far, left, right)
 
 
-def refine(line: Line, first: float, sigma: float, rungs: int = RUNGS) -> Estimate:
-    """The best derivative over at least two smaller and smaller steps, starting with `first`.
+def refine(line: Line, first: float, sigma: float, doubt: float, rungs: int = RUNGS) -> Estimate:
+    """The best derivative over smaller and smaller steps, from `first` until rounding alone could explain `doubt`.
 
-    A rung's truncation error is what the next rung changes, up to rounding; so |change| plus the rounding of both
-    bounds its error. With a kink within the step both rungs may agree on a mixture of the slopes on its two sides; then
-    the one-sided derivatives stay apart, and how far counts too. The rungs below the kink's distance don't see it.
+    A rung's truncation error is what the finer rungs change (but for 1/256 of it, theirs) and rounding; so the largest
+    change plus the rounding bounds it. With a kink within the step neighbouring rungs may agree on a mixture of the slopes on its two
+    sides; then the one-sided derivatives stay apart, and how far counts too. Rungs below the kink's distance
+    don't see it.
     """
-    here = slope(line, first)
-    seen = [here]
-    best = Estimate(here.value, math.inf)
-    for _ in range(rungs - 1):
-        finer = slope(line, here.step / RATIO)
-        seen.append(finer)
-        rounding = SIGMAS * sigma * (1 / here.step + 1 / finer.step)
+    seen = [slope(line, first)]
+    while len(seen) < max(rungs, 2):
+        seen.append(slope(line, seen[-1].step / RATIO))
+        if not SIGMAS * sigma / seen[-1].step < 0.1 * doubt:
+            break
+    best = Estimate(seen[0].value, math.inf)
+    for k, (here, finer) in enumerate(itertools.pairwise(seen)):
+        change = max(abs(other.value - here.value) for other in seen[k + 1 :]) / (1 - RATIO**-4)
         apart = _apart(here, finer, sigma)
-        bound = abs(finer.value - here.value) + rounding + (0.0 if apart is None else apart[1] - apart[0])
+        bound = change + SIGMAS * sigma * (1 / here.step + 1 / finer.step) + (apart[1] - apart[0] if apart else 0.0)
         if bound < best.bound:
             best = Estimate(here.value, bound)
-        if rounding > best.bound:
-            break
-        here = finer
     return Estimate(best.value, best.bound, _kink(seen, sigma))
 
 

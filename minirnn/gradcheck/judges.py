@@ -19,13 +19,14 @@ EPS = float(np.finfo(np.float64).eps)
 class Evidence:
     """The judge's gradient of one input: the entries in C order (full mode), or the one number <v, gradient>.
 
-    `second_look(n)` gives entry n again with all care; None where nothing better can be had.
+    `second_look(n, doubt)` gives entry n again with all care, to find out whether it can be wrong by `doubt`. None
+    where nothing better can be had.
     """
 
     judge: str
     values: Array
     bounds: Array
-    second_look: Callable[[int], Estimate] | None = None
+    second_look: Callable[[int, float], Estimate] | None = None
     note: str = ""
 
 
@@ -43,15 +44,14 @@ def lines(objective: Objective, k: int, v: Array | None) -> list[Line]:
 def by_differences(
     objective: Objective, k: int, v: Array | None, sigma: float, step: float | None, note: str
 ) -> Evidence:
-    """Central differences. The step grows with the entry; a `step` from the user is taken as it is, and no other
-    tried."""
+    """Central differences. The step grows with the entry; a `step` from the user is taken as it is."""
     x = objective.inputs[k]
     paths = lines(objective, k, v)
     lengths = [objective.length(k)] if v is not None else [max(1.0, abs(float(entry))) for entry in x.ravel()]
     steps = [step or relative_step(objective.eps) * length for length in lengths]
 
-    def second_look(n: int) -> Estimate:
-        return refine(paths[n], steps[n], sigma, RUNGS if step is None else 2)
+    def second_look(n: int, doubt: float) -> Estimate:
+        return refine(paths[n], steps[n], sigma, doubt, RUNGS if step is None else 2)
 
     values = np.array([slope(path, h).value for path, h in zip(paths, steps, strict=True)])
     bounds = np.where(np.isnan(values), np.inf, SIGMAS * sigma / np.array(steps))
@@ -59,8 +59,9 @@ def by_differences(
 
 
 def by_complex_step(objective: Objective, k: int, v: Array | None) -> Evidence:
-    """imag F(x + ih) / h: the derivative without a difference, so without its error (W. Squire and G. Trapp, Using
-    Complex Variables to Estimate Derivatives of Real Functions, SIAM Review 40, 1998). `objective` has complex inputs.
+    """imag F(x + ih) / h: the derivative without a difference, so without its error. `objective` has complex inputs.
+
+    (W. Squire and G. Trapp, Using Complex Variables to Estimate Derivatives of Real Functions, SIAM Review 40, 1998.)
 
     Everything that drops the imaginary part with a warning is an error here. What drops it silently (abs, x.real)
     is for `confirm` to find.
@@ -92,16 +93,19 @@ def confirm(objective: Objective, k: int, v: Array, claimed: float, size: float,
     nothing.
     """
     line = objective.along(k, v)
-    first = relative_step(objective.eps) * objective.length(k)
+    seen = []
     for rung in range(RUNGS):
-        step = first / RATIO**rung
+        step = relative_step(objective.eps) * objective.length(k) / RATIO**rung
         bound = SIGMAS * sigma / step
-        seen = slope(line, step).value
-        if bound <= CONFIRM * size and abs(seen - claimed) <= tolerance(objective.eps) * size + bound:
+        found = slope(line, step).value
+        if not bound <= CONFIRM * max(size, abs(found)):
+            break
+        if abs(found - claimed) <= tolerance(objective.eps) * size + bound:
             return
-        if rung == 0:
-            widest = seen
+        seen.append(found)
+    if not seen:
+        raise Untrusted("complex step: differences are too blurred here to confirm it")
     raise Untrusted(
-        f"complex step: it says {claimed:.6g} along a random direction where differences say {widest:.6g}; "
-        "the function drops the imaginary part (abs, a float buffer) or has a kink here"
+        f"complex step: {claimed:.6g} along a random direction, by differences {seen[-1]:.6g}: "
+        "forward drops the imaginary part (abs, a float buffer) or has a kink here"
     )

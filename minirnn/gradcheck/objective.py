@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .differences import Line, noise
-from .tolerances import relative_step
+from .tolerances import IMPLAUSIBLE, relative_step
 
 Array = np.ndarray
 _DOUBLE = float(np.finfo(np.float64).eps)
@@ -107,23 +107,23 @@ class Objective:
         return lambda t: (t, self.rise({k: (x + t * v).astype(x.dtype)}))
 
     def sigma(self, rng: np.random.Generator) -> float:
-        """The standard deviation of the rounding error in one value of F, measured along a random direction.
+        """The standard deviation of the rounding error in one value of F, measured on a walk in a random direction.
 
-        At least what rounding the outputs alone must cause. A kink looks like noise, so where the measured noise is
-        implausible the spacing is shrunk, and the least counts.
+        At least what rounding the outputs alone must cause. The walk starts beside the point, which may be at a kink.
+        A kink on the way looks like noise; so where there is much, a shorter walk to the other side is tried, and the
+        least counts. inf if it is more than rounding can be: forward draws random numbers, or varies within the spacing.
         """
-        places = [k for k, x in enumerate(self.inputs) if real(x)]
-        arrays = [self.inputs[k] for k in places]
-        least = 0.25 * self.eps * float(np.linalg.norm(self.weights * self.base))
-        directions = [rng.standard_normal(x.shape) * self.length(k) for k, x in zip(places, arrays, strict=True)]
+        floats = {k: x for k, x in enumerate(self.inputs) if real(x)}
+        directions = {k: rng.standard_normal(x.shape) * self.length(k) for k, x in floats.items()}
+        size = float(np.linalg.norm(self.weights * self.base))
         found = []
-        for spacing in (relative_step(self.eps) / 8**n for n in range(1, 4)):
-            points = spacing * np.arange(-4, 5)
-            walk = [
-                {k: (x + t * v).astype(x.dtype) for k, x, v in zip(places, arrays, directions, strict=True)}
-                for t in points
-            ]
-            found.append(noise(np.array([self.rise(changed) for changed in walk])))
-            if found[-1] <= 16 * least:
+        for n in range(1, 5):
+            points = relative_step(self.eps) / (-8) ** n * np.arange(1, 10)
+            walk = [{k: (x + t * directions[k]).astype(x.dtype) for k, x in floats.items()} for t in points]
+            rises = np.array([self.rise(changed) for changed in walk])
+            size = max(size, float(np.max(np.abs(rises))))
+            found.append(noise(rises))
+            if found[-1] <= 4 * self.eps * size:
                 break
-        return max(least, min((s for s in found if np.isfinite(s)), default=0.0))
+        measured = min((s for s in found if np.isfinite(s)), default=np.inf)
+        return max(0.25 * self.eps * size, measured) if measured <= max(IMPLAUSIBLE, self.eps) * size else np.inf

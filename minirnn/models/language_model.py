@@ -10,7 +10,7 @@ import numpy.typing as npt
 from minirnn import nn
 from minirnn.tensor import Tensor
 
-__all__ = ["CELLS", "LanguageModel", "detached", "state_arrays"]
+__all__ = ["CELLS", "LanguageModel", "from_arrays", "to_arrays"]
 
 CELLS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
@@ -49,12 +49,11 @@ class LanguageModel(nn.Module):
         return self.linear(self.dropout(out)), state
 
 
-def state_arrays(state: State) -> list[np.ndarray]:
-    """The arrays of a state (h, or h and c), without their graph."""
+def to_arrays(state: State) -> list[np.ndarray]:
+    """The arrays of a state that the model returned: [h], or [h, c]. Without their graph: here backpropagation stops."""
     return [part.data for part in (state if isinstance(state, tuple) else (state,))]
 
 
-def detached(state: State) -> State:
-    """The same state as plain constants: where backpropagation through time is cut off."""
-    arrays = state_arrays(state)
-    return tuple(arrays) if isinstance(state, tuple) else arrays[0]
+def from_arrays(arrays: list[np.ndarray] | None) -> State:
+    """The state to give to the model again; None stays None (zeros)."""
+    return arrays if arrays is None else tuple(arrays) if len(arrays) > 1 else arrays[0]

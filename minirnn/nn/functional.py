@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import random
 from ..ops import log_softmax, relu, sigmoid, softmax
 from ..tensor import Tensor, apply_fused
+from . import init
 
 __all__ = ["cross_entropy", "dropout", "log_softmax", "mse_loss", "relu", "sigmoid", "softmax"]
 
@@ -31,7 +31,7 @@ def dropout(x: Array, p: float = 0.5, training: bool = True, rng: np.random.Gene
         raise TypeError(f"x: expected float32 or float64, got {x.dtype}")
     if not training or p == 0.0:
         return x
-    kept = (rng or random.generator()).random(x.shape, dtype=x.dtype) >= p
+    kept = init.chosen_generator(rng).random(x.shape, dtype=x.dtype) >= p
     return x * (kept * x.dtype.type(1.0 / (1.0 - p) if p < 1.0 else 0.0))
 
 

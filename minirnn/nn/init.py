@@ -36,7 +36,8 @@ def _data(tensor: Any) -> Array:
     return data
 
 
-def _generator(rng: Any) -> Rng:
+def chosen_generator(rng: Any) -> Rng:
+    """rng itself, or the generator that `minirnn.manual_seed` seeds if it is None; TypeError for anything else."""
     if rng is None:
         return random.generator()
     if not isinstance(rng, Rng):
@@ -58,14 +59,14 @@ def uniform_(tensor: Filled, a: float = 0.0, b: float = 1.0, rng: Rng | None = N
     """Uniform over [a, b)."""
     if not a <= b:
         raise ValueError(f"a, b: expected a <= b, got a = {a}, b = {b}")
-    return _fill(tensor, _generator(rng).uniform(a, b, _data(tensor).shape))
+    return _fill(tensor, chosen_generator(rng).uniform(a, b, _data(tensor).shape))
 
 
 def normal_(tensor: Filled, mean: float = 0.0, std: float = 1.0, rng: Rng | None = None) -> Filled:
     """Normal with that mean and standard deviation."""
     if not std >= 0:
         raise ValueError(f"std: expected a number >= 0, got {std}")
-    return _fill(tensor, _generator(rng).normal(mean, std, _data(tensor).shape))
+    return _fill(tensor, chosen_generator(rng).normal(mean, std, _data(tensor).shape))
 
 
 def fan_uniform_(tensor: Filled, fan: int, rng: Rng | None = None) -> Filled:
@@ -92,7 +93,7 @@ def orthogonal_(tensor: Filled, gain: float = 1.0, rng: Rng | None = None) -> Fi
     `for block in np.split(lstm.weight_hh_l0.data, 4): orthogonal_(block)`.
     """
     rows, columns = _matrix_shape(tensor, "orthogonal_")
-    gaussian = _generator(rng).standard_normal((max(rows, columns), min(rows, columns)))
+    gaussian = chosen_generator(rng).standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(gaussian)
     q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
     return _fill(tensor, gain * (q if rows >= columns else q.T))

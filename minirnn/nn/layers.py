@@ -92,7 +92,7 @@ class Dropout(Module):
         if not 0.0 <= p <= 1.0:
             raise ValueError(f"p: expected a probability in [0, 1], got {p}")
         self.p = p
-        self.rng = rng
+        self.rng = rng if rng is None else init.chosen_generator(rng)
 
     def forward(self, x: Array) -> Array:
         return functional.dropout(x, self.p, self.training, self.rng)

@@ -29,8 +29,8 @@ class Batches:
     k stopped, in every column, and a network's state is carried from one to the next; window 0 wants a fresh state.
     What doesn't fill a window at the end of the streams is left out, or with `keep_tail` is one last, shorter window.
 
-    Iterating goes from `position`, the index of the next window, to the end of the text, and leaves `position` at 0.
-    Store and set `position` to stop and continue.
+    `position` is the index of the window that `next` gives; store and set it to stop and continue. Iterating goes from
+    there to the end of the text, and leaves it at 0.
     """
 
     def __init__(self, ids: np.ndarray, batch: int, seq: int, *, keep_tail: bool = False) -> None:
@@ -59,11 +59,14 @@ class Batches:
         place = slice(index * self._seq, (index + 1) * self._seq)
         return np.ascontiguousarray(self._x[place]), np.ascontiguousarray(self._y[place])
 
+    def next(self) -> tuple[np.ndarray, np.ndarray]:
+        """The window at `position`, which moves on by one, from the last window to the first."""
+        window = self[self.position]
+        self.position = (self.position + 1) % self._count
+        return window
+
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The windows from `position` on; `position` is already that of the window after the one just given."""
         while True:
-            window = self[self.position]
-            self.position = (self.position + 1) % self._count
-            yield window
+            yield self.next()
             if self.position == 0:
                 return

@@ -1,0 +1,50 @@
+# make demo    the main job: check the gradients, train an LSTM on real text, sample from it
+# make test    lint, types, architecture, and the tests (2 cores: under 3 minutes)
+# make test-all the long proofs too
+# Each makes its own .venv; nothing else is touched.
+
+PYTHON ?= python3
+BIN := .venv/bin
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.PHONY: demo test test-all lint types unit plant clean
+
+demo: .venv/demo
+	@$(BIN)/minirnn demo
+
+test: lint types unit
+
+lint: .venv/dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@PYTHONPATH=.:kernels $(BIN)/lint-imports --no-cache
+
+types: .venv/dev
+	@$(BIN)/mypy
+
+unit: .venv/dev
+	@$(ONE_THREAD) $(BIN)/python -m pytest -n auto -m "not slow"
+
+test-all: lint types
+	@$(ONE_THREAD) HYPOTHESIS_PROFILE=minirnn-all $(BIN)/python -m pytest -n auto
+	@$(MAKE) --no-print-directory plant
+
+# Every derivative replaced by a wrong one in turn: the tests must notice each.
+plant: .venv/dev
+	@$(ONE_THREAD) $(BIN)/python tests/plant_derivatives.py
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("minirnn needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	@echo "setting up .venv"
+	@$(PYTHON) -m venv .venv
+
+.venv/demo: .venv/bin/python pyproject.toml setup.py
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+.venv/dev: .venv/bin/python pyproject.toml setup.py
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,data]'
+	@touch $@ .venv/demo
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

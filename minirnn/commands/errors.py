@@ -1,0 +1,37 @@
+"""How a command ends when something is wrong: one message on stderr and exit code 2, never a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+from minirnn.checkpoint import CheckpointError
+from minirnn.sampling import SamplingError
+from minirnn.text import CorpusError, TextTooShort
+from minirnn.training import ConfigError, Diverged
+
+__all__ = ["MISTAKES", "reported"]
+
+MISTAKES = (CheckpointError, ConfigError, CorpusError, Diverged, SamplingError, TextTooShort)
+
+
+@contextlib.contextmanager
+def reported(command: str) -> Iterator[None]:
+    """Turns the exceptions that a user can cause into a message and an exit; anything else is a bug and passes."""
+    try:
+        yield
+    except MISTAKES as error:
+        message, code = str(error), 2
+    except MemoryError as error:
+        message, code = f"not enough memory: {error}", 2
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        message, code = "interrupted", 130
+    else:
+        return
+    print(f"minirnn {command}: {message}", file=sys.stderr)
+    raise SystemExit(code)

@@ -1,0 +1,39 @@
+"""`minirnn sample`: text from a trained model, shown as it is drawn."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from minirnn.sampling import SamplingError, generate
+from minirnn.training import BEST, checkpoint_file, load_model
+
+__all__ = ["sample"]
+
+
+def sample(
+    run: Path,
+    prompt: str,
+    length: int,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    seed: int,
+) -> None:
+    """Write `prompt` and what the model in `run` (its best checkpoint) makes of it to stdout."""
+    if length < 0 or seed < 0:
+        raise SamplingError(f"length and seed must be at least 0, got {length} and {seed}")
+    model, tokenizer, _state = load_model(checkpoint_file(run, BEST))
+    options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    pieces = generate(model, tokenizer, prompt, length, **options)  # type: ignore[arg-type]
+    write(prompt)
+    for piece in pieces:
+        write(piece)
+    write("\n")
+
+
+def write(text: str) -> None:
+    """To stdout at once; characters that its encoding lacks as ?."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    sys.stdout.flush()

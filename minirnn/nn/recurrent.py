@@ -1,0 +1,309 @@
+"""RNN, LSTM and GRU, whole sequences and single steps, under PyTorch's names, shapes and defaults.
+
+A module holds parameters only; states are passed in and returned. The computing is done by `minirnn.sequence`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minirnn_kernels.gates import check_nonlinearity
+
+from .. import sequence
+from ..tensor import Tensor, xp
+from . import functional, init
+from .layers import _size
+from .module import Module, Parameter, float_dtype
+
+Array = Any
+GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+
+
+class _Recurrent(Module):
+    """What layers and cells share: parameters named by a pattern, and the checks of what comes in."""
+
+    kind: str
+    input_size: int
+    hidden_size: int
+
+    def _add_parameters(self, suffix: str, input_size: int, bias: bool, dtype: Any, rng: Any) -> None:
+        """weight_ih, weight_hh, bias_ih, bias_hh with this suffix, in this order, uniform over ±1/√hidden_size."""
+        rows, H = GATES[self.kind] * self.hidden_size, self.hidden_size
+        for name, shape in (
+            ("weight_ih", (rows, input_size)),
+            ("weight_hh", (rows, H)),
+            ("bias_ih", (rows,)),
+            ("bias_hh", (rows,)),
+        ):
+            wanted = bias or not name.startswith("bias")
+            parameter = init.fan_uniform_(Parameter(np.empty(shape, float_dtype(dtype))), H, rng) if wanted else None
+            setattr(self, name + suffix, parameter)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """What the kernels' functions take by keyword."""
+        return {}
+
+    def _weights(self, suffix: str) -> sequence.Weights:
+        w_ih, w_hh, b_ih, b_hh = (getattr(self, n + suffix) for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+        return w_ih, w_hh, b_ih, b_hh
+
+    def _tensor(self, name: str, value: Any, dtype: Any) -> Tensor:
+        """value as a Tensor of the parameters' dtype; TypeError otherwise."""
+        if not hasattr(value, "dtype"):
+            raise TypeError(f"{name}: expected a Tensor or an array, got {type(value).__name__}")
+        if value.dtype != dtype:
+            raise TypeError(
+                f"{name}: expected dtype {dtype} like the parameters, got {value.dtype}; convert with "
+                f".astype(np.{dtype}), or the module with .to(np.{value.dtype})"
+            )
+        return value if isinstance(value, Tensor) else Tensor(value)
+
+    def _states(self, given: Any, shape: tuple[int, ...], dtype: Any, like: Array) -> tuple[Tensor, ...]:
+        """The initial states, checked; zeros where none are given."""
+        names = ("h0", "c0") if self.kind == "lstm" else ("h0",)
+        if given is None:
+            return tuple(Tensor(np.zeros_like(like, shape=shape)) for _ in names)
+        if self.kind == "lstm" and not (isinstance(given, (tuple, list)) and len(given) == 2):
+            raise TypeError(f"the state of an LSTM is a pair (h0, c0), got {type(given).__name__}")
+        states = tuple(
+            self._tensor(n, s, dtype) for n, s in zip(names, given if len(names) == 2 else [given], strict=True)
+        )
+        for name, state in zip(names, states, strict=True):
+            if state.shape != shape:
+                raise ValueError(f"{name}: expected shape {shape}, got {state.shape}")
+        return states
+
+    def _returned(self, states: tuple[Tensor, ...]) -> Any:
+        return states if self.kind == "lstm" else states[0]
+
+
+class _Layers(_Recurrent):
+    """A stack of recurrent layers over a sequence.
+
+    x (T, B, input_size), or (B, T, input_size) with batch_first, or (T, input_size) for a single sequence; the initial
+    state (num_layers * directions, B, hidden_size), or None for zeros; lengths (B,) of ints in 1..T, in any order, or
+    None. Returns out (T, B, directions * hidden_size), laid out as x is, and the final state, shaped as the initial
+    one. Past a sequence's length `out` is zero, the final state is that of its last real step, and no gradient flows.
+
+    Parameters, for layer k (input_size is directions * hidden_size above the first) and K = gates * hidden_size:
+    weight_ih_l{k} (K, input_size), weight_hh_l{k} (K, hidden_size), bias_ih_l{k} (K,), bias_hh_l{k} (K,), and the same
+    with the suffix _reverse. They start uniform over ±1/√hidden_size, drawn from `rng` or as `nn.init` says.
+
+    Raises ValueError for a shape, TypeError for a dtype that doesn't fit.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        dtype: npt.DTypeLike = np.float32,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        self.input_size, self.hidden_size = _size("input_size", input_size), _size("hidden_size", hidden_size)
+        self.num_layers = _size("num_layers", num_layers)
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"dropout: expected a probability in [0, 1], got {dropout}")
+        self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
+        for k in range(self.num_layers):
+            size = self.input_size if k == 0 else len(self._directions) * self.hidden_size
+            for direction in self._directions:
+                self._add_parameters(f"_l{k}{direction}", size, bias, dtype, rng)
+
+    @property
+    def _directions(self) -> tuple[str, ...]:
+        return ("", "_reverse") if self.bidirectional else ("",)
+
+    def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Tensor, Any]:
+        like = self._weights("_l0")[1].data
+        x = self._tensor("x", x, like.dtype)
+        batched = x.ndim == 3
+        if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
+            order = "(B, T, {0}) or (T, {0})" if self.batch_first else "(T, B, {0}) or (T, {0})"
+            raise ValueError(f"x: expected shape {order.format(self.input_size)}, got {x.shape}")
+        if batched and self.batch_first:
+            x = x.swapaxes(0, 1)
+        elif not batched:
+            x = xp.expand_dims(x, 1)
+        T, B = x.shape[:2]
+        if T == 0:
+            raise ValueError(f"x: expected at least one time step, got T = 0 (shape {x.shape}, time first)")
+        count = self.num_layers * len(self._directions)
+        shape = (count, B, self.hidden_size) if batched else (count, self.hidden_size)
+        states = self._states(state, shape, like.dtype, like)
+        if not batched:
+            states = tuple(xp.expand_dims(s, 1) for s in states)
+        layers = [[self._weights(f"_l{k}{d}") for d in self._directions] for k in range(self.num_layers)]
+        between = self._between if self.dropout and self.training else None
+        ends = check_lengths(lengths, T, B)
+        out, final = sequence.run(self.kind, x, states, layers, ends, between, **self._options)
+        if not batched:
+            out, final = out[:, 0], tuple(s[:, 0] for s in final)
+        elif self.batch_first:
+            out = out.swapaxes(0, 1)
+        return out, self._returned(final)
+
+    def _between(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self.dropout)  # type: ignore[no-any-return]
+
+    def extra_repr(self) -> str:
+        shown = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+        changed = (
+            f", {name}={getattr(self, name)}" for name, default in shown.items() if getattr(self, name) != default
+        )
+        return f"{self.input_size}, {self.hidden_size}" + "".join(changed)
+
+
+def check_lengths(lengths: Any, T: int, B: int) -> Array | None:
+    """lengths as an array (B,) of ints in 1..T; None stays None, and so do lengths that are all T."""
+    if lengths is None:
+        return None
+    lengths = np.asarray(lengths.data if isinstance(lengths, Tensor) else lengths)
+    if lengths.dtype.kind not in "iu" and lengths.size:
+        raise TypeError(f"lengths: expected ints, got {lengths.dtype}")
+    if lengths.shape != (B,):
+        raise ValueError(f"lengths: expected shape ({B},), one for each sequence, got {lengths.shape}")
+    wrong = np.flatnonzero((lengths < 1) | (lengths > T))
+    if wrong.size:
+        raise ValueError(f"lengths: expected values in 1..{T}, got {lengths[wrong[0]]} at index {wrong[0]}")
+    return None if np.all(lengths == T) else lengths.astype(np.int64)
+
+
+class RNN(_Layers):
+    """The simple recurrent network (Elman 1990): h_t = tanh(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh), or relu of it.
+
+    `out, h_n = rnn(x, h0=None, lengths=None)`.
+    """
+
+    __doc__ += "\n" + (_Layers.__doc__ or "")
+    kind = "rnn"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        dtype: npt.DTypeLike = np.float32,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        self.nonlinearity = _nonlinearity(nonlinearity)
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype=dtype, rng=rng
+        )
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {"nonlinearity": self.nonlinearity}
+
+
+class LSTM(_Layers):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000), gate order i, f, g, o.
+
+    `out, (h_n, c_n) = lstm(x, (h0, c0)=None, lengths=None)`. The equations: `minirnn_kernels.gates`.
+    """
+
+    __doc__ += "\n" + (_Layers.__doc__ or "")
+    kind = "lstm"
+
+
+class GRU(_Layers):
+    """The gated recurrent unit (Cho et al. 2014), reset after the product as in PyTorch and cuDNN, gate order r, z, n.
+
+    `out, h_n = gru(x, h0=None, lengths=None)`. The equations: `minirnn_kernels.gates`.
+    """
+
+    __doc__ += "\n" + (_Layers.__doc__ or "")
+    kind = "gru"
+
+
+class _Cell(_Recurrent):
+    """One step: x (B, input_size) or (input_size,), the state (B, hidden_size) or (hidden_size,), or None for zeros.
+
+    Parameters weight_ih, weight_hh, bias_ih, bias_hh as in the layers. ValueError for a shape, TypeError for a dtype
+    that doesn't fit.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        dtype: npt.DTypeLike = np.float32,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        self.input_size, self.hidden_size = _size("input_size", input_size), _size("hidden_size", hidden_size)
+        self._add_parameters("", self.input_size, bias, dtype, rng)
+
+    def forward(self, x: Any, state: Any = None) -> Any:
+        weights = self._weights("")
+        like = weights[1].data
+        x = self._tensor("x", x, like.dtype)
+        if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
+            raise ValueError(f"x: expected shape (B, {self.input_size}) or ({self.input_size},), got {x.shape}")
+        states = self._states(state, (*x.shape[:-1], self.hidden_size), like.dtype, like)
+        sequences = x.reshape(1, -1, self.input_size)
+        rows = tuple(s.reshape(-1, self.hidden_size) for s in states)
+        _, final = sequence.layer(self.kind, sequences, rows, weights, None, **self._options)
+        return self._returned(final if x.ndim == 2 else tuple(s[0] for s in final))
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.hidden_size}"
+
+
+class RNNCell(_Cell):
+    """`h = cell(x, h=None)`: one step of the RNN, nonlinearity "tanh" or "relu"."""
+
+    __doc__ += "\n" + (_Cell.__doc__ or "")
+    kind = "rnn"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        *,
+        dtype: npt.DTypeLike = np.float32,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        self.nonlinearity = _nonlinearity(nonlinearity)
+        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {"nonlinearity": self.nonlinearity}
+
+
+class LSTMCell(_Cell):
+    """`h, c = cell(x, (h, c)=None)`: one step of the LSTM."""
+
+    __doc__ += "\n" + (_Cell.__doc__ or "")
+    kind = "lstm"
+
+
+class GRUCell(_Cell):
+    """`h = cell(x, h=None)`: one step of the GRU."""
+
+    __doc__ += "\n" + (_Cell.__doc__ or "")
+    kind = "gru"
+
+
+def _nonlinearity(name: str) -> str:
+    check_nonlinearity(name)
+    return name

@@ -1,0 +1,406 @@
+"""Training a language model so that it can be stopped anywhere and continued to the same bits.
+
+A `Trainer` holds everything that the next step depends on: weights, optimiser, schedule, the state carried over the
+text, the position in it and the random generator. Its `state_dict` is a checkpoint. What a step computes depends on
+nothing else (no clock, no count of validations or checkpoints), so a run that is killed and resumed ends where an
+undisturbed one does, as long as the machine computes alike (same NumPy, BLAS, threads and kernels).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+
+from minirnn import backends, checkpoint, optim, random
+from minirnn.checkpoint import CheckpointError
+from minirnn.graph import no_grad
+from minirnn.models import CELLS, LanguageModel, from_arrays, to_arrays
+from minirnn.nn import cross_entropy
+from minirnn.text import Batches, CharTokenizer, Corpus, TextTooShort, split, tokenizer_from_state
+
+__all__ = [
+    "BEST",
+    "LAST",
+    "ConfigError",
+    "Diverged",
+    "Reporter",
+    "StepReport",
+    "TrainConfig",
+    "Trainer",
+    "calibrate",
+    "checkpoint_file",
+    "load_model",
+    "run",
+]
+
+LAST = "last.safetensors"
+BEST = "best.safetensors"
+OPTIMIZERS: dict[str, Any] = {
+    "sgd": optim.SGD,
+    "rmsprop": optim.RMSprop,
+    "adagrad": optim.Adagrad,
+    "adam": optim.Adam,
+    "adamw": optim.AdamW,
+}
+VALIDATIONS = 20  # in a run, unless told otherwise
+
+
+class ConfigError(ValueError):
+    """A setting that can't be used. The message names it, the value that came and what was expected."""
+
+
+class Diverged(ValueError):
+    """The loss, the gradient or a weight is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The settings of a run. `text` is what `load_corpus` takes; `clip_norm` and `clip_value` of None don't clip.
+
+    The learning rate rises over `warmup` steps (at most a tenth of the run) to `lr` and falls along half a cosine to 0
+    at `steps`. `validate_every` of None is a twentieth of the run.
+    """
+
+    text: str = "python-docs"
+    cell: str = "lstm"
+    hidden: int = 256
+    layers: int = 1
+    embedding: int = 64
+    dropout: float = 0.0
+    seq: int = 64
+    batch: int = 32
+    optimizer: str = "adam"
+    lr: float = 4e-3
+    warmup: int = 50
+    clip_norm: float | None = 5.0
+    clip_value: float | None = None
+    steps: int = 2000
+    validate_every: int | None = None
+    checkpoint_every: int = 200
+    seed: int = 0
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "layers", "embedding", "seq", "batch", "steps", "checkpoint_every", "validate_every"):
+            self._require(name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
+        for name in ("warmup", "seed"):
+            self._require(name, getattr(self, name) >= 0, "at least 0")
+        for name in ("lr", "clip_norm", "clip_value"):
+            value = getattr(self, name)
+            self._require(name, value is None or (math.isfinite(value) and value > 0), "a finite number above 0")
+        self._require("dropout", 0 <= self.dropout < 1, "at least 0 and below 1")
+        choices = {"cell": tuple(CELLS), "optimizer": tuple(OPTIMIZERS), "dtype": ("float32", "float64")}
+        for name, allowed in choices.items():
+            self._require(name, getattr(self, name) in allowed, "one of " + ", ".join(allowed))
+
+    def _require(self, name: str, right: bool, expected: str) -> None:
+        if not right:
+            raise ConfigError(f"{name.replace('_', '-')} must be {expected}, got {getattr(self, name)!r}")
+
+    @property
+    def interval(self) -> int:
+        """Steps from one validation to the next."""
+        return self.validate_every or max(1, self.steps // VALIDATIONS)
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One training step: its number from 1 on, mean loss (nats per token), gradient norm before clipping, rate used."""
+
+    step: int
+    loss: float
+    grad_norm: float
+    lr: float
+
+
+class Trainer:
+    """A run in progress: `step()` trains on the next window of the text, `validate()` measures on its last tenth."""
+
+    def __init__(self, config: TrainConfig, corpus: Corpus) -> None:
+        random.manual_seed(config.seed)
+        self.config = config
+        self.corpus = corpus
+        self.tokenizer = CharTokenizer.from_text(corpus.text)
+        self.train_ids, self.valid_ids = split(self.tokenizer.encode(corpus.text))
+        needed = -(-(config.batch * config.seq + 1) * 10 // 9)
+        if len(corpus.text) < max(needed, 20):
+            raise TextTooShort(
+                f"{corpus.name} has {len(corpus.text)} characters; batch {config.batch} x seq {config.seq} needs "
+                f"{max(needed, 20)} (the last tenth is kept for validation)"
+            )
+        self.batches = Batches(self.train_ids, config.batch, config.seq)
+        self.model = build_model(config, self.tokenizer.vocab_size)
+        self.optimizer = OPTIMIZERS[config.optimizer](list(self.model.parameters()), lr=config.lr)
+        warmup = min(config.warmup, config.steps // 10)
+        self.schedule = optim.CosineLR(self.optimizer, config.steps, warmup)
+        self.carried: list[np.ndarray] | None = None
+        self.steps_done = 0
+        self.best_loss, self.best_step = math.inf, 0
+        self.validations: list[list[float]] = []
+
+    def step(self) -> StepReport:
+        """One step of truncated backpropagation through time; Diverged, before a weight changes, if it isn't finite."""
+        if self.batches.position == 0:
+            self.carried = None
+        x, y = self.batches.next()
+        with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+            logits, state = self.model(x, from_arrays(self.carried))
+            loss = cross_entropy(logits.reshape(-1, logits.shape[-1]), y.reshape(-1))
+            loss.backward()
+            value = float(loss.item())
+            limit = self.config.clip_norm if self.config.clip_norm is not None else math.inf
+            norm = optim.clip_grad_norm_(self.model.parameters(), limit)
+        rate = self.optimizer.lr
+        if not (math.isfinite(value) and math.isfinite(norm)):
+            self._diverged(f"the loss is {value} and the gradient's norm {norm}", rate)
+        if self.config.clip_value is not None:
+            optim.clip_grad_value_(self.model.parameters(), self.config.clip_value)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.optimizer.step()
+        self.schedule.step()
+        self.optimizer.zero_grad()
+        self.carried = to_arrays(state)
+        self.steps_done += 1
+        return StepReport(self.steps_done, value, norm, rate)
+
+    def validate(self) -> float:
+        """Mean loss over the last tenth of the text in nats per token, the state carried through. Changes nothing.
+
+        The part is read in as many parallel streams as have at least `seq` tokens, at most `batch`.
+        """
+        streams = max(1, min(self.config.batch, (len(self.valid_ids) - 1) // self.config.seq))
+        carried, total, count = None, 0.0, 0
+        self.model.eval()
+        with no_grad(), np.errstate(over="ignore", invalid="ignore"):
+            for x, y in Batches(self.valid_ids, streams, self.config.seq, keep_tail=True):
+                logits, state = self.model(x, from_arrays(carried))
+                carried = to_arrays(state)
+                flat = logits.reshape(-1, logits.shape[-1])
+                total += float(cross_entropy(flat, y.reshape(-1), reduction="sum").item())
+                count += y.size
+        self.model.train()
+        return total / count
+
+    def record_validation(self) -> bool:
+        """Validate and keep the result; True if it is the best so far."""
+        loss = self.validate()
+        if not math.isfinite(loss):
+            self._diverged(f"the validation loss is {loss}", self.optimizer.lr)
+        self.validations.append([self.steps_done, loss])
+        if loss >= self.best_loss:
+            return False
+        self.best_loss, self.best_step = loss, self.steps_done
+        return True
+
+    def _diverged(self, what: str, rate: float) -> None:
+        raise Diverged(
+            f"training diverged at step {self.steps_done + 1}: {what} (learning rate {rate:.3g}, "
+            f"clip-norm {self.config.clip_norm}). Try a lower --lr, or a lower --clip-norm"
+        )
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint. Diverged, and nothing is written, if a weight isn't finite."""
+        if not all(np.isfinite(parameter.data).all() for parameter in self.model.parameters()):
+            self._diverged("a weight is no longer finite", self.optimizer.lr)
+        checkpoint.save(path, self.state_dict())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on, and what `load_model` needs."""
+        return {
+            "config": dataclasses.asdict(self.config),
+            "corpus": {"name": self.corpus.name, "sha256": self.corpus.sha256},
+            "tokenizer": self.tokenizer.state_dict(),
+            "environment": environment(),
+            "step": self.steps_done,
+            "position": self.batches.position,
+            "best": {"loss": self.best_loss, "step": self.best_step},
+            "validations": self.validations,
+            "random": random.get_state(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "carried": self.carried,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state`; ValueError, KeyError or TypeError if it belongs to something else."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.steps_done = state["step"]
+        self.batches.position = state["position"]
+        self.best_loss, self.best_step = state["best"]["loss"], state["best"]["step"]
+        self.validations = [list(pair) for pair in state["validations"]]
+        self.carried = state["carried"]
+        random.set_state(state["random"])
+
+    @classmethod
+    def resume(cls, path: Path, load_corpus: Callable[[str], Corpus], text: str | None = None) -> Trainer:
+        """The run stored at `path`, where it stood. `text` says where its text is now, if it was moved."""
+        state = checkpoint.load(path)
+        with _as_checkpoint_error(path):
+            config = TrainConfig(**state["config"])
+            expected = state["corpus"]["sha256"]
+        corpus = load_corpus(text or config.text)
+        if corpus.sha256 != expected:
+            raise ConfigError(
+                f"{corpus.name} is not the text that {path} was trained on: SHA-256 {corpus.sha256}, then {expected}"
+            )
+        trainer = cls(config, corpus)
+        with _as_checkpoint_error(path):
+            trainer.load_state_dict(state)
+        return trainer
+
+
+def build_model(config: TrainConfig, vocab_size: int) -> LanguageModel:
+    """A fresh model of these settings."""
+    return LanguageModel(
+        vocab_size,
+        config.cell,
+        config.hidden,
+        config.layers,
+        config.embedding,
+        config.dropout,
+        dtype=np.dtype(config.dtype),
+    )
+
+
+def environment() -> dict[str, Any]:
+    """What the bits of a step depend on beside the checkpoint."""
+    from minirnn.doctor import blas_libraries, describe_blas
+
+    blas = sorted(describe_blas(library) for library in blas_libraries())
+    return {"numpy": np.__version__, "blas": blas, "kernels": backends.chosen(np.zeros(1)).name}
+
+
+def checkpoint_file(run_folder: Path, prefer: str) -> Path:
+    """The file `prefer` (BEST or LAST) of a run, or the other one; a path to a file stands for itself."""
+    if not run_folder.is_dir():
+        if run_folder.exists():
+            return run_folder
+        raise CheckpointError(f"{run_folder}: there is no such run or checkpoint")
+    for name in (prefer, LAST, BEST):
+        if (run_folder / name).exists():
+            return run_folder / name
+    raise CheckpointError(f"{run_folder}: this folder holds no checkpoint ({LAST} or {BEST})")
+
+
+def load_model(path: Path) -> tuple[LanguageModel, Any, dict[str, Any]]:
+    """The model, the tokenizer and the whole state in the checkpoint at `path`; CheckpointError if they don't fit."""
+    state = checkpoint.load(path)
+    with _as_checkpoint_error(path):
+        tokenizer = tokenizer_from_state(state["tokenizer"])
+        model = build_model(TrainConfig(**state["config"]), tokenizer.vocab_size)
+        model.load_state_dict(state["model"])
+    return model, tokenizer, state
+
+
+@contextlib.contextmanager
+def _as_checkpoint_error(path: Path) -> Iterator[None]:
+    """Turns what goes wrong in taking a state apart into a CheckpointError that names the file."""
+    try:
+        yield
+    except KeyError as error:
+        raise CheckpointError(f"{path}: not the checkpoint of a training run: it lacks {error}") from error
+    except (ValueError, TypeError, AttributeError, IndexError) as error:
+        raise CheckpointError(f"{path}: the checkpoint doesn't fit: {error}") from error
+
+
+class Reporter(Protocol):
+    """Who is told how a run goes."""
+
+    def step(self, report: StepReport) -> None: ...
+
+    def validation(self, step: int, loss: float, best: bool) -> None: ...
+
+
+def run(trainer: Trainer, folder: Path, reporter: Reporter) -> bool:
+    """Train to the end, checkpoints going to `folder`; False if Ctrl-C stopped it (then the last step is stored too).
+
+    A checkpoint is written at the start, every `checkpoint_every` steps and at the end, and the best validated state
+    beside it. Whatever is raised, the checkpoints stay as last written.
+    """
+    config = trainer.config
+    for leftover in folder.glob(".*.safetensors.*.tmp"):  # of a save that was killed
+        leftover.unlink()
+    with _ctrl_c() as stopped:
+        if trainer.steps_done == 0 and not trainer.validations:
+            _validate(trainer, folder, reporter)
+            trainer.save(folder / LAST)
+        while trainer.steps_done < config.steps and not stopped():
+            reporter.step(trainer.step())
+            done = trainer.steps_done
+            finished = done == config.steps
+            if done % config.interval == 0 or finished:
+                _validate(trainer, folder, reporter)
+            if done % config.checkpoint_every == 0 or finished:
+                trainer.save(folder / LAST)
+        if trainer.steps_done < config.steps:
+            trainer.save(folder / LAST)
+        return trainer.steps_done == config.steps
+
+
+def _validate(trainer: Trainer, folder: Path, reporter: Reporter) -> None:
+    best = trainer.record_validation()
+    if best:
+        trainer.save(folder / BEST)
+    reporter.validation(trainer.steps_done, trainer.validations[-1][1], best)
+
+
+@contextlib.contextmanager
+def _ctrl_c() -> Iterator[Callable[[], bool]]:
+    """Inside, the first Ctrl-C only makes the yielded function say True; the second interrupts as usual."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set
+        return
+
+    def handler(signum: int, frame: FrameType | None) -> None:
+        if pressed.is_set():
+            signal.default_int_handler(signum, frame)
+        pressed.set()
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def calibrate(config: TrainConfig, corpus: Corpus, seconds: float) -> TrainConfig:
+    """`config` with as many steps as fit into `seconds`, this measurement and the validations included.
+
+    It times a few steps and a validation of a run of its own, which is thrown away; the random generator is put back.
+    """
+    began = time.perf_counter()
+    kept = random.get_state()
+    scratch = Trainer(config, corpus)
+    for _ in range(3):  # the first steps find cold caches and allocate
+        scratch.step()
+    scratch.validate()
+    times: list[float] = []
+    limit = min(3.0, 0.05 * seconds)
+    while len(times) < 5 or sum(times) < limit:
+        start = time.perf_counter()
+        scratch.step()
+        times.append(time.perf_counter() - start)
+    start = time.perf_counter()
+    scratch.validate()
+    validation = time.perf_counter() - start
+    random.set_state(kept)
+
+    validations = max(1, min(VALIDATIONS, int(0.1 * seconds / validation)))
+    left = seconds - (time.perf_counter() - began) - (validations + 1) * validation
+    steps = max(1, int(left / (sum(times) / len(times))))
+    return dataclasses.replace(config, steps=steps, validate_every=-(-steps // validations))

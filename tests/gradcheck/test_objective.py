@@ -1,0 +1,47 @@
+"""The function that is differentiated: copies for every call, its size, its noise."""
+
+import numpy as np
+import pytest
+
+from minirnn.gradcheck.objective import Objective
+
+EPS = 2.0**-52
+
+
+def objective(forward, x, weights=None):
+    return Objective(forward, (x,), np.ones(x.size) if weights is None else weights, float(np.finfo(x.dtype).eps))
+
+
+def test_noise_is_at_least_the_rounding_of_the_outputs_and_little_more():
+    x = np.random.default_rng(0).standard_normal(50)
+    sigma = objective(np.tanh, x).sigma(np.random.default_rng(1))
+    size = np.linalg.norm(np.tanh(x))
+    assert 0.25 * EPS * size <= sigma < 4 * EPS * 2 * size
+
+
+def test_noise_made_inside_is_measured():
+    """x + 1e6 - 1e6 leaves errors of 1e6 eps / sqrt(12), uniform ones."""
+    x = np.random.default_rng(0).standard_normal(50)
+    sigma = objective(lambda x: (x + 1e6) - 1e6, x).sigma(np.random.default_rng(1))
+    inside = np.spacing(1e6) / np.sqrt(12) * np.sqrt(x.size)
+    assert inside / 4 < sigma < 4 * inside
+
+
+def test_noise_beyond_rounding_is_infinite():
+    rng = np.random.default_rng(0)
+    assert objective(lambda x: x * rng.random(x.shape), np.ones(5)).sigma(np.random.default_rng(1)) == np.inf
+
+
+def test_a_kink_at_the_point_is_not_noise():
+    assert objective(np.abs, np.zeros(5)).sigma(np.random.default_rng(1)) < 1e-12
+
+
+def test_float32_is_sharpened_only_if_forward_carries_float64():
+    x = np.ones(3, np.float32)
+    assert objective(np.tanh, x).sharpened().inputs[0].dtype == np.float64
+    assert objective(lambda x: np.tanh(x).astype(np.float32), x).sharpened().inputs[0].dtype == np.float32
+
+
+def test_outputs_that_change_their_number_are_refused():
+    with pytest.raises(ValueError, match="returned 3 numbers, and 2 when it was called first"):
+        objective(np.tanh, np.ones(3), np.ones(2)).values()

@@ -1,0 +1,47 @@
+"""contract.py and the package's two functions: records are found by name, and a cache is handed out once."""
+
+import dataclasses
+
+import pytest
+
+import minirnn_kernels
+from minirnn_kernels.contract import Cache, Kernels
+
+
+def test_a_record_is_frozen():
+    record = minirnn_kernels.get("numpy")
+    assert isinstance(record, Kernels)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        record.name = "other"
+
+
+def test_a_record_has_forward_backward_and_inference_of_each_cell():
+    names = {field.name for field in dataclasses.fields(Kernels)} - {"name", "accepts"}
+    assert names == {
+        f"{cell}_{part}" for cell in ("rnn", "lstm", "gru") for part in ("forward", "backward", "inference")
+    }
+
+
+def test_the_numpy_kernels_are_always_available():
+    assert minirnn_kernels.available()["numpy"] is None
+    assert minirnn_kernels.get("numpy").name == "numpy"
+
+
+def test_an_unknown_name_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(ValueError, match="'fortran' are not known, expected one of 'numpy'"):
+        minirnn_kernels.get("fortran")
+
+
+def test_kernels_that_cannot_run_here_give_their_reason(monkeypatch):
+    monkeypatch.setitem(minirnn_kernels._MODULES, "elsewhere", "minirnn_kernels.no_such_module")
+    assert "no_such_module" in minirnn_kernels.available()["elsewhere"]
+    with pytest.raises(ImportError, match="no_such_module"):
+        minirnn_kernels.get("elsewhere")
+
+
+def test_a_cache_is_taken_once_unless_it_is_kept():
+    cache = Cache(1, "two")
+    assert cache.take(keep=True) == (1, "two")
+    assert cache.take(keep=False) == (1, "two")
+    with pytest.raises(RuntimeError, match="consumed by an earlier backward"):
+        cache.take(keep=True)

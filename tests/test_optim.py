@@ -1,0 +1,436 @@
+"""Optimisers, clipping and schedules: against PyTorch over many steps, by hand, and what they refuse."""
+
+import math
+
+import numpy as np
+import pytest
+
+from minirnn import Tensor, checkpoint, nn, optim
+
+# Twenty steps of some ten operations each, in float64 (1.1e-16 a rounding), in another order than the peer's.
+PEER = {"rtol": 1e-12, "atol": 1e-14}
+SHAPES = [(3, 4), (4,), (), (2, 1, 3)]
+
+OPTIONS = [
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.1, "weight_decay": 0.3}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.3}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.3}),
+    ("RMSprop", {}),
+    ("RMSprop", {"lr": 0.03, "alpha": 0.8, "eps": 1e-3, "weight_decay": 0.3}),
+    ("RMSprop", {"momentum": 0.7}),
+    ("Adagrad", {}),
+    ("Adagrad", {"lr": 0.3, "weight_decay": 0.2, "eps": 1e-3}),
+    ("Adam", {}),
+    ("Adam", {"lr": 0.1, "betas": (0.5, 0.8), "eps": 1e-2, "weight_decay": 0.3}),
+    ("Adam", {"betas": (0.0, 0.9)}),
+    ("AdamW", {}),
+    ("AdamW", {"lr": 0.1, "betas": (0.5, 0.8), "eps": 1e-2, "weight_decay": 0.3}),
+    ("AdamW", {"weight_decay": 0.0}),
+]
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def parameters(seed=0, dtype=np.float64):
+    generator = rng(seed)
+    return [nn.Parameter(np.asarray(generator.standard_normal(shape), dtype)) for shape in SHAPES]
+
+
+def with_gradients(params, seed):
+    generator = rng(seed)
+    for p in params:
+        p.grad = np.asarray(generator.standard_normal(p.shape), p.dtype)
+    return params
+
+
+def run(name, options, steps, dtype=np.float64):
+    params = parameters(dtype=dtype)
+    optimizer = getattr(optim, name)(params, **{"lr": 0.01, **options})
+    for k in range(steps):
+        with_gradients(params, k)
+        optimizer.step()
+    return params, optimizer
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIONS)
+def test_twenty_steps_equal_torch(name, options):
+    torch = pytest.importorskip("torch", reason="compares with PyTorch")
+    ours = parameters()
+    theirs = [torch.tensor(p.data, requires_grad=True) for p in ours]
+    ours_optimizer = getattr(optim, name)(ours, **options)
+    theirs_optimizer = getattr(torch.optim, name)(theirs, **options)
+    for k in range(20):
+        with_gradients(ours, k)
+        if k in (0, 7):
+            ours[1].grad = None  # a parameter that starts late, and one that pauses
+        for p, q in zip(ours, theirs, strict=True):
+            q.grad = None if p.grad is None else torch.tensor(p.grad)
+        ours_optimizer.step()
+        theirs_optimizer.step()
+        for p, q in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(p.data, q.detach().numpy(), err_msg=f"step {k}", **PEER)
+
+
+def one_step(name, p, g, **options):
+    parameter = nn.Parameter(np.array([p]))
+    parameter.grad = np.array([g])
+    getattr(optim, name)([parameter], **options).step()
+    return parameter.data[0]
+
+
+def test_first_steps_by_hand():
+    assert one_step("SGD", 1.0, 2.0, lr=0.5) == 0.0
+    assert one_step("SGD", 1.0, 2.0, lr=0.5, weight_decay=1.0) == 1 - 0.5 * 3
+    assert one_step("SGD", 1.0, 2.0, lr=0.5, momentum=0.5, nesterov=True) == 1 - 0.5 * (2 + 0.5 * 2)
+    assert one_step("RMSprop", 1.0, 2.0, lr=0.5, alpha=0.75, eps=0.0) == 1 - 0.5 * 2 / math.sqrt(0.25 * 4)
+    assert one_step("Adagrad", 1.0, -2.0, lr=0.5, eps=0.0) == 1.5
+    # Adam's first step is lr times the sign of the gradient, whatever its size.
+    np.testing.assert_allclose(one_step("Adam", 1.0, 1e-3, lr=0.5, eps=0.0), 0.5, rtol=1e-14)
+    np.testing.assert_allclose(one_step("AdamW", 1.0, 1e-3, lr=0.5, eps=0.0, weight_decay=0.2), 0.4, rtol=1e-14)
+
+
+def test_second_steps_by_hand():
+    p = nn.Parameter(np.array([0.0]))
+    optimizer = optim.SGD([p], 1.0, momentum=0.5)
+    for g in (1.0, 2.0):
+        p.grad = np.array([g])
+        optimizer.step()
+    assert p.data[0] == -1 - 2.5
+    p, beta1, beta2 = nn.Parameter(np.array([0.0])), 0.5, 0.75
+    optimizer = optim.Adam([p], 1.0, betas=(beta1, beta2), eps=0.0)
+    for g in (1.0, 3.0):
+        p.grad = np.array([g])
+        optimizer.step()
+    m, v = 0.5 * 0.5 * 1 + 0.5 * 3, 0.75 * 0.25 * 1 + 0.25 * 9
+    np.testing.assert_allclose(p.data[0], -1 - (m / (1 - 0.5**2)) / math.sqrt(v / (1 - 0.75**2)), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIONS)
+def test_steps_lower_a_loss(name, options):
+    target = rng(1).standard_normal((3, 4)).astype(np.float32)
+    p = nn.Parameter(np.zeros((3, 4), np.float32))
+    optimizer = getattr(optim, name)([p], **options)
+    losses = []
+    for _ in range(20):
+        loss = nn.mse_loss(p, target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIONS)
+def test_steps_are_in_place_and_keep_float32(name, options):
+    params = parameters(dtype=np.float32)
+    held = [p.data for p in params]
+    optimizer = getattr(optim, name)(params, **options)
+    for k in range(2):
+        with_gradients(params, k)
+        gradients = [p.grad.copy() for p in params]
+        optimizer.step()
+        for p, g in zip(params, gradients, strict=True):
+            np.testing.assert_array_equal(p.grad, g)
+    for p, data, state in zip(params, held, optimizer.state, strict=True):
+        assert p.data is data
+        assert data.dtype == np.float32
+        assert all(v.dtype == np.float32 for k, v in state.items() if k != "step")
+
+
+def test_float32_steps_are_float64_steps_rounded():
+    for name, options in OPTIONS:
+        single, _ = run(name, options, 5, np.float32)
+        double, _ = run(name, options, 5)
+        for p, q in zip(single, double, strict=True):
+            np.testing.assert_allclose(p.data, q.data, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_a_non_contiguous_parameter_is_updated_too():
+    p = Tensor(np.zeros((4, 6))[:, ::2].T, requires_grad=True)
+    p.grad = np.ones(p.shape)
+    optim.Adam([p], 0.5).step()
+    np.testing.assert_allclose(p.data, -0.5, rtol=1e-6)
+
+
+def test_a_parameter_without_gradient_is_skipped():
+    p, q = nn.Parameter(np.ones(2)), nn.Parameter(np.ones(2))
+    optimizer = optim.AdamW([p, q], 0.1)
+    p.grad = np.ones(2)
+    optimizer.step()
+    assert (q.data == 1).all()
+    assert optimizer.state[1] == {}
+    assert q._version == 0
+
+
+def test_a_graph_from_before_a_step_refuses_to_be_walked():
+    p = nn.Parameter(np.ones(2))
+    loss = (p * p).sum()
+    loss.backward(retain_graph=True)
+    optim.SGD([p], 0.1).step()
+    with pytest.raises(RuntimeError, match="changed in place"):
+        loss.backward()
+
+
+def test_zero_grad_forgets_gradients():
+    params = with_gradients(parameters(), 1)
+    optim.SGD(iter(params), 0.1).zero_grad()
+    assert all(p.grad is None for p in params)
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIONS)
+def test_a_restored_optimizer_continues_bit_for_bit(name, options, tmp_path):
+    whole, _ = run(name, options, 6)
+    params, optimizer = run(name, options, 3)
+    checkpoint.save(tmp_path / "state", optimizer.state_dict())
+    fresh = getattr(optim, name)(params, lr=123.0)
+    fresh.load_state_dict(checkpoint.load(tmp_path / "state"))
+    assert fresh.state_dict()["options"] == optimizer.state_dict()["options"]
+    for k in range(3, 6):
+        with_gradients(params, k)
+        fresh.step()
+    for p, q in zip(params, whole, strict=True):
+        np.testing.assert_array_equal(p.data, q.data)
+
+
+def test_state_dict_is_a_copy():
+    params, optimizer = run("Adam", {}, 2)
+    saved = optimizer.state_dict()
+    kept = saved["state"][0]["exp_avg"].copy()
+    with_gradients(params, 9)
+    optimizer.step()
+    np.testing.assert_array_equal(saved["state"][0]["exp_avg"], kept)
+    assert saved["state"][0]["step"] == 2
+    optimizer.load_state_dict(saved)
+    optimizer.step()
+    np.testing.assert_array_equal(saved["state"][0]["exp_avg"], kept)
+
+
+def spoilt(change):
+    state = run("Adam", {}, 1)[1].state_dict()
+    change(state)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("state"), "expected the entries optimizer, options and state"),
+        (lambda s: s.update(optimizer="SGD"), "it is of SGD, this is Adam"),
+        (lambda s: s["options"].pop("eps"), "expected the options"),
+        (lambda s: s["options"].update(lr=-1.0), "lr: expected a finite number >= 0"),
+        (lambda s: s["state"].pop(), "state for 3 parameters, this has 4"),
+        (lambda s: s["state"][1].pop("exp_avg"), r"parameter 1: expected \['exp_avg', 'exp_avg_sq', 'step'\]"),
+        (
+            lambda s: s["state"][3].update(exp_avg=np.zeros(2)),
+            r"parameter 3: exp_avg: .* \(2, 1, 3\), got .* \(2,\)",
+        ),
+        (lambda s: s["state"][1].update(exp_avg=np.zeros(4, np.float32)), "expected float64 .* got float32"),
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing(change, message):
+    optimizer = run("Adam", {"lr": 0.25}, 2)[1]
+    before = optimizer.state_dict()
+    with pytest.raises(ValueError, match=message):
+        optimizer.load_state_dict(spoilt(change))
+    after = optimizer.state_dict()
+    assert after["options"] == before["options"]
+    for a, b in zip(after["state"], before["state"], strict=True):
+        assert a.keys() == b.keys()
+        for k in a:
+            np.testing.assert_array_equal(a[k], b[k])
+
+
+P = [nn.Parameter(np.ones(2))]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: optim.SGD([], 0.1), ValueError, "params: expected at least one parameter, got none"),
+        (lambda: optim.SGD(P + P, 0.1), ValueError, "the same parameter appears twice"),
+        (lambda: optim.SGD(P[0], 0.1), TypeError, "got one Tensor"),
+        (lambda: optim.SGD([np.ones(2)], 0.1), TypeError, r"params\[0\]: expected a Tensor, got ndarray"),
+        (lambda: optim.SGD([Tensor(1.0)], 0.1), TypeError, r"params\[0\].* does not require grad"),
+        (lambda: optim.SGD([P[0] * 2], 0.1), TypeError, r"params\[0\].* an operation made it"),
+        (lambda: optim.SGD(P, -0.1), ValueError, r"lr: expected a finite number >= 0, got -0\.1"),
+        (lambda: optim.SGD(P, math.nan), ValueError, "lr: expected"),
+        (lambda: optim.SGD(P, math.inf), ValueError, "lr: expected"),
+        (lambda: optim.SGD(P, 0.1, momentum=-1), ValueError, "momentum: expected"),
+        (lambda: optim.SGD(P, 0.1, nesterov=True), ValueError, "nesterov: needs a momentum"),
+        (lambda: optim.SGD(P, 0.1, weight_decay=-1), ValueError, "weight_decay: expected"),
+        (lambda: optim.Adam(P, betas=(0.9, 1.0)), ValueError, r"betas: expected two numbers in \[0, 1\), got"),
+        (lambda: optim.Adam(P, betas=(-0.1, 0.9)), ValueError, "betas: expected"),
+        (lambda: optim.Adam(P, betas=(0.9,)), ValueError, "betas: expected"),
+        (lambda: optim.Adam(P, eps=-1), ValueError, "eps: expected"),
+        (lambda: optim.RMSprop(P, alpha=-1), ValueError, "alpha: expected"),
+        (lambda: optim.RMSprop(P, alpha=1.5), ValueError, "alpha: expected"),
+        (lambda: optim.Adagrad(P, eps=-1), ValueError, "eps: expected"),
+    ],
+)
+def test_optimizers_refuse(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def clipped(values, **options):
+    """The norm that clip_grad_norm_ returns and the gradients that it leaves."""
+    params = [nn.Parameter(np.zeros(np.shape(v))) for v in values]
+    for p, v in zip(params, values, strict=True):
+        p.grad = np.array(v, float)
+    return optim.clip_grad_norm_(params, **options), [p.grad for p in params]
+
+
+def test_clipping_by_norm_keeps_the_direction():
+    norm, (a, b) = clipped([[3.0], [0.0, 4.0]], max_norm=1.0)
+    assert norm == 5.0
+    np.testing.assert_allclose(a, [0.6], rtol=1e-6)
+    np.testing.assert_allclose(b, [0, 0.8], rtol=1e-6)
+
+
+def test_clipping_by_norm_leaves_small_gradients_alone():
+    norm, (a, b) = clipped([[3.0], [0.0, 4.0]], max_norm=5.1)
+    assert norm == 5.0
+    np.testing.assert_array_equal(a, [3])
+    np.testing.assert_array_equal(b, [0, 4])
+
+
+def test_clipping_by_value_cuts_each_entry():
+    p = nn.Parameter(np.zeros(4))
+    p.grad = np.array([-9.0, 4.0, np.nan, np.inf])
+    optim.clip_grad_value_([p, nn.Parameter(np.zeros(1))], 5.0)
+    np.testing.assert_array_equal(p.grad, [-5, 4, np.nan, 5])
+
+
+def test_clipping_counts_a_shared_parameter_once():
+    p = nn.Parameter(np.zeros(2))
+    p.grad = np.array([3.0, 4.0])
+    assert optim.clip_grad_norm_([p, p], 1.0) == 5.0
+    np.testing.assert_allclose(np.linalg.norm(p.grad), 1, rtol=1e-6)
+    assert optim.clip_grad_norm_(p, 10.0) < 1.01
+    assert optim.clip_grad_norm_([nn.Parameter(np.zeros(2))], 1.0) == 0.0
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-22, 1.0, 1e25, 1e37])
+def test_the_norm_of_float32_neither_overflows_nor_vanishes(scale):
+    p = nn.Parameter(np.zeros(2, np.float32))
+    p.grad = np.array([3, 4], np.float32) * np.float32(scale)
+    np.testing.assert_allclose(optim.clip_grad_norm_([p], math.inf), 5 * scale, rtol=1e-6)
+    assert p.grad.dtype == np.float32
+
+
+def test_non_finite_norms_can_be_an_error():
+    for value in (np.nan, np.inf):
+        with pytest.raises(FloatingPointError, match="the norm of the gradients is"):
+            clipped([[1.0, value]], max_norm=1.0, error_if_nonfinite=True)
+
+
+@pytest.mark.parametrize("max_norm", [0.0, 0.5, 5.0, math.inf])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [[3.0], [0.0, 4.0]],
+        [[0.0], [0.0]],
+        [[1.0, np.nan], [2.0]],
+        [[1.0, np.inf], [2.0]],
+        [[-np.inf], [np.nan, 1.0]],
+        [np.zeros((0, 2)), [1.0]],
+    ],
+)
+def test_clipping_equals_torch(values, max_norm):
+    torch = pytest.importorskip("torch", reason="compares with PyTorch")
+    norm, gradients = clipped(values, max_norm=max_norm)
+    theirs = [torch.zeros(np.shape(v), dtype=torch.float64, requires_grad=True) for v in values]
+    for q, v in zip(theirs, values, strict=True):
+        q.grad = torch.tensor(np.array(v, float))
+    np.testing.assert_allclose(norm, torch.nn.utils.clip_grad_norm_(theirs, max_norm).item(), **PEER)
+    for g, q in zip(gradients, theirs, strict=True):
+        np.testing.assert_allclose(g, q.grad.numpy(), **PEER)
+
+
+def test_clipping_refuses():
+    for bad in (-1.0, math.nan):
+        with pytest.raises(ValueError, match="max_norm: expected a number >= 0"):
+            optim.clip_grad_norm_(P, bad)
+        with pytest.raises(ValueError, match="value: expected a number >= 0"):
+            optim.clip_grad_value_(P, bad)
+    with pytest.raises(TypeError, match=r"params\[0\]: expected a Tensor"):
+        optim.clip_grad_norm_([np.ones(2)], 1.0)
+
+
+def rates(make, steps, lr=0.5):
+    """The lr at each of the steps under the schedule that make(optimizer) builds."""
+    optimizer = optim.SGD(P, lr)
+    schedule = make(optimizer)
+    seen = []
+    for _ in range(steps):
+        seen.append(optimizer.lr)
+        schedule.step()
+    return seen
+
+
+def test_schedules_by_hand():
+    assert rates(lambda o: optim.StepLR(o, 2, 0.5), 5) == [0.5, 0.5, 0.25, 0.25, 0.125]
+    assert rates(lambda o: optim.ExponentialLR(o, 0.5), 3) == [0.5, 0.25, 0.125]
+    assert rates(lambda o: optim.LambdaLR(o, lambda k: 1 / (1 + k)), 3) == [0.5, 0.25, 0.5 / 3]
+    cosine = rates(lambda o: optim.CosineLR(o, 8, warmup_steps=4, min_lr=0.1), 10)
+    middle = [0.1 + 0.4 * (1 + math.cos(math.pi * k / 4)) / 2 for k in range(5)]
+    np.testing.assert_allclose(cosine, [0.125, 0.25, 0.375, 0.5, *middle, 0.1], rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (lambda o: optim.StepLR(o, 3, 0.3), lambda m, o: m.StepLR(o, 3, 0.3)),
+        (lambda o: optim.ExponentialLR(o, 0.9), lambda m, o: m.ExponentialLR(o, 0.9)),
+        (lambda o: optim.LambdaLR(o, math.sqrt), lambda m, o: m.LambdaLR(o, math.sqrt)),
+        (lambda o: optim.CosineLR(o, 20, min_lr=0.1), lambda m, o: m.CosineAnnealingLR(o, 20, eta_min=0.1)),
+    ],
+)
+def test_schedules_equal_torch(ours, theirs):
+    torch = pytest.importorskip("torch", reason="compares with PyTorch")
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.5)
+    schedule = theirs(torch.optim.lr_scheduler, optimizer)
+    expected = []
+    for _ in range(20):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    np.testing.assert_allclose(rates(ours, 20), expected, rtol=1e-12)
+
+
+def test_a_restored_schedule_continues():
+    make = lambda o: optim.CosineLR(o, 10, warmup_steps=3)
+    expected = rates(make, 9)
+    first = optim.SGD(P, 0.5)
+    schedule = make(first)
+    for _ in range(5):
+        schedule.step()
+    second = optim.SGD(P, 9.0)
+    second.load_state_dict(first.state_dict())
+    restored = make(second)
+    restored.load_state_dict(schedule.state_dict())
+    assert second.lr == expected[5]
+    restored.step()
+    assert second.lr == expected[6]
+    with pytest.raises(ValueError, match="it is of CosineLR, this is StepLR"):
+        optim.StepLR(second, 2).load_state_dict(schedule.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda o: optim.StepLR(o, 0), "step_size: expected an integer >= 1"),
+        (lambda o: optim.CosineLR(o, 0), "0 <= warmup_steps < total_steps, got 0 and 0"),
+        (lambda o: optim.CosineLR(o, 5, 5), "0 <= warmup_steps < total_steps"),
+        (lambda o: optim.CosineLR(o, 5, -1), "0 <= warmup_steps < total_steps"),
+        (lambda o: optim.CosineLR(o, 5, min_lr=0.6), r"min_lr: expected a number between 0 and the lr 0\.5, got 0\.6"),
+    ],
+)
+def test_schedules_refuse(make, message):
+    with pytest.raises(ValueError, match=message):
+        make(optim.SGD(P, 0.5))
