@@ -22,7 +22,7 @@ Array = Any
 
 
 class SimpleRNN(nn.Module):
-    """hidden = tanh(W [input, hidden] + b); out = V hidden + c. Sizes: word (B, input_size), hidden (B, hidden_size)."""
+    """hidden = tanh(W [input, hidden] + b), out = V hidden + c; word (B, input_size), hidden (B, hidden_size)."""
 
     def __init__(self, input_size: int, hidden_size: int, output_size: int, **options: Any) -> None:
         self.hidden_size = hidden_size

@@ -24,7 +24,7 @@ PLAIN.update(
 PLAIN.update((np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal))
 PLAIN.update((np.logical_and, np.logical_or, np.logical_not, np.logical_xor))
 PLAIN.update((np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.count_nonzero, np.any, np.all, np.round))
-PLAIN.update((np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.full_like, np.empty_like, np.result_type))
+PLAIN.update((np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.result_type))
 PLAIN.update(
     (np.array_equal, np.allclose, np.isclose, np.iscomplexobj, np.isrealobj, np.shares_memory, np.searchsorted)
 )
@@ -49,14 +49,35 @@ def _size(x: Tensor, axis: Any) -> int:
 def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(ndim))
-    axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    axes = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
     for a in axes:
         if not -ndim <= a < ndim:
             raise np.exceptions.AxisError(a, ndim)
     return tuple(a % ndim for a in axes)
 
 
+def _arrays(fn: Any, operands: Sequence[Any]) -> list[Any]:
+    """The operands, with scalars and lists among them made arrays of the dtype of the Tensors."""
+    like = next((x.data for x in operands if isinstance(x, Tensor) and x.dtype.kind == "f"), None)
+    if like is None:
+        return list(operands)
+
+    def array(x: Any) -> Any:
+        if isinstance(x, Tensor):
+            return x
+        return constant(x, like.dtype, fn) if np.ndim(x) else np.full_like(like, x, shape=())
+
+    return list(map(array, operands))
+
+
 # ---------------------------------------------------------------------------------------------- choice
+
+
+@means(np.full_like)
+def _full_like(a: Any, fill_value: Any, *args: Any, **options: Any) -> Array:
+    if isinstance(fill_value, Tensor) and fill_value.requires_grad:
+        raise TypeError("np.full_like would lose the gradient of its fill value; write np.ones_like(a) * value")
+    return np.full_like(plain(a), plain(fill_value), *args, **options)
 
 
 @means(np.where)
@@ -163,7 +184,7 @@ def _squeeze(a: Tensor, axis: Any = None) -> Tensor:
 def _transpose(a: Tensor, axes: Any = None) -> Tensor:
     if axes is None:
         axes = range(a.ndim)[::-1]
-    return apply(np.transpose, a, axes=_axes(tuple(axes), a.ndim))
+    return apply(np.transpose, a, axes=_axes(axes, a.ndim))
 
 
 def _labelled(ndim: int) -> Array:
@@ -239,13 +260,13 @@ def _roll(a: Tensor, shift: Any, axis: Any = None) -> Tensor:
 @means(np.split)
 def _split(ary: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     (axis,) = _axes(axis, ary.ndim)
-    pieces = np.split(np.arange(ary.shape[axis]), indices_or_sections)
-    ends = np.cumsum([len(p) for p in pieces]).tolist()
-    return [ary[_along(axis, slice(end - len(p), end))] for p, end in zip(pieces, ends, strict=True)]
+    pieces = [p.tolist() for p in np.split(np.arange(ary.shape[axis]), indices_or_sections)]
+    return [ary[_along(axis, slice(p[0], p[-1] + 1) if p else slice(0))] for p in pieces]
 
 
 @means(np.concatenate)
 def _concatenate(arrays: Sequence[Any], axis: Any = 0) -> Tensor:
+    arrays = _arrays(np.concatenate, arrays)
     if axis is None:
         return xp.concatenate([xp.ravel(a) for a in arrays])  # type: ignore[no-any-return]
     (axis,) = _axes(axis, np.ndim(arrays[0]))
@@ -254,7 +275,7 @@ def _concatenate(arrays: Sequence[Any], axis: Any = 0) -> Tensor:
 
 @means(np.stack)
 def _stack(arrays: Sequence[Any], axis: int = 0) -> Tensor:
-    return xp.concatenate([xp.expand_dims(a, axis) for a in arrays], axis)  # type: ignore[no-any-return]
+    return xp.concatenate([xp.expand_dims(a, axis) for a in _arrays(np.stack, arrays)], axis)  # type: ignore[no-any-return]
 
 
 @means(np.repeat)
@@ -267,7 +288,7 @@ def _repeat(a: Tensor, repeats: Any, axis: Any = None) -> Tensor:
 
 @means(np.tile)
 def _tile(A: Tensor, reps: Any) -> Tensor:
-    reps = tuple(reps) if isinstance(reps, (tuple, list)) else (reps,)
+    reps = (reps,) if isinstance(reps, (int, np.integer)) else tuple(reps)
     ndim = max(A.ndim, len(reps))
     shape, reps = (1,) * (ndim - A.ndim) + A.shape, (1,) * (ndim - len(reps)) + reps
     split = [n for s in shape for n in (1, s)]
@@ -288,6 +309,7 @@ def _pad(array: Tensor, pad_width: Any, mode: str = "constant", *, constant_valu
 
 @means(np.outer)
 def _outer(a: Any, b: Any) -> Tensor:
+    a, b = _arrays(np.outer, (a, b))
     return xp.reshape(a, (-1, 1)) * xp.reshape(b, (1, -1))  # type: ignore[no-any-return]
 
 
@@ -302,12 +324,10 @@ def _dot(a: Any, b: Any) -> Tensor:
 
 @means(np.tensordot)
 def _tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
+    a, b = _arrays(np.tensordot, (a, b))
     n, m = np.ndim(a), np.ndim(b)
     over_a, over_b = (range(n - axes, n), range(axes)) if isinstance(axes, int) else axes
-    over_a, over_b = (
-        _axes(over_a if isinstance(over_a, int) else tuple(over_a), n),
-        _axes(over_b if isinstance(over_b, int) else tuple(over_b), m),
-    )
+    over_a, over_b = _axes(over_a, n), _axes(over_b, m)
     rest_a, rest_b = [i for i in range(n) if i not in over_a], [i for i in range(m) if i not in over_b]
     shape_a, shape_b = np.shape(a), np.shape(b)
     if [shape_a[i] for i in over_a] != [shape_b[i] for i in over_b]:
@@ -325,13 +345,15 @@ def _einsum(subscripts: Any, *operands: Any) -> Tensor:
     if not isinstance(subscripts, str):
         raise TypeError("np.einsum on Tensors: write the subscripts as a string, such as 'ij,jk->ik'")
     terms, out = _spelt_out(subscripts.replace(" ", ""), [np.ndim(x) for x in operands])
-    xs = list(operands)
+    xs = _arrays(np.einsum, operands)
     for i, term in enumerate(terms):
         for s in dict.fromkeys(term):
             while term.count(s) > 1:
                 p, q = term.index(s), term.rindex(s)
-                n = np.arange(np.shape(xs[i])[p])
-                xs[i] = xp.moveaxis(xs[i], (p, q), (0, 1))[n, n]
+                n, m = np.shape(xs[i])[p], np.shape(xs[i])[q]
+                if n != m:
+                    raise ValueError(f"np.einsum: the index {s!r} of operand {i} has lengths {n} and {m}")
+                xs[i] = xp.moveaxis(xs[i], (p, q), (0, 1))[np.arange(n), np.arange(n)]
                 term = s + "".join(c for j, c in enumerate(term) if j not in (p, q))
         terms[i] = term
     return apply(ops._einsum, *xs, subscripts=",".join(terms) + "->" + out)

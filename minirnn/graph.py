@@ -66,6 +66,8 @@ def pick(*outputs: Any) -> Any:
 
 
 def name_of(fn: Any) -> str:
+    if fn is None:
+        return "an operation whose graph is freed"
     return str(fn.name if hasattr(fn, "name") else fn.__name__).lstrip("_")
 
 
@@ -129,13 +131,13 @@ def is_grad_enabled() -> bool:
     return recording.get()
 
 
-_OURS = (os.path.dirname(__file__), os.path.dirname(np.__file__))
+_OURS = tuple(os.path.join(os.path.dirname(file), "") for file in (__file__, np.__file__))
 
 
 def calling_line() -> str:
     """The innermost line of the program that is outside of minirnn and NumPy."""
     frame = sys._getframe(1)
-    while frame.f_back and os.path.dirname(frame.f_code.co_filename).startswith(_OURS):
+    while frame.f_back and frame.f_code.co_filename.startswith(_OURS):
         frame = frame.f_back
     file, number = frame.f_code.co_filename, frame.f_lineno
     return f"{file}:{number}: {linecache.getline(file, number).strip()}"
@@ -181,6 +183,8 @@ def walk(
             pulled = _pull(t, node, parents, g, retain, create)
         if not retain:
             t._node = FREED
+            if leading is not None:
+                leading.discard(t)  # it may be the last to hold t and its data
         for (i, p), h in zip(parents, pulled):  # noqa: B905 (a pick has pulled nothing)
             if h is None:
                 continue
@@ -299,7 +303,7 @@ def _watch(node: Node, i: int, g: Any, h: Any) -> None:
     def finite(values: Any) -> bool:
         if isinstance(values, list):
             return all(finite(v) for v in values if v is not None)
-        return bool(np.all(np.isfinite(getattr(values, "data", values))))
+        return bool(np.all(np.isfinite(values.data if hasattr(values, "requires_grad") else values)))
 
     if finite(h):
         return

@@ -111,7 +111,8 @@ def _matmul_b(g: Any, a: Any, b: Any) -> Any:
     if b.ndim == 1:
         return (_swap(a) @ g[..., None])[..., 0]
     if b.ndim == 2 and a.ndim > 2:  # one large product instead of many that are then summed
-        return a.reshape(-1, a.shape[-1]).T @ g.reshape(-1, g.shape[-1])
+        rows = math.prod(a.shape[:-1])  # not -1, which a matrix of no columns leaves open
+        return a.reshape(rows, a.shape[-1]).T @ g.reshape(rows, g.shape[-1])
     return _swap(a) @ g
 
 
@@ -220,7 +221,8 @@ def _einsum_back(i: int, g: Any, y: Any, *xs: Any, subscripts: str) -> Any:
     h = np.einsum(",".join([out, *others]) + "->" + kept, g, *xs[:i], *xs[i + 1 :])
     sizes = dict(zip(kept, h.shape, strict=True))
     h = np.reshape(h, tuple(sizes.get(s, 1) for s in term))
-    return np.broadcast_to(h, tuple(max(sizes.get(s, 1), n) for s, n in zip(term, xs[i].shape, strict=True)))
+    shape = ((sizes.get(s, 1), n) for s, n in zip(term, xs[i].shape, strict=True))
+    return np.broadcast_to(h, tuple(n if size == 1 else size for size, n in shape))
 
 
 rule(_reshape, lambda g, y, x, shape: np.reshape(g, x.shape))

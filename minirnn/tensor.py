@@ -156,10 +156,15 @@ class Tensor:
         return bool(self.data.item())
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._number("float"))
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._number("int"))
+
+    def _number(self, kind: str) -> Any:
+        if self.requires_grad:  # NumPy calls float() on its own: buffer[i] = t would lose the gradient unseen
+            raise TypeError(f"{kind}() would lose the gradient of this Tensor: use .item(), or np.stack")
+        return self.item()
 
     def __index__(self) -> int:
         return self.data.__index__()  # type: ignore[no-any-return]
@@ -206,7 +211,8 @@ class Tensor:
         new = type(self).__new__(type(self))
         memo[id(self)] = new
         for name, value in self.__dict__.items():
-            new.__dict__[name] = value.copy() if not share and name in ("data", "grad") and value is not None else value
+            own = value is not None and (name == "grad" or (name == "data" and not share))
+            new.__dict__[name] = value.copy() if own else value
         return new
 
     def __getstate__(self) -> dict[str, Any]:
@@ -545,7 +551,7 @@ def grad(
     missing = [i for i, x in enumerate(ins) if x not in found]
     if missing:
         raise RuntimeError(f"inputs{missing}: the outputs do not depend on them")
-    return tuple(g if isinstance(g, Tensor) else Tensor(g) for g in (found[x] for x in ins))
+    return tuple(g if isinstance(g, Tensor) else Tensor(g.copy()) for g in (found[x] for x in ins))
 
 
 def _seed(t: Tensor, g: Any, name: str, as_tensor: bool) -> Any:

@@ -29,24 +29,30 @@ class Meter:
         self.total = trainer.config.steps
         self.characters = trainer.config.batch * trainer.config.seq
         self.first = trainer.steps_done
-        self.began = time.perf_counter()
+        self.began = self.mark = time.perf_counter()
+        self.training = 0.0  # seconds in steps alone
         self.loss: float | None = None
         self.report: StepReport | None = None
 
     def add(self, report: StepReport) -> None:
+        self.training += time.perf_counter() - self.mark
+        self.mark = time.perf_counter()
         self.report = report
         self.loss = report.loss if self.loss is None else 0.98 * self.loss + 0.02 * report.loss
+
+    def pause(self) -> None:
+        """Time from the last step to now was not spent on training."""
+        self.mark = time.perf_counter()
 
     def text(self) -> str:
         """Loss, gradient norm, speed and time left, of the run so far."""
         if self.report is None or self.loss is None:
             return ""
-        seconds = time.perf_counter() - self.began
-        speed = (self.report.step - self.first) / seconds
-        left = round((self.total - self.report.step) / speed)
+        done = self.report.step - self.first
+        left = round((self.total - self.report.step) / done * (time.perf_counter() - self.began))
         return (
             f"loss {self.loss:.3f} nats {self.loss / math.log(2):.3f} bits  |g| {self.report.grad_norm:.2f}  "
-            f"{speed * self.characters:,.0f} char/s  {left // 60}:{left % 60:02d} left"
+            f"{done * self.characters / self.training:,.0f} char/s  {left // 60}:{left % 60:02d} left"
         )
 
 
@@ -63,6 +69,7 @@ class PlainReporter:
             self._line(f"step {report.step}/{self.meter.total}  {self.meter.text()}")
 
     def validation(self, step: int, loss: float, best: bool) -> None:
+        self.meter.pause()
         mark = "  (best so far)" if best else ""
         self._line(f"step {step}/{self.meter.total}  {self.meter.text()}  validation {describe_loss(loss)}{mark}")
 
@@ -82,6 +89,7 @@ class BarReporter:
         self.progress.update(self.task, completed=report.step, numbers=self.meter.text())
 
     def validation(self, step: int, loss: float, best: bool) -> None:
+        self.meter.pause()
         self.progress.update(self.task, validation=f"validation {loss:.3f}{' (best)' if best else ''}")
 
 

@@ -81,10 +81,10 @@ def check(
     objective = Objective(forward, arguments, np.concatenate([np.zeros(0), *flat]).astype(np.float64), eps)
     directions = {k: rng.standard_normal(arguments[k].shape) if mode == "directional" else None for k in targets}
     evidence = _evidence(objective, directions, "differences" if step else judge, step, rng)
-    sizes = Sizes.of({k: found.values for k, found in evidence.items()}, {k: objective.length(k) for k in targets})
+    sizes = _sizes(objective, evidence)
     rows = tuple(
         malformed(labels[k], arguments[k].shape, gradients[k])
-        or decide(labels[k], gradients[k], evidence[k], directions[k], sizes.floor(k), eps)
+        or decide(labels[k], gradients[k], evidence[k], directions[k], sizes, k, eps)
         for k in targets
     )
     first = np.concatenate([np.zeros(0), *(y.reshape(-1) for y in results)])
@@ -115,13 +115,18 @@ def compare(analytic: Any, trusted: Any, *, names: Sequence[str] | None = None) 
         if t.dtype.kind != "f" or not np.isfinite(t).all():
             raise ValueError(f"trusted gradient {label} must be finite floats; got {t.dtype}")
     values = {k: t.astype(np.float64).ravel() for k, t in enumerate(right)}
-    sizes = Sizes.of(values, dict.fromkeys(values, 1.0))
+    sizes = Sizes.of(values, 0.0, dict.fromkeys(values, 1.0))
     rows = tuple(
         malformed(label, t.shape, g)
-        or decide(label, g, Evidence("given", values[k], np.zeros(t.size)), None, sizes.floor(k), epsilon(t))
+        or decide(label, g, Evidence("given", values[k], np.zeros(t.size)), None, sizes, k, epsilon(t))
         for k, (label, t, g) in enumerate(zip(labels, right, given, strict=True))
     )
     return Report(rows, "full")
+
+
+def _sizes(objective: Objective, evidence: Mapping[int, Evidence]) -> Sizes:
+    gradients = {k: found.values for k, found in evidence.items()}
+    return Sizes.of(gradients, objective.terms, {k: objective.length(k) for k in evidence})
 
 
 def _evidence(
@@ -163,14 +168,15 @@ def _by_confirmed_complex_step(
             reasons[k] = str(reason)
     if not claims:
         return {}, reasons
-    sizes = Sizes.of({k: claim.values for k, claim in claims.items()}, {k: objective.length(k) for k in claims})
+    sizes = _sizes(objective, claims)
     sigma = double.sigma(rng)
     for k, claim in list(claims.items()):
         given = directions[k]
         v = rng.standard_normal(objective.inputs[k].shape) if given is None else given
         claimed = float(np.vdot(v, claim.values)) if given is None else float(claim.values[0])
         try:
-            confirm(double, k, v, claimed, max(float(np.linalg.norm(claim.values)), sizes.floor(k)), sigma)
+            size = max(float(np.linalg.norm(claim.values)), sizes.floor(k, double.eps))
+            confirm(double, k, v, claimed, size, sigma)
         except Untrusted as reason:
             del claims[k]
             reasons[k] = str(reason)

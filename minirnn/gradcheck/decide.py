@@ -12,28 +12,30 @@ from .differences import Estimate
 from .judges import Evidence
 from .objective import Array
 from .report import Row, Verdict
-from .tolerances import LEFT_OUT, SMALL_TENSOR, epsilon, tolerance
+from .tolerances import CONFIRM, LEFT_OUT, LOST, SMALL_TENSOR, epsilon, tolerance
 
 
 @dataclass(frozen=True)
 class Sizes:
     """How large gradients are in this check, so that one that is next to nothing isn't judged on rounding errors.
 
-    Gradients of tensors of different sizes compare as gradient times the tensor's length: the change of F per
-    relative change.
+    `largest`: the largest gradient entry times its tensor's length, that is, the change of F per relative change.
+    `values`: the size of F's terms; eps times that is lost in any backward. (1 - y**2 of a saturated unit, say, is tiny
+    and has the absolute rounding error of a 1.)
     """
 
     largest: float
+    values: float
     lengths: Mapping[int, float]
 
     @classmethod
-    def of(cls, values: Mapping[int, Array], lengths: Mapping[int, float]) -> Sizes:
-        """From the judge's values alone: a wrong gradient may be of any size."""
-        return cls(max((_largest(v) * lengths[k] for k, v in values.items()), default=0.0), lengths)
+    def of(cls, gradients: Mapping[int, Array], values: float, lengths: Mapping[int, float]) -> Sizes:
+        """From the judge's gradients alone: a wrong one may be of any size."""
+        return cls(max((_largest(g) * lengths[k] for k, g in gradients.items()), default=0.0), values, lengths)
 
-    def floor(self, k: int) -> float:
+    def floor(self, k: int, eps: float) -> float:
         """The least scale that tensor k is judged on."""
-        return SMALL_TENSOR * self.largest / self.lengths[k]
+        return max(SMALL_TENSOR * self.largest, LOST * eps / tolerance(eps) * self.values) / self.lengths[k]
 
 
 def malformed(name: str, shape: tuple[int, ...], gradient: Any) -> Row | None:
@@ -59,7 +61,7 @@ def _malformation(shape: tuple[int, ...], gradient: Any) -> str:
     return ""
 
 
-def decide(name: str, gradient: Any, evidence: Evidence, v: Array | None, floor: float, eps: float) -> Row:
+def decide(name: str, gradient: Any, evidence: Evidence, v: Array | None, sizes: Sizes, k: int, eps: float) -> Row:
     """PASS, FAIL or CANNOT TELL for one well-formed gradient.
 
     An entry that disagrees gets a second look, the worst first, until one is proven wrong or all are accounted for.
@@ -69,7 +71,8 @@ def decide(name: str, gradient: Any, evidence: Evidence, v: Array | None, floor:
     array = np.asarray(gradient)
     full = array.astype(np.float64)
     analytic = full.ravel() if v is None else np.array([np.vdot(v, full)])
-    limit = tolerance(max(eps, epsilon(array)))
+    coarsest = max(eps, epsilon(array))
+    limit = tolerance(coarsest)
     coarse = (
         f"the gradient is {array.dtype}, coarser than its tensor: judged at that precision"
         if epsilon(array) > eps
@@ -79,8 +82,8 @@ def decide(name: str, gradient: Any, evidence: Evidence, v: Array | None, floor:
     if not array.size:
         return Row(name, Verdict.PASS, evidence.judge, note=note, gradient=array, estimate=array)
     expected = float(np.max(np.abs(full)) if v is None else np.linalg.norm(full))
-    scale = max(expected, _largest(evidence.values), floor)
-    verdict, values, bounds, status = _weigh(analytic, evidence, limit * scale)
+    scale = max(expected, _largest(evidence.values), sizes.floor(k, coarsest))
+    verdict, values, bounds, status = _weigh(analytic, evidence, limit * scale, max(limit, CONFIRM) * scale)
     errors = np.abs(analytic - values)
     n = _worst(errors, status)
     return Row(
@@ -106,7 +109,7 @@ def decide(name: str, gradient: Any, evidence: Evidence, v: Array | None, floor:
 _AGREES, _UNCLEAR, _KINK, _WRONG, _PROVEN = range(5)
 
 
-def _weigh(analytic: Array, evidence: Evidence, allowed: float) -> tuple[Verdict, Array, Array, Array]:
+def _weigh(analytic: Array, evidence: Evidence, allowed: float, sharp: float) -> tuple[Verdict, Array, Array, Array]:
     """The verdict, the judge's values and bounds after the second looks, and each entry's status."""
     values, bounds = evidence.values.copy(), evidence.bounds.copy()
     blurred = bool(np.any(bounds > allowed))
@@ -118,7 +121,7 @@ def _weigh(analytic: Array, evidence: Evidence, allowed: float) -> tuple[Verdict
         if evidence.second_look is not None:
             again = evidence.second_look(int(n), float(errors[n]))
         values[n], bounds[n] = again.value, again.bound
-        status[n] = _look(float(analytic[n]), again, allowed)
+        status[n] = _look(float(analytic[n]), again, allowed, sharp)
         if status[n] == _PROVEN:
             return Verdict.FAIL, values, bounds, status
     unclear = status == _UNCLEAR
@@ -128,11 +131,12 @@ def _weigh(analytic: Array, evidence: Evidence, allowed: float) -> tuple[Verdict
     return Verdict.PASS, values, bounds, status
 
 
-def _look(analytic: float, again: Estimate, allowed: float) -> int:
+def _look(analytic: float, again: Estimate, allowed: float, sharp: float) -> int:
+    """An entry's status after the second look. Smaller steps are noisier: agreement with a `sharp` value is enough."""
     if again.sides and again.sides[0] - allowed <= analytic <= again.sides[1] + allowed:
         return _KINK
     error = abs(analytic - again.value)
-    if error <= allowed and again.bound <= allowed:
+    if error <= allowed and again.bound <= sharp:
         return _AGREES
     return _PROVEN if error > allowed + again.bound else _UNCLEAR
 

@@ -84,6 +84,11 @@ class Objective:
         """F there minus F here. The outputs are subtracted first: less rounding than in the difference of two sums."""
         return float(self.weights @ (self.values(changed) - self.base))
 
+    @property
+    def terms(self) -> float:
+        """The size of F's terms; outputs below 1 count as 1, since gates are made of numbers up to 1."""
+        return float(np.linalg.norm(self.weights * np.maximum(1.0, np.abs(self.base))))
+
     def length(self, k: int) -> float:
         """The length over which input k is taken to vary: its size, and at least 1, since gates vary over 1."""
         x = np.asarray(self.inputs[k], np.float64)
@@ -110,20 +115,21 @@ class Objective:
         """The standard deviation of the rounding error in one value of F, measured on a walk in a random direction.
 
         At least what rounding the outputs alone must cause. The walk starts beside the point, which may be at a kink.
-        A kink on the way looks like noise; so where there is much, a shorter walk to the other side is tried, and the
-        least counts. inf if it is more than rounding can be: forward draws random numbers, or varies within the spacing.
+        A kink on the way looks like noise; so where there is much, shorter walks to either side are tried, and the
+        second quietest counts (the quietest may be so by chance). inf if it is more than rounding can be: forward draws
+        random numbers, or varies within the spacing.
         """
         floats = {k: x for k, x in enumerate(self.inputs) if real(x)}
         directions = {k: rng.standard_normal(x.shape) * self.length(k) for k, x in floats.items()}
         size = float(np.linalg.norm(self.weights * self.base))
-        found = []
+        found: list[float] = []
         for n in range(1, 5):
-            points = relative_step(self.eps) / (-8) ** n * np.arange(1, 10)
+            points = relative_step(self.eps) / (-8) ** n * np.arange(1, 13)
             walk = [{k: (x + t * directions[k]).astype(x.dtype) for k, x in floats.items()} for t in points]
             rises = np.array([self.rise(changed) for changed in walk])
             size = max(size, float(np.max(np.abs(rises))))
-            found.append(noise(rises))
+            found.append(np.nan_to_num(noise(rises), nan=np.inf))
             if found[-1] <= 4 * self.eps * size:
-                break
-        measured = min((s for s in found if np.isfinite(s)), default=np.inf)
-        return max(0.25 * self.eps * size, measured) if measured <= max(IMPLAUSIBLE, self.eps) * size else np.inf
+                return max(0.25 * self.eps * size, found[-1])
+        measured = sorted(found)[1]
+        return measured if measured <= max(IMPLAUSIBLE, self.eps) * size else np.inf

@@ -25,12 +25,13 @@ import numpy as np
 
 COMPLEX_STEP = 1e-30  # nothing is subtracted, so it need only be small: its square vanishes beside 1
 SMALL_TENSOR = 1e-2  # see above
+LOST = 16.0  # units in the last place of F's terms that a right backward may lose
 SIGMAS = 6.0  # a rounding error beyond six standard deviations doesn't happen
 RUNGS = 10  # steps tried where an entry disagrees: h, h/4, h/16, ... to 4e-6 h
 RATIO = 4.0  # from rung to rung; the truncation error falls by 256, the rounding error grows by 4
 LEFT_OUT = 0.1  # at most this share of a tensor may be left unjudged because kinks are too near
 IMPLAUSIBLE = 1e-3  # noise beyond this share of the function's size isn't rounding, in float32 or better
-CONFIRM = 1e-5  # a difference this sharp or sharper may confirm the complex step
+CONFIRM = 1e-5  # a difference this sharp, relative to the scale, may confirm the complex step or, near a kink, backward
 
 
 def epsilon(*arrays: Any) -> float:

@@ -50,7 +50,7 @@ class LanguageModel(nn.Module):
 
 
 def to_arrays(state: State) -> list[np.ndarray]:
-    """The arrays of a state that the model returned: [h], or [h, c]. Without their graph: here backpropagation stops."""
+    """The arrays of a state that the model returned, [h] or [h, c], without their graph: here backpropagation stops."""
     return [part.data for part in (state if isinstance(state, tuple) else (state,))]
 
 

@@ -1,0 +1,97 @@
+"""The language model: shapes, carried state, dropout only in training, and gradients into every weight."""
+
+import numpy as np
+import pytest
+
+from minirnn import no_grad, random
+from minirnn.models import LanguageModel, from_arrays, to_arrays
+from minirnn.nn import cross_entropy
+
+T, B, V, H = 5, 3, 7, 4
+RTOL = 1e-12  # float64; the two sides differ in the order of additions only
+CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+
+
+def make(cell="lstm", **options):
+    random.manual_seed(0)
+    return LanguageModel(V, cell, H, **{"embedding": 6, "dtype": np.float64, **options})
+
+
+@pytest.fixture
+def ids():
+    return np.random.default_rng(1).integers(0, V, (T, B))
+
+
+@CELLS
+@pytest.mark.parametrize("layers", [1, 2])
+def test_shapes_and_dtype(cell, layers, ids):
+    logits, state = make(cell, layers=layers, dtype=np.float32)(ids)
+    assert logits.shape == (T, B, V)
+    assert logits.dtype == np.float32
+    arrays = to_arrays(state)
+    assert [a.shape for a in arrays] == [(layers, B, H)] * (2 if cell == "lstm" else 1)
+    assert all(type(a) is np.ndarray for a in arrays)
+
+
+@CELLS
+def test_a_carried_state_continues(cell, ids):
+    model = make(cell)
+    whole, end = model(ids)
+    first, middle = model(ids[:2])
+    second, last = model(ids[2:], from_arrays(to_arrays(middle)))
+    np.testing.assert_allclose(np.concatenate([first.data, second.data]), whole.data, rtol=RTOL)
+    for a, b in zip(to_arrays(last), to_arrays(end), strict=True):
+        np.testing.assert_allclose(a, b, rtol=RTOL)
+
+
+def test_no_state_is_zeros(ids):
+    zeros = [np.zeros((1, B, H)), np.zeros((1, B, H))]
+    assert from_arrays(None) is None
+    assert np.array_equal(make()(ids)[0].data, make()(ids, from_arrays(zeros))[0].data)
+
+
+@CELLS
+def test_every_weight_gets_a_gradient(cell, ids):
+    model = make(cell, layers=2)
+    logits, _state = model(ids)
+    cross_entropy(logits.reshape(-1, V), np.roll(ids, -1).reshape(-1)).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert np.abs(parameter.grad).max() > 0, name
+
+
+def test_the_carried_state_holds_no_graph(ids):
+    model = make()
+    _logits, state = model(ids)
+    logits, _state = model(ids[:1], from_arrays(to_arrays(state)))
+    logits.sum().backward()  # walks one step; the first call's graph is not touched
+    with no_grad():
+        assert not model(ids)[0].requires_grad
+
+
+def test_dropout_draws_from_the_seeded_generator_in_training_only(ids):
+    model = make(layers=2, dropout=0.5)
+    random.manual_seed(5)
+    a = model(ids)[0].data
+    b = model(ids)[0].data
+    random.manual_seed(5)
+    assert np.array_equal(model(ids)[0].data, a)
+    assert not np.array_equal(a, b)
+    model.eval()
+    assert np.array_equal(model(ids)[0].data, model(ids)[0].data)
+
+
+def test_a_seed_fixes_the_weights():
+    a, b = make().state_dict(), make().state_dict()
+    assert a.keys() == b.keys()
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def test_an_unknown_cell_is_named():
+    with pytest.raises(ValueError, match="cell must be one of rnn, lstm, gru, got 'qrnn'"):
+        LanguageModel(V, "qrnn")
+
+
+def test_ids_out_of_range_are_refused(ids):
+    with pytest.raises(IndexError):
+        make()(ids + V)
