@@ -379,7 +379,7 @@ class Schedule:
         self._apply()
 
     def _apply(self) -> None:
-        self.optimizer.lr = self.base_lr * self.factor(self.steps)
+        self.optimizer.lr = float(self.base_lr * self.factor(self.steps))
 
 
 class LambdaLR(Schedule):
@@ -464,15 +464,17 @@ def _copied(states: Iterable[State]) -> list[State]:
 
 
 def _in_range(name: str, value: Any) -> Any:
-    """A hyperparameter as it was given, betas as a tuple; ValueError if it is out of its range."""
+    """A hyperparameter as a Python number, or pair of them; TypeError or ValueError if it can't be one."""
     if name == "nesterov":
         return bool(value)
     if name == "betas":
-        if len(value) != 2 or not all(0.0 <= beta < 1.0 for beta in value):
+        if not isinstance(value, (tuple, list)) or len(value) != 2 or not all(0.0 <= beta < 1.0 for beta in value):
             raise ValueError(f"betas: expected two numbers in [0, 1), got {value}")
-        return tuple(value)
+        return float(value[0]), float(value[1])
+    if not isinstance(value, (int, float, np.number)):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
     if name == "alpha" and not 0.0 <= value <= 1.0:
         raise ValueError(f"alpha: expected a number in [0, 1], got {value}")
     if not 0.0 <= value < math.inf:
         raise ValueError(f"{name}: expected a finite number >= 0, got {value}")
-    return value
+    return float(value)

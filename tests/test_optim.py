@@ -89,25 +89,30 @@ def test_first_steps_by_hand():
     assert one_step("SGD", 1.0, 2.0, lr=0.5, momentum=0.5, nesterov=True) == 1 - 0.5 * (2 + 0.5 * 2)
     assert one_step("RMSprop", 1.0, 2.0, lr=0.5, alpha=0.75, eps=0.0) == 1 - 0.5 * 2 / math.sqrt(0.25 * 4)
     assert one_step("Adagrad", 1.0, -2.0, lr=0.5, eps=0.0) == 1.5
+    assert one_step("RMSprop", 1.0, 2.0, lr=0.5, alpha=0.75, eps=1.0) == 1 - 0.5 * 2 / (math.sqrt(0.25 * 4) + 1)
     # Adam's first step is lr times the sign of the gradient, whatever its size.
     np.testing.assert_allclose(one_step("Adam", 1.0, 1e-3, lr=0.5, eps=0.0), 0.5, rtol=1e-14)
     np.testing.assert_allclose(one_step("AdamW", 1.0, 1e-3, lr=0.5, eps=0.0, weight_decay=0.2), 0.4, rtol=1e-14)
 
 
+def two_steps(optimizer, first, second):
+    (p,) = optimizer.params
+    for g in (first, second):
+        p.grad = np.array([g])
+        optimizer.step()
+    return p.data[0]
+
+
 def test_second_steps_by_hand():
-    p = nn.Parameter(np.array([0.0]))
-    optimizer = optim.SGD([p], 1.0, momentum=0.5)
-    for g in (1.0, 2.0):
-        p.grad = np.array([g])
-        optimizer.step()
-    assert p.data[0] == -1 - 2.5
-    p, beta1, beta2 = nn.Parameter(np.array([0.0])), 0.5, 0.75
-    optimizer = optim.Adam([p], 1.0, betas=(beta1, beta2), eps=0.0)
-    for g in (1.0, 3.0):
-        p.grad = np.array([g])
-        optimizer.step()
+    p = [nn.Parameter(np.array([0.0])) for _ in range(4)]
+    assert two_steps(optim.SGD([p[0]], 1.0, momentum=0.5), 1.0, 2.0) == -1 - 2.5
+    assert two_steps(optim.Adagrad([p[1]], 1.0, eps=0.0), 3.0, 4.0) == -1 - 4 / 5
+    first, second = 1 / math.sqrt(0.25), 3 / math.sqrt(0.75 * 0.25 + 0.25 * 9)
+    moved = two_steps(optim.RMSprop([p[2]], 1.0, alpha=0.75, eps=0.0, momentum=0.5), 1.0, 3.0)
+    np.testing.assert_allclose(moved, -first - (0.5 * first + second), rtol=1e-14)
     m, v = 0.5 * 0.5 * 1 + 0.5 * 3, 0.75 * 0.25 * 1 + 0.25 * 9
-    np.testing.assert_allclose(p.data[0], -1 - (m / (1 - 0.5**2)) / math.sqrt(v / (1 - 0.75**2)), rtol=1e-14)
+    moved = two_steps(optim.Adam([p[3]], 1.0, betas=(0.5, 0.75), eps=0.0), 1.0, 3.0)
+    np.testing.assert_allclose(moved, -1 - (m / (1 - 0.5**2)) / math.sqrt(v / (1 - 0.75**2)), rtol=1e-14)
 
 
 @pytest.mark.parametrize(("name", "options"), OPTIONS)
@@ -260,6 +265,7 @@ P = [nn.Parameter(np.ones(2))]
         (lambda: optim.SGD(P, -0.1), ValueError, r"lr: expected a finite number >= 0, got -0\.1"),
         (lambda: optim.SGD(P, math.nan), ValueError, "lr: expected"),
         (lambda: optim.SGD(P, math.inf), ValueError, "lr: expected"),
+        (lambda: optim.SGD(P, "0.1"), TypeError, "lr: expected a number, got '0.1'"),
         (lambda: optim.SGD(P, 0.1, momentum=-1), ValueError, "momentum: expected"),
         (lambda: optim.SGD(P, 0.1, nesterov=True), ValueError, "nesterov: needs a momentum"),
         (lambda: optim.SGD(P, 0.1, weight_decay=-1), ValueError, "weight_decay: expected"),
@@ -321,6 +327,17 @@ def test_the_norm_of_float32_neither_overflows_nor_vanishes(scale):
     p.grad = np.array([3, 4], np.float32) * np.float32(scale)
     np.testing.assert_allclose(optim.clip_grad_norm_([p], math.inf), 5 * scale, rtol=1e-6)
     assert p.grad.dtype == np.float32
+
+
+def test_non_finite_norms_show_in_every_gradient():
+    for bad in ([1.0, np.nan], [np.inf, np.nan]):
+        norm, gradients = clipped([bad, [2.0], [np.inf]], max_norm=1.0)
+        assert math.isnan(norm)
+        assert all(np.isnan(g).all() for g in gradients)
+    norm, gradients = clipped([[1.0, -np.inf], [2.0]], max_norm=1.0)
+    assert norm == math.inf
+    np.testing.assert_array_equal(gradients[0], [0, np.nan])
+    np.testing.assert_array_equal(gradients[1], [0])
 
 
 def test_non_finite_norms_can_be_an_error():

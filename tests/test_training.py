@@ -377,7 +377,7 @@ def changed(path, change):
 
 def test_another_text_is_refused(stored):
     other = dataclasses.replace(CORPUS, sha256="1" * 64)
-    with pytest.raises(ConfigError, match="not the text that .* was trained on"):
+    with pytest.raises(ConfigError, match=r"not the text that .* was trained on"):
         Trainer.resume(stored, lambda _name: other)
 
 

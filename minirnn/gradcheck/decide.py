@@ -95,7 +95,9 @@ def decide(name: str, gradient: Any, evidence: Evidence, v: Array | None, sizes:
         numeric=float(values[n]),
         error=_ratio(errors[n], scale),
         tolerance=limit,
-        noise=_ratio(bounds[n], scale),
+        noise=_ratio(
+            bounds[n] if verdict is Verdict.FAIL else np.max(bounds, initial=0.0, where=status != _KINK), scale
+        ),
         scale=scale,
         wrong=int(np.sum(np.isin(status, (_WRONG, _PROVEN)))),
         size=array.size,

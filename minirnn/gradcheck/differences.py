@@ -54,9 +54,8 @@ def refine(line: Line, first: float, sigma: float, doubt: float, rungs: int = RU
     """The best derivative over smaller and smaller steps, from `first` until rounding alone could explain `doubt`.
 
     A rung's truncation error is what the finer rungs change, theirs being about 1/256 of it; so the largest change,
-    and a tenth more, plus the rounding bounds its error. With a kink within the step neighbouring rungs may agree on a
-    mixture of the slopes on its two sides; then the one-sided derivatives stay apart, and how far counts too.
-    Rungs below the kink's distance don't see it.
+    and a tenth more, plus the rounding bounds its error. Rungs below the distance of a kink don't see it; where all
+    see one, the estimate says so.
     """
     seen = [slope(line, first)]
     while len(seen) < max(rungs, 2):
@@ -66,8 +65,7 @@ def refine(line: Line, first: float, sigma: float, doubt: float, rungs: int = RU
     best = Estimate(seen[0].value, math.inf)
     for k, (here, finer) in enumerate(itertools.pairwise(seen)):
         change = 1.1 * max(abs(other.value - here.value) for other in seen[k + 1 :])
-        apart = _apart(here, finer, sigma)
-        bound = change + SIGMAS * sigma * (1 / here.step + 1 / finer.step) + (apart[1] - apart[0] if apart else 0.0)
+        bound = change + SIGMAS * sigma * (1 / here.step + 1 / finer.step)
         if bound < best.bound:
             best = Estimate(here.value, bound)
     return Estimate(best.value, best.bound, _kink(seen, sigma))

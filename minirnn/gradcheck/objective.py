@@ -86,8 +86,8 @@ class Objective:
 
     @property
     def terms(self) -> float:
-        """The size of F's terms; outputs below 1 count as 1, since gates are made of numbers up to 1."""
-        return float(np.linalg.norm(self.weights * np.maximum(1.0, np.abs(self.base))))
+        """The size of F's terms."""
+        return float(np.linalg.norm(self.weights * self.base))
 
     def length(self, k: int) -> float:
         """The length over which input k is taken to vary: its size, and at least 1, since gates vary over 1."""
@@ -121,7 +121,7 @@ class Objective:
         """
         floats = {k: x for k, x in enumerate(self.inputs) if real(x)}
         directions = {k: rng.standard_normal(x.shape) * self.length(k) for k, x in floats.items()}
-        size = float(np.linalg.norm(self.weights * self.base))
+        size = self.terms
         found: list[float] = []
         for n in range(1, 5):
             points = relative_step(self.eps) / (-8) ** n * np.arange(1, 13)

@@ -30,10 +30,10 @@ class Row:
     """One tensor's result.
 
     `index`, `analytic`, `numeric` are the worst entry; `index` is None for a directional check, where they are the
-    two inner products <v, gradient>. `error`, `tolerance` and `noise` (the bound on the judge's own error) are
-    relative to `scale`. `problem` says in words what is wrong with a gradient that can't be compared. `kinks`
-    counts the entries left out because the function has no derivative there. `gradient` and `estimate` are the
-    whole arrays (full mode).
+    two inner products <v, gradient>. `error`, `tolerance` and `noise` are relative to `scale`; noise is the bound on
+    the judge's own error, at that entry if it failed, else the largest. `problem` says in words what is wrong with a
+    gradient that can't be compared. `wrong` counts the entries off by more than tolerance and noise, `kinks` those left
+    out because the function has a kink there. `gradient` and `estimate` are the whole arrays (full mode).
     """
 
     name: str

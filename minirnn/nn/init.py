@@ -89,7 +89,7 @@ def orthogonal_(tensor: Filled, gain: float = 1.0, rng: Rng | None = None) -> Fi
     """gain times a random matrix whose rows, or columns if they are fewer, are orthonormal, uniform among those.
 
     Q of a Gaussian's QR decomposition is not uniform until R's diagonal is made positive. Source: Saxe, McClelland and
-    Ganguli 2014; the sign fix: Mezzadri 2007, equation 4.8. A recurrent weight of several gates is filled gate by gate:
+    Ganguli 2014; the sign fix: Mezzadri 2007. A recurrent weight of several gates is filled gate by gate:
     `for block in np.split(lstm.weight_hh_l0.data, 4): orthogonal_(block)`.
     """
     rows, columns = _matrix_shape(tensor, "orthogonal_")
@@ -104,7 +104,7 @@ def forget_bias_(lstm: Filled, value: float) -> Filled:
 
     The gate adds bias_ih and bias_hh, so the f block (the second of i, f, g, o) of bias_ih gets the value and that of
     bias_hh gets 0. A value of 1 or 2 lets early gradients through. Source: Gers, Schmidhuber and Cummins 2000;
-    Jozefowicz, Zaremba and Sutskever 2015, section 2.2.
+    Jozefowicz, Zaremba and Sutskever 2015.
     """
     hidden = getattr(lstm, "hidden_size", 0)
     biases = {n: p for n, p in vars(lstm).items() if n.startswith(("bias_ih", "bias_hh")) and isinstance(p, Tensor)}

@@ -104,7 +104,7 @@ class Dropout(Module):
 class LayerNorm(Module):
     """(x - mean) / √(variance + eps) over the last axes, `normalized_shape`, times weight plus bias of that shape.
 
-    The variance is the biased one. weight starts at 1, bias at 0. Source: Ba, Kiros and Hinton 2016, equation 4.
+    The variance is the biased one. weight starts at 1, bias at 0. Source: Ba, Kiros and Hinton 2016, equations 3 and 4.
     """
 
     def __init__(

@@ -123,6 +123,14 @@ def test_a_real_mistake_fails_in_float32_too(judge):
     assert report["W"].index == (2, 1)
 
 
+def test_saturated_units_in_float32_are_no_mistake():
+    """1 - y**2 has the absolute rounding error of a 1 where y is nearly 1; a float32 backward can't do better."""
+    for seed in range(100):
+        x, W, b, s = layer_inputs(seed, 1, 3, 1, dtype=np.float32)
+        report = check(layer, layer_backward, (x, W, b + np.float32(3), s), seed=seed)
+        assert report, str(report)
+
+
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("step", [1e-6, 1e-5, 1e-9])
 def test_float32_with_a_tiny_step_cannot_tell(seed, step):
@@ -151,6 +159,12 @@ def test_float32_inside_a_float64_function_is_noise_and_not_a_mistake():
     x = np.random.default_rng(0).standard_normal((3, 4))
     assert check(rounded, lambda dy, x: 3 * x**2 * dy, (x,)).verdict is Verdict.CANNOT_TELL
     assert check(rounded, lambda dy, x: 4 * x**2 * dy, (x,)).verdict is Verdict.FAIL
+
+
+def test_an_input_lost_in_rounding_cannot_be_judged():
+    """1e20 + x is 1e20: that backward says 0 and differences see 0 is no proof."""
+    report = check(lambda x: (1e20 + x, None), lambda dy, _: 0 * dy, (np.ones(3),), judge="differences")
+    assert report.verdict is Verdict.CANNOT_TELL
 
 
 def test_a_forward_that_draws_numbers_cannot_be_judged():
@@ -215,6 +229,19 @@ def test_token_ids_are_not_differentiated():
     report = check(embed, overwrites, (ids, E))
     assert report.failed() == ("E",)
     assert report["E"].index[0] == 1
+
+
+def test_backward_may_leave_out_inputs_that_are_not_floats_though_few_are_judged():
+    E, b = np.ones((5, 3)), np.arange(3.0)
+
+    def backward(dout, ids):
+        dE = np.zeros((5, 3))
+        np.add.at(dE, ids, dout)
+        return dE, -dout.sum(axis=0)
+
+    inputs = (np.array([1, 3, 1]), E, b)
+    assert check(lambda ids, E, b: (E[ids] + b, ids), backward, inputs, wrt="E")
+    assert check(lambda ids, E, b: (E[ids] + b, ids), backward, inputs).failed() == ("b",)
 
 
 @pytest.mark.parametrize("shape", [(), (0, 3), (1,), (2, 0)])

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from minirnn.gradcheck import Verdict, check, compare
+from minirnn.gradcheck.decide import Sizes, decide
+from minirnn.gradcheck.differences import Estimate
+from minirnn.gradcheck.judges import Evidence
 
 G = np.random.default_rng(0).standard_normal((3, 4))
 
@@ -53,6 +56,17 @@ def test_a_wrong_gradient_of_any_size_spoils_no_other_tensors_scale():
 def test_float32_is_compared_at_its_precision():
     assert compare(G.astype(np.float32), G)
     assert not compare((G * 1.001).astype(np.float32), G)
+
+
+@pytest.mark.parametrize(("blurred", "verdict"), [(1, Verdict.PASS), (4, Verdict.CANNOT_TELL)])
+def test_a_few_entries_that_a_second_look_leaves_blurred_are_left_out_many_are_not(blurred, verdict):
+    right = np.ones(20)
+    seen = right.copy()
+    seen[:blurred] += 0.1
+    evidence = Evidence("differences", seen, np.full(20, 1e-13), lambda n, doubt: Estimate(1.01, 0.05))
+    row = decide("x", right, evidence, None, Sizes(1.0, 0.0, {0: 1.0}), 0, 2.0**-52)
+    assert row.verdict is verdict
+    assert row.kinks == (blurred if verdict is Verdict.PASS else 0)
 
 
 @pytest.mark.parametrize("judge", ["auto", "differences"])

@@ -19,10 +19,11 @@ def test_noise_is_at_least_the_rounding_of_the_outputs_and_little_more():
     assert 0.25 * EPS * size <= sigma < 4 * EPS * 2 * size
 
 
-def test_noise_made_inside_is_measured():
+@pytest.mark.parametrize("seed", range(50))
+def test_noise_made_inside_is_measured(seed):
     """x + 1e6 - 1e6 leaves errors of 1e6 eps / sqrt(12), uniform ones."""
-    x = np.random.default_rng(0).standard_normal(50)
-    sigma = objective(lambda x: (x + 1e6) - 1e6, x).sigma(np.random.default_rng(1))
+    x = np.random.default_rng(seed).standard_normal(50)
+    sigma = objective(lambda x: (x + 1e6) - 1e6, x).sigma(np.random.default_rng(seed))
     inside = np.spacing(1e6) / np.sqrt(12) * np.sqrt(x.size)
     assert inside / 4 < sigma < 4 * inside
 
@@ -32,8 +33,11 @@ def test_noise_beyond_rounding_is_infinite():
     assert objective(lambda x: x * rng.random(x.shape), np.ones(5)).sigma(np.random.default_rng(1)) == np.inf
 
 
-def test_a_kink_at_the_point_is_not_noise():
-    assert objective(np.abs, np.zeros(5)).sigma(np.random.default_rng(1)) < 1e-12
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("distance", [0.0, 1e-8, -1e-6, 1e-5, 1e-4])
+def test_a_kink_at_the_point_or_on_one_side_is_not_noise(seed, distance):
+    x = np.array([distance])
+    assert objective(np.abs, x).sigma(np.random.default_rng(seed)) < 1e-12
 
 
 def test_float32_is_sharpened_only_if_forward_carries_float64():

@@ -46,6 +46,15 @@ def test_cross_entropy_divides_by_the_rows_that_count():
     np.testing.assert_array_equal(nn.cross_entropy(x, [2, 2, 2], ignore_index=2, reduction="none").data, [0, 0, 0])
 
 
+def test_cross_entropy_has_its_classes_along_axis_1():
+    x = rng(2).standard_normal((2, 3, 4, 5))
+    targets = rng(3).integers(0, 3, (2, 4, 5))
+    losses = nn.cross_entropy(x, targets, reduction="none").data
+    assert losses.shape == (2, 4, 5)
+    for at in np.ndindex(2, 4, 5):
+        np.testing.assert_allclose(losses[at], surprise(x[at[0], :, at[1], at[2]], targets[at]), rtol=1e-13)
+
+
 def test_cross_entropy_with_all_ignored_is_nan_and_its_gradient_0():
     x = Tensor(rng(2).standard_normal((2, 4)), requires_grad=True)
     loss = nn.cross_entropy(x, [-100, -100])
