@@ -1,11 +1,15 @@
 """minirnn: see, check and race backpropagation through time."""
 
+from typing import TYPE_CHECKING, Any
+
 from . import array_functions, nn, optim
 from .backends import kernels
-from .checkpoint import load, save
 from .graph import detect_anomaly, is_grad_enabled, no_grad
 from .random import manual_seed
 from .tensor import Tensor, grad
+
+if TYPE_CHECKING:
+    from .checkpoint import load, save
 
 __version__ = "0.1.0"
 
@@ -23,3 +27,11 @@ __all__ = [
     "optim",
     "save",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("load", "save"):  # on first use: files and JSON are no part of `import minirnn`
+        from . import checkpoint
+
+        return getattr(checkpoint, name)
+    raise AttributeError(f"module 'minirnn' has no attribute {name!r}")

@@ -79,7 +79,8 @@ def load(path: str | os.PathLike[str]) -> Any:
             def read(name: str) -> np.ndarray:
                 if name not in names:
                     raise CheckpointError(f"{os.fspath(path)}: the array {name!r} is missing from the checkpoint")
-                return np.array(file.get_tensor(name))
+                array: np.ndarray = file.get_tensor(name)
+                return array
 
             return _decode(record["tree"], read)
     except SafetensorError as error:
@@ -107,8 +108,7 @@ def _encode(value: Any, where: tuple[str, ...], arrays: dict[str, np.ndarray]) -
         name = "/".join(where).encode("utf-8", "backslashreplace").decode("utf-8")
         while name in arrays or name == "__metadata__":  # {"a/b": x} beside {"a": {"b": y}}; safetensors' own key
             name += "'"
-        # safetensors writes the buffer as it lies in memory; np.ascontiguousarray would turn 0-d into 1-d
-        arrays[name] = value.astype(value.dtype.newbyteorder("<"), order="C", copy=False)
+        arrays[name] = np.asarray(value, order="C")  # safetensors writes the buffer as it lies in memory
         return {"array": name}
     kind = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
     raise TypeError(f"checkpoint entry {'/'.join(where)!r}: {kind} can't be stored; convert it to a plain value first")

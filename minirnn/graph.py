@@ -8,7 +8,6 @@ gradients; given Tensors they record, and the gradients can be differentiated ag
 
 from __future__ import annotations
 
-import inspect
 import linecache
 import os
 import sys
@@ -102,6 +101,8 @@ class _Switch:
         self.switch.reset(token)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        import inspect  # only here: it takes milliseconds that `import minirnn` needn't cost
+
         suspends = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
         if any(test(function) for test in suspends):
             raise TypeError(

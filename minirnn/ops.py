@@ -204,7 +204,7 @@ def _piece(i: int, g: Any, y: Any, *xs: Any, axis: int) -> Any:
 
 
 def _pad(x: Any, *, widths: Any, value: Any) -> Any:
-    return np.pad(x, widths, constant_values=value)
+    return np.pad(x, widths or 0, constant_values=value)  # no widths: 0-d
 
 
 def _einsum(*xs: Any, subscripts: str) -> Any:

@@ -91,12 +91,12 @@ class Tensor:
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         if isinstance(data, Tensor):
             data = data.data
+        elif isinstance(data, np.generic):
+            data = np.asarray(data)
         elif not hasattr(data, "__array_function__"):
             data = np.asarray(data)
             if data.dtype == np.float64:
                 data = data.astype(np.float32)
-        elif isinstance(data, np.generic):
-            data = np.asarray(data)
         kind = data.dtype.kind
         if kind not in "fiubc":
             raise TypeError(f"data: expected numbers, got dtype {data.dtype}")

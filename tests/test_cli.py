@@ -159,6 +159,13 @@ def test_resuming_needs_the_same_text(finished, tmp_path):
     assert minirnn("train", "--resume", finished, "--text", tmp_path / "moved.txt").exit_code == 0
 
 
+def test_a_run_remembers_where_its_text_is(tmp_path, text, monkeypatch):
+    monkeypatch.chdir(text.parent)
+    assert minirnn("train", "--text", text.name, "--out", tmp_path / "r", *SMALL).exit_code == 0
+    monkeypatch.chdir(tmp_path)
+    assert minirnn("train", "--resume", "r").exit_code == 0
+
+
 def test_an_existing_run_is_never_overwritten(finished, text):
     before = (finished / "last.safetensors").read_bytes()
     refused(minirnn("train", "--text", text, "--out", finished, *SMALL), "already holds a run", "--resume")
@@ -306,6 +313,18 @@ def test_bad_checkpoints_are_named(tmp_path, finished):
     refused(minirnn("sample", tmp_path), "format version 7")
     checkpoint.save(broken, {"step": 1})
     refused(minirnn("sample", tmp_path), "lacks 'tokenizer'")
+
+
+def test_ctrl_c_in_a_sample_is_no_traceback(finished, monkeypatch):
+    from minirnn.commands import sample
+
+    def interrupted(_text):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sample, "write", interrupted)
+    result = minirnn("sample", finished, "--seed", 1)
+    assert result.exit_code == 130
+    assert result.stderr == "minirnn sample: interrupted\n"
 
 
 # ---- the others

@@ -9,7 +9,7 @@ import signal
 import numpy as np
 import pytest
 
-from minirnn import checkpoint, random
+from minirnn import checkpoint, optim, random
 from minirnn.checkpoint import CheckpointError
 from minirnn.nn import cross_entropy
 from minirnn.text import Corpus, TextTooShort
@@ -90,7 +90,7 @@ def tensors(path):
 
 
 def test_it_learns(tmp_path):
-    trainer, reporter = small(dropout=0.0, steps=400), Silent()
+    trainer, reporter = small(dropout=0.0, steps=200), Silent()
     assert run(trainer, tmp_path, reporter)
     first, last = reporter.validations[0][1], reporter.validations[-1][1]
     assert first == pytest.approx(math.log(trainer.tokenizer.vocab_size), rel=0.2)
@@ -300,6 +300,16 @@ def test_a_gradient_that_overflows_stops_before_the_update():
     trainer.model.linear.weight.bump_version()
     before = trainer.model.state_dict()
     with pytest.raises(Diverged):
+        trainer.step()
+    assert all(np.array_equal(array, before[name]) for name, array in trainer.model.state_dict().items())
+
+
+@pytest.mark.parametrize("norm", [math.nan, math.inf])
+def test_a_gradient_that_is_no_number_stops_even_if_the_loss_is_one(monkeypatch, norm):
+    trainer = small()
+    before = trainer.model.state_dict()
+    monkeypatch.setattr(optim, "clip_grad_norm_", lambda *_args: norm)
+    with pytest.raises(Diverged, match=f"the gradient's norm {norm}"):
         trainer.step()
     assert all(np.array_equal(array, before[name]) for name, array in trainer.model.state_dict().items())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterator
 
@@ -26,9 +25,6 @@ def reported(command: str) -> Iterator[None]:
         message, code = str(error), 2
     except MemoryError as error:
         message, code = f"not enough memory: {error}", 2
-    except BrokenPipeError:  # the reader of our output went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
     except KeyboardInterrupt:
         message, code = "interrupted", 130
     else:

@@ -86,6 +86,7 @@ def decide(name: str, gradient: Any, evidence: Evidence, v: Array | None, sizes:
     verdict, values, bounds, status = _weigh(analytic, evidence, limit * scale, max(limit, CONFIRM) * scale)
     errors = np.abs(analytic - values)
     n = _worst(errors, status)
+    counted = status == _PROVEN if verdict is Verdict.FAIL else status != _KINK
     return Row(
         name,
         verdict,
@@ -95,9 +96,7 @@ def decide(name: str, gradient: Any, evidence: Evidence, v: Array | None, sizes:
         numeric=float(values[n]),
         error=_ratio(errors[n], scale),
         tolerance=limit,
-        noise=_ratio(
-            bounds[n] if verdict is Verdict.FAIL else np.max(bounds, initial=0.0, where=status != _KINK), scale
-        ),
+        noise=_ratio(np.max(bounds, initial=0.0, where=counted) if np.any(counted) else bounds[n], scale),
         scale=scale,
         wrong=int(np.sum(np.isin(status, (_WRONG, _PROVEN)))),
         size=array.size,

@@ -127,6 +127,8 @@ def _remarks(row: Row) -> list[str]:
     remarks = [row.problem] if row.problem else []
     if row.wrong and row.index is not None:
         remarks.append(f"{row.wrong} of {row.size} entries are off by more than the tolerance and the noise")
-    if row.kinks:
+    if row.kinks and row.index is None:
+        remarks.append('the function has a kink along the direction; mode="full" can leave out the entry')
+    elif row.kinks:
         remarks.append(f"{row.kinks} of {row.size} entries left out: the function has a kink there")
     return remarks + ([row.note] if row.note else [])

@@ -16,7 +16,6 @@ from .. import random
 from ..tensor import Tensor
 
 Array = Any
-Rng = np.random.Generator
 Filled = TypeVar("Filled")
 
 
@@ -36,11 +35,11 @@ def _data(tensor: Any) -> Array:
     return data
 
 
-def chosen_generator(rng: Any) -> Rng:
+def chosen_generator(rng: Any) -> np.random.Generator:
     """rng itself, or the generator that `minirnn.manual_seed` seeds if it is None; TypeError for anything else."""
     if rng is None:
         return random.generator()
-    if not isinstance(rng, Rng):
+    if not isinstance(rng, np.random.Generator):
         raise TypeError(f"rng: expected a np.random.Generator or None, got {rng!r}")
     return rng
 
@@ -55,21 +54,21 @@ def zeros_(tensor: Filled) -> Filled:
     return _fill(tensor, 0.0)
 
 
-def uniform_(tensor: Filled, a: float = 0.0, b: float = 1.0, rng: Rng | None = None) -> Filled:
+def uniform_(tensor: Filled, a: float = 0.0, b: float = 1.0, rng: np.random.Generator | None = None) -> Filled:
     """Uniform over [a, b)."""
     if not a <= b:
         raise ValueError(f"a, b: expected a <= b, got a = {a}, b = {b}")
     return _fill(tensor, chosen_generator(rng).uniform(a, b, _data(tensor).shape))
 
 
-def normal_(tensor: Filled, mean: float = 0.0, std: float = 1.0, rng: Rng | None = None) -> Filled:
+def normal_(tensor: Filled, mean: float = 0.0, std: float = 1.0, rng: np.random.Generator | None = None) -> Filled:
     """Normal with that mean and standard deviation."""
     if not std >= 0:
         raise ValueError(f"std: expected a number >= 0, got {std}")
     return _fill(tensor, chosen_generator(rng).normal(mean, std, _data(tensor).shape))
 
 
-def fan_uniform_(tensor: Filled, fan: int, rng: Rng | None = None) -> Filled:
+def fan_uniform_(tensor: Filled, fan: int, rng: np.random.Generator | None = None) -> Filled:
     """Uniform over ±1/√fan: PyTorch's default; fan is in_features for Linear and hidden_size for recurrent layers."""
     if fan < 1:
         raise ValueError(f"fan: expected an integer >= 1, got {fan}")
@@ -77,7 +76,7 @@ def fan_uniform_(tensor: Filled, fan: int, rng: Rng | None = None) -> Filled:
     return uniform_(tensor, -bound, bound, rng)
 
 
-def xavier_uniform_(tensor: Filled, gain: float = 1.0, rng: Rng | None = None) -> Filled:
+def xavier_uniform_(tensor: Filled, gain: float = 1.0, rng: np.random.Generator | None = None) -> Filled:
     """Uniform over ±gain·√(6 / (fan_in + fan_out)) for a matrix (fan_out, fan_in): keeps the variance of activations
     forwards and of gradients backwards. Source: Glorot and Bengio 2010, equation 16."""
     rows, columns = _matrix_shape(tensor, "xavier_uniform_")
@@ -85,7 +84,7 @@ def xavier_uniform_(tensor: Filled, gain: float = 1.0, rng: Rng | None = None) -
     return uniform_(tensor, -bound, bound, rng)
 
 
-def orthogonal_(tensor: Filled, gain: float = 1.0, rng: Rng | None = None) -> Filled:
+def orthogonal_(tensor: Filled, gain: float = 1.0, rng: np.random.Generator | None = None) -> Filled:
     """gain times a random matrix whose rows, or columns if they are fewer, are orthonormal, uniform among those.
 
     Q of a Gaussian's QR decomposition is not uniform until R's diagonal is made positive. Source: Saxe, McClelland and

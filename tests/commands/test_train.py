@@ -99,20 +99,20 @@ def test_ctrl_c_stores_the_last_step_and_says_how_to_go_on(tmp_path, text, undis
 
 
 def test_a_full_disk_is_one_message_and_the_old_checkpoint_stays(tmp_path, text):
-    """The system's limit on file sizes is lowered after some steps, so a write stops in the middle."""
+    """The system's limit on file sizes is lowered between two validations, so the write at step 12 stops in the middle."""
     folder = tmp_path / "run"
     code = (
         "import resource\nfrom minirnn import cli, training\nstep = training.Trainer.step\n"
         "def limited(self):\n"
-        "    if self.steps_done == 9:\n"
+        "    if self.steps_done == 10:\n"
         "        resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))\n"
         "    return step(self)\n"
         "training.Trainer.step = limited\ncli.main()"
     )
-    returned, _out, err = finish(start("--text", text, "--out", folder, *OPTIONS.split(), code=code))
+    returned, _out, err = finish(start("--text", text, "--out", folder, *OPTIONS.split(), "--steps", 100, code=code))
     assert returned == 2
     assert err == f"minirnn train: {folder / 'last.safetensors'}: cannot write the checkpoint: File too large\n"
-    assert checkpoint.load(folder / "last.safetensors")["step"] == 8
+    assert checkpoint.load(folder / "last.safetensors")["step"] == 10
     assert sorted(path.name for path in folder.iterdir()) == ["best.safetensors", "last.safetensors"]
     returned, _out, err = finish(start("--resume", folder))
     assert returned == 0, err

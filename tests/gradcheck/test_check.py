@@ -199,6 +199,13 @@ def test_an_entry_at_a_kink_is_left_out(at_zero):
     assert wrong.verdict is Verdict.FAIL
 
 
+def test_a_kink_spoils_a_direction_and_the_report_says_what_to_do():
+    x = np.array([0.0, 1.0, -2.0])
+    report = check(lambda x: (np.maximum(x, 0), x), lambda dy, x: dy * (x > 0), (x,), mode="directional")
+    assert report.verdict is Verdict.CANNOT_TELL
+    assert 'mode="full"' in str(report)
+
+
 @given(seed=st.integers(0, 10**6), distance=st.floats(1e-12, 1e-2))
 def test_a_kink_beside_an_entry_is_no_mistake(seed, distance):
     x = np.random.default_rng(seed).standard_normal(12)

@@ -81,6 +81,14 @@ def test_dropout_draws_from_the_seeded_generator_in_training_only(ids):
     assert np.array_equal(model(ids)[0].data, model(ids)[0].data)
 
 
+def test_dropout_acts_before_the_last_layer_and_between_the_recurrent_ones(ids):
+    one_layer = make(layers=1, dropout=0.5)
+    assert not np.array_equal(one_layer(ids)[0].data, one_layer(ids)[0].data)
+    between = make(layers=2, dropout=0.5)
+    between.dropout.p = 0.0
+    assert not np.array_equal(between(ids)[0].data, between(ids)[0].data)
+
+
 def test_a_seed_fixes_the_weights():
     a, b = make().state_dict(), make().state_dict()
     assert a.keys() == b.keys()

@@ -69,6 +69,12 @@ def test_a_limited_word_vocabulary_keeps_the_most_frequent():
 
 
 @BOTH
+def test_the_replacement_character_is_known_only_if_it_was_in_the_text(kind):
+    assert kind.from_text("a").unknown("a\ufffd") == ["\ufffd"]
+    assert kind.from_text("a\ufffd").unknown("a\ufffd") == []
+
+
+@BOTH
 def test_an_empty_vocabulary_knows_nothing(kind):
     tokenizer = kind.from_text("")
     assert tokenizer.vocab_size == 1

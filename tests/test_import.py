@@ -1,0 +1,26 @@
+"""`import minirnn` stays light: NumPy and the standard library, nothing else."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import sys, numpy
+before = set(sys.modules)
+import minirnn
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(*sorted(new - {"numpy"} - set(sys.stdlib_module_names)))
+"""
+
+
+def test_import_loads_nothing_but_numpy():
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["minirnn", "minirnn_kernels"], done.stderr
+
+
+def test_save_and_load_are_there_all_the_same():
+    import minirnn
+
+    assert minirnn.save is minirnn.checkpoint.save
+    assert set(minirnn.__all__) <= set(dir(minirnn)) | {"load", "save"}
