@@ -19,7 +19,7 @@ import numpy
 import numpy as np
 from hypothesis import strategies as st
 
-from minirnn import ops
+from minirnn import ops, sequence
 from minirnn_kernels import gates
 
 ALL = frozenset(("complex", "differences", "hips"))
@@ -505,6 +505,11 @@ def _index_add(d: Draw) -> Any:
     return lambda np, x: ops.index_add(x, index, shape), [d.normal(*np.empty(shape)[index].shape)]
 
 
+def _reverse(d: Draw) -> Any:
+    lengths = d.pick([None, np.array([3, 1, 4])])
+    return lambda np, x: sequence.reverse(x, lengths), [d.normal(4, 3, 2)]
+
+
 def _sum_to(d: Draw) -> Any:
     shape = d.shape()
     part = d.part(shape)
@@ -547,6 +552,7 @@ SHAPE_AND_PLACE = [
     Case("index: basic", ALL, _index(*BASIC)),
     Case("index: advanced", ALL, _index(*ADVANCED)),
     Case("index_add", NO_HIPS, _index_add),
+    Case("reverse", ALL, _reverse),
     Case("sum_to", NO_HIPS, _sum_to),
     Case("take", NO_HIPS, _take),
     Case("flip", NO_HIPS, _flip),

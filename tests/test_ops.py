@@ -214,8 +214,7 @@ def test_every_rule_and_every_composed_function_is_judged(places):
 
 @pytest.mark.parametrize("kind", ["wrong", "cut", "bent"])
 def test_planted_errors_are_found(places, kind):
-    """A sample; `python tests/plant_derivatives.py` plants them all."""
-    some = [place for place in places if place.kind == kind][::7]
-    assert len(some) >= 4
-    for place in some:
-        assert planted.finder(place, places[place]), f"{place} survives"
+    """All of them; `python tests/plant_derivatives.py` prints who found which."""
+    some = [place for place in places if place.kind == kind]
+    assert len(some) >= 20
+    assert [str(place) for place in some if not planted.finder(place, places[place])] == []

@@ -21,7 +21,7 @@ LENGTH = 300
 def demo(console: Console, out: Path | None, seconds: float, seed: int) -> bool:
     """Doctor's summary, the gradient table, an LSTM trained for `seconds` on Python's documentation, samples around it.
 
-    True if every gradient passed and the training wasn't stopped.
+    True if every gradient passed. Ctrl-C in the training ends it with exit code 130.
     """
     folder = out or Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S")
     train.prepare(folder)
@@ -36,11 +36,12 @@ def demo(console: Console, out: Path | None, seconds: float, seed: int) -> bool:
     console.rule("before training", align="left")
     _sample(console, trainer.model, trainer.tokenizer, seed)
     console.rule(f"training on {corpus.name}: {len(corpus.text):,} characters", align="left")
-    finished = train.train(trainer, folder, console)
+    if not train.train(trainer, folder, console):
+        raise SystemExit(130)
     console.rule(f"after step {trainer.best_step}", align="left")
     model, tokenizer, _state = load_model(folder / BEST)
     _sample(console, model, tokenizer, seed)
-    return right and finished
+    return right
 
 
 def _sample(console: Console, model: object, tokenizer: object, seed: int) -> None:

@@ -31,22 +31,25 @@ class Meter:
         self.first = trainer.steps_done
         self.began = self.mark = time.perf_counter()
         self.training = 0.0  # seconds in steps alone
-        self.loss: float | None = None
+        self.loss = 0.0
         self.report: StepReport | None = None
 
     def add(self, report: StepReport) -> None:
         self.training += time.perf_counter() - self.mark
         self.mark = time.perf_counter()
         self.report = report
-        self.loss = report.loss if self.loss is None else 0.98 * self.loss + 0.02 * report.loss
+        weight = max(1 / (report.step - self.first), 0.05)  # the mean at first, then of the last 20 steps or so
+        self.loss += weight * (report.loss - self.loss)
 
     def pause(self) -> None:
-        """Time from the last step to now was not spent on training."""
+        """The time since the last step was not spent on training; before the first one it doesn't count at all."""
         self.mark = time.perf_counter()
+        if self.report is None:
+            self.began = self.mark
 
     def text(self) -> str:
         """Loss, gradient norm, speed and time left, of the run so far."""
-        if self.report is None or self.loss is None:
+        if self.report is None:
             return ""
         done = self.report.step - self.first
         left = round((self.total - self.report.step) / done * (time.perf_counter() - self.began))

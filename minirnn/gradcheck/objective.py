@@ -115,7 +115,7 @@ class Objective:
         """The standard deviation of the rounding error in one value of F, measured on a walk in a random direction.
 
         At least what rounding the outputs alone must cause. The walk starts beside the point, which may be at a kink.
-        A kink on the way looks like noise; so where there is much, shorter walks to either side are tried, and the
+        A kink on the way looks like noise; so where there is much, shorter walks are tried, and the
         second quietest counts (the quietest may be so by chance). inf if it is more than rounding can be: forward draws
         random numbers, or varies within the spacing.
         """
@@ -124,7 +124,7 @@ class Objective:
         size = self.terms
         found: list[float] = []
         for n in range(1, 5):
-            points = relative_step(self.eps) / (-8) ** n * np.arange(1, 13)
+            points = relative_step(self.eps) / 8**n * np.arange(1, 13)
             walk = [{k: (x + t * directions[k]).astype(x.dtype) for k, x in floats.items()} for t in points]
             rises = np.array([self.rise(changed) for changed in walk])
             size = max(size, float(np.max(np.abs(rises))))

@@ -58,6 +58,21 @@ def test_validation_is_no_training_time_but_counts_for_the_time_left(clock):
     assert "20 char/s  8:00 left" in out.getvalue().splitlines()[-1]  # 48 steps of 10 seconds
 
 
+def test_the_validation_before_the_first_step_does_not_count(clock):
+    out = io.StringIO()
+    with reporting(trainer(), Console(file=out)) as reporter:
+        clock.time += 50.0
+        reporter.validation(0, 4.0, True)
+        for step in (1, 2):
+            clock.time += 1.0
+            reporter.step(StepReport(step, 4.0 - step, 0.1, 1e-3))
+        reporter.validation(2, 3.0, True)
+    first, second = out.getvalue().splitlines()
+    assert first.startswith("step 0/100")
+    assert "loss 2.500 nats" in second  # the mean of 3 and 2
+    assert "1:38 left" in second
+
+
 def test_a_bar_on_a_terminal(clock):
     out = io.StringIO()
     with reporting(trainer(), Console(file=out, force_terminal=True, width=100)) as reporter:

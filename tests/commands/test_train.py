@@ -99,7 +99,7 @@ def test_ctrl_c_stores_the_last_step_and_says_how_to_go_on(tmp_path, text, undis
 
 
 def test_a_full_disk_is_one_message_and_the_old_checkpoint_stays(tmp_path, text):
-    """The system's limit on file sizes is lowered between two validations, so the write at step 12 stops in the middle."""
+    """The system's limit on file sizes is lowered after step 10, so the write at step 12 stops in the middle."""
     folder = tmp_path / "run"
     code = (
         "import resource\nfrom minirnn import cli, training\nstep = training.Trainer.step\n"

@@ -109,6 +109,25 @@ def test_a_planted_mistake_fails_where_it_is(mistake, judge, mode):
         assert row.numeric == pytest.approx(float(gradient[index]), rel=1e-9)
 
 
+@pytest.mark.parametrize("judge", ["auto", "differences"])
+def test_of_several_wrong_entries_the_worst_is_shown(judge):
+    def change(g):
+        g[0, 0] += 0.1
+        g[2, 1] += 0.3
+        g[3, 2] += 0.2
+        return g
+
+    row = check(layer, spoiled("W", change), layer_inputs(3), judge=judge)["W"]
+    assert (row.index, row.wrong) == ((2, 1), 3)
+
+
+def test_a_direction_is_judged_on_the_gradients_norm():
+    """<v, g> of a standard normal v is of the size of g's norm."""
+    x = np.ones(400)
+    report = check(square, square_backward, (x,), mode="directional", upstream=x)
+    assert report["x"].scale == pytest.approx(np.linalg.norm(2 * x))
+
+
 def _upstreams_of(seed):
     """The upstreams check draws: the first numbers of the seed's generator, one output after the other."""
     rng = np.random.default_rng(seed)
