@@ -43,6 +43,7 @@ class Draw:
 
     def __init__(self, pick: Callable[[Sequence[Any]], Any], rng: np.random.Generator, dtype: Any = np.float64) -> None:
         self.pick, self.rng, self.dtype = pick, rng, dtype
+        self.constant: Callable[[Any], Any] = lambda array: array  # what an array that is not judged is given as
 
     @classmethod
     def hypothesis(cls, data: st.DataObject, dtype: Any = np.float64) -> Draw:
@@ -178,9 +179,11 @@ def pair(f: Callable[..., Any], a: Callable[..., Any], b: Callable[..., Any]) ->
             c = float(d.positive())
             return (lambda np, y: f(np, c, y), [y]) if constant.startswith("left") else (lambda np, x: f(np, x, c), [x])
         if constant == "left":
-            return lambda np, y: f(np, x, y), [y]
+            c = d.constant(x)
+            return lambda np, y: f(np, c, y), [y]
         if constant == "right":
-            return lambda np, x: f(np, x, y), [x]
+            c = d.constant(y)
+            return lambda np, x: f(np, x, c), [x]
         return f, [x, y]
 
     return make
@@ -304,7 +307,7 @@ TWO = [
 def _where(d: Draw) -> Any:
     shape = d.shape()
     a, b = d.part(shape), d.part(shape)
-    c = d.rng.random(d.part(shape)) < 0.5
+    c = d.constant(d.rng.random(d.part(shape)) < 0.5)
     number = float(d.normal())
     return d.pick(
         [
@@ -324,7 +327,8 @@ def _clip(d: Draw) -> Any:
 def _clip_arrays(d: Draw) -> Any:
     shape = d.shape()
     x, low = d.distinct(d.part(shape), shape)
-    return lambda np, x: np.clip(x, low, low + 0.43), [x]
+    low, high = d.constant(low), d.constant(low + 0.43)
+    return lambda np, x: np.clip(x, low, high), [x]
 
 
 CHOICE = [
@@ -462,7 +466,7 @@ def _joined(f: Callable[..., Any], same: bool) -> Callable[[Draw], Any]:
             if not same:
                 shape[axis] = d.pick((1, 2, 3, 0))
             xs.append(d.normal(*shape))
-        constant = [d.normal(*shape)] if d.pick((False, True)) else []
+        constant = [d.constant(d.normal(*shape))] if d.pick((False, True)) else []
         return lambda np, *xs: f(np, [*xs[:1], *constant, *xs[1:]], axis), xs
 
     return make
