@@ -27,7 +27,6 @@ from .graph import (
     Array,
     Fused,
     Node,
-    accumulate,
     calling_line,
     name_of,
     pick,
@@ -235,9 +234,6 @@ class Tensor:
         it was changed in place since.
         """
         seed = _seed(self, grad, "grad", False)
-        if self._node is None:
-            accumulate(self, seed)
-            return
         walk([self], [seed], None, retain_graph, False)
 
     def retain_grad(self) -> None:

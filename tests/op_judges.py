@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from minirnn import Tensor, grad
-from tests.op_cases import Case, Draw
+from tests.op_cases import Case
+from tests.op_draw import Draw
 
 try:
     import autograd

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 from minirnn import Tensor, array_functions  # noqa: F401 (fills FUNCTIONS)
 from minirnn.graph import RULES, name_of
 from minirnn.tensor import FUNCTIONS
-from tests.op_cases import CASES, Case, Draw
+from tests.op_cases import CASES, Case
+from tests.op_draw import Draw
 from tests.op_judges import JUDGES, first, second
 
 FACTOR = 1.01

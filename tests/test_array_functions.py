@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from minirnn import Tensor, grad
 from minirnn.tensor import FUNCTIONS, PLAIN
-from tests.op_cases import ARRAY_FUNCTIONS, Draw
+from tests.op_cases import ARRAY_FUNCTIONS
+from tests.op_draw import Draw
 from tests.op_judges import first, forward, second
 
 each_function = pytest.mark.parametrize("case", ARRAY_FUNCTIONS, ids=lambda case: case.name)

@@ -9,7 +9,8 @@ from minirnn import Tensor, detect_anomaly, grad, ops
 from minirnn.graph import RULES, name_of
 from minirnn.tensor import FUNCTIONS
 from tests import planted
-from tests.op_cases import CASES, OPS, Draw
+from tests.op_cases import CASES, OPS
+from tests.op_draw import Draw
 from tests.op_judges import autograd, central, first, forward, second
 
 each_op = pytest.mark.parametrize("case", OPS, ids=lambda case: case.name)
