@@ -69,9 +69,8 @@ def blas_advice(library: dict[str, Any], wide: bool, cores: int) -> list[str]:
     found = []
     if wide and library.get("internal_api") == "openblas" and library.get("architecture") in AVX2_KERNELS:
         found.append(
-            f"This CPU has AVX-512, but OpenBLAS uses its {library['architecture']} kernels (AVX2). Set "
-            "OPENBLAS_CORETYPE=SkylakeX in the environment before Python starts: "
-            "large products then run up to twice as fast."
+            f"This CPU has AVX-512, but OpenBLAS uses its {library['architecture']} kernels (AVX2). Try "
+            "OPENBLAS_CORETYPE=SkylakeX in the environment before Python starts: large products may run faster."
         )
     if library.get("num_threads", cores) < cores:
         found.append(
@@ -131,7 +130,7 @@ def _cupy() -> str:
     try:
         cupy: Any = importlib.import_module("cupy")
     except ImportError:
-        return "not installed (pip install 'minirnn[gpu]')"
+        return "not installed"
     except Exception as error:  # a broken CUDA installation can fail in any way
         return f"installed, but importing it fails: {error}"
     if not cupy.cuda.is_available():

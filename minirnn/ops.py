@@ -52,7 +52,7 @@ rule(np.positive, lambda g, y, x: g)
 rule(np.negative, lambda g, y, x: -g)
 rule(np.absolute, lambda g, y, x: g * np.sign(x))
 rule(np.exp, lambda g, y, x: g * y)
-rule(np.expm1, lambda g, y, x: g * (y + 1.0))
+rule(np.expm1, lambda g, y, x: g * np.exp(x))  # y + 1 would be 0 for x << 0
 rule(np.log, lambda g, y, x: g / x)
 rule(np.log1p, lambda g, y, x: g / (x + 1.0))
 rule(np.sqrt, lambda g, y, x: g * 0.5 / y)
@@ -149,7 +149,8 @@ def _spread(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
 def _attained(g: Any, y: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     """Equal shares of g to the elements of x that equal their maximum (or minimum) y."""
     share = (plain(x) == _spread(plain(y), x, axis, keepdims)).astype(g.dtype)
-    share = share / np.sum(share, axis=axis, keepdims=True)
+    with np.errstate(invalid="ignore"):  # a NaN attains nothing: 0 / 0, and the gradient is NaN
+        share = share / np.sum(share, axis=axis, keepdims=True)
     return _spread(g, x, axis, keepdims) * share
 
 

@@ -1,4 +1,4 @@
-"""One Hypothesis profile: no deadline (machines are noisy), fixed draws in `make test`, fresh ones in `make test-all`."""
+"""One Hypothesis profile: no deadline (machines are noisy); fixed draws in `make test`, fresh ones in `test-all`."""
 
 import importlib
 import os
