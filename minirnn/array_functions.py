@@ -121,7 +121,7 @@ def _mean(a: Tensor, axis: Any = None, *, keepdims: bool = False) -> Tensor:
 @means(np.var)
 def _var(a: Tensor, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Tensor:
     centred = a - a.mean(axis, keepdims=True)
-    return xp.square(centred).sum(axis, keepdims) / (_size(a, axis) - ddof)  # type: ignore[no-any-return]
+    return xp.square(centred).sum(axis, keepdims) / max(_size(a, axis) - ddof, 0)  # type: ignore[no-any-return]
 
 
 @means(np.std)
@@ -222,7 +222,14 @@ def _astype(a: Tensor, dtype: Any) -> Tensor:
 
 @means(Tensor.__getitem__)
 def _getitem(a: Tensor, index: Any) -> Tensor:
-    return apply(ops._getitem, a, index=plain(index))
+    return apply(ops._getitem, a, index=_copied(plain(index)))
+
+
+def _copied(index: Any) -> Any:
+    """An index whose arrays are its own: whoever reuses a buffer of ids must not change a graph."""
+    if isinstance(index, tuple):
+        return tuple(map(_copied, index))
+    return np.array(index) if isinstance(index, (list, np.ndarray)) else index
 
 
 def _along(axis: int, part: Any) -> tuple[Any, ...]:
@@ -234,10 +241,15 @@ def _along(axis: int, part: Any) -> tuple[Any, ...]:
 def _take(a: Any, indices: Any, axis: Any = None) -> Tensor:
     if not isinstance(a, Tensor):
         return np.take(a, plain(indices), axis)  # type: ignore[no-any-return]
+    indices = plain(indices)
+    if isinstance(indices, (list, tuple)):
+        indices = np.asarray(indices, None if len(indices) else np.intp)
+    if getattr(getattr(indices, "dtype", None), "kind", "") == "b":  # np.take counts with them, indexing would select
+        indices = indices.astype(np.intp)
     if axis is None:
         return a.ravel()[indices]
     (axis,) = _axes(axis, a.ndim)
-    return a[_along(axis, np.asarray(indices) if isinstance(indices, (list, tuple)) else indices)]
+    return a[_along(axis, indices)]
 
 
 @means(np.flip)
@@ -368,6 +380,8 @@ def _spelt_out(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
     if not arrow:
         letters = left.replace(",", "").replace(".", "")
         out = "..." * ("..." in left) + "".join(sorted(s for s in letters if letters.count(s) == 1))
+    elif "..." in left and "..." not in out:
+        raise ValueError(f"np.einsum: the output of {subscripts!r} lacks the ellipsis")
     free = [s for s in string.ascii_letters if s not in subscripts]
     hidden = [n - len(t.replace("...", "")) if "..." in t else 0 for t, n in zip(terms, ndims, strict=True)]
     most = max(hidden, default=0)

@@ -129,7 +129,7 @@ def doctor() -> None:
 
 @app.command()
 def demo(
-    seconds: Annotated[float, typer.Option(help="How long to train.", min=0.1)] = 70.0,
+    seconds: Annotated[float, typer.Option(help="How long to train.", min=0.1, max=86400)] = 70.0,
     out: Annotated[Path | None, typer.Option(help="New folder for the run. [default: runs/demo-DATE-TIME]")] = None,
     seed: Annotated[int, typer.Option(help="Of everything random in it.", min=0)] = 0,
 ) -> None:

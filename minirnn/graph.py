@@ -37,11 +37,12 @@ class Node(NamedTuple):
     parents: tuple[tuple[int, Tensor], ...]
     args: tuple[Any, ...]  # plain arrays and constants, as the function got them
     params: dict[str, Any]
-    version: int  # sum of the parents' versions when this was made
+    constants: tuple[Tensor, ...]  # Tensors among the arguments that don't require grad
+    version: int  # sum of the versions of parents and constants when this was made
     line: str | None  # the line of the program that made it, under detect_anomaly
 
 
-FREED = Node(None, None, (), (), {}, 0, None)
+FREED = Node(None, None, (), (), {}, (), 0, None)
 
 
 class Fused(Protocol):
@@ -162,6 +163,8 @@ def walk(
     watch = watching.get()
     grads: dict[Tensor, Any] = {}  # the gradient so far of each Tensor that is still to be visited
     found: dict[Tensor, Any] = {}
+    if watch and not _finite(list(seeds)):
+        raise FloatingPointError("the gradient that came in was not finite")
     for t, g in zip(roots, seeds, strict=True):
         grads[t] = grads[t] + g if t in grads else g
     while order:
@@ -170,12 +173,18 @@ def walk(
         if g is None:
             continue
         node: Node = t._node  # type: ignore[assignment]
-        if wanted is None:
+        parents: Sequence[tuple[int, Tensor]] = node.parents
+        if watch and not _finite(g):
+            raise FloatingPointError(f"the gradients into the result of {_described(node)} add up to a non-finite one")
+        if leading is None:
             if t._retains:
                 accumulate(t, g)
-        elif t in wanted:
-            found[t] = g
-        parents = node.parents if leading is None else [(i, p) for i, p in node.parents if p in leading]
+        else:
+            if t in wanted:  # type: ignore[operator]
+                found[t] = g
+            parents = [(i, p) for i, p in parents if p in leading]
+            if not parents:
+                continue
         if node.fn is pick:
             for i, bundle in parents:
                 grads.setdefault(bundle, [None] * len(bundle.data))[i] = g
@@ -190,7 +199,7 @@ def walk(
             if h is None:
                 continue
             if watch:
-                _watch(node, i, g, h)
+                _watch(node, i, h)
             if p._node is None and wanted is None:
                 accumulate(p, h)
             elif p in grads:
@@ -260,15 +269,17 @@ def _order(roots: Sequence[Tensor]) -> list[Tensor]:
                 )
             stack.append(t)
             stack.append(None)
-            version = 0
+            version = t._version
+            for c in node.constants:
+                version += c._version
             for _, p in node.parents:
                 version += p._version
                 if p._node is not None and p not in seen:
                     stack.append(p)
             if version != node.version:
                 raise RuntimeError(
-                    f"a Tensor that {name_of(node.fn)} got was changed in place since (by an optimiser's step, say): "
-                    "its gradient would be computed from the wrong values. Run the forward pass again, or walk first"
+                    f"a Tensor that {name_of(node.fn)} got or made was changed in place since (by an optimiser's step, "
+                    "say): its gradient would come from the wrong values. Run the forward pass again, or walk first"
                 )
     return order
 
@@ -298,19 +309,21 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     return g if g.shape == shape else g.reshape(shape)
 
 
-def _watch(node: Node, i: int, g: Any, h: Any) -> None:
-    """Raise if the gradient h of argument i isn't finite though the gradient g of the result is."""
+def _watch(node: Node, i: int, h: Any) -> None:
+    """Raise if the gradient h of argument i, made out of a finite one, isn't finite."""
+    if not _finite(h):
+        raise FloatingPointError(
+            f"{_described(node)} made a non-finite gradient of its argument {i} out of a finite one"
+        )
 
-    def finite(values: Any) -> bool:
-        if isinstance(values, list):
-            return all(finite(v) for v in values if v is not None)
-        return bool(np.all(np.isfinite(values.data if hasattr(values, "requires_grad") else values)))
 
-    if finite(h):
-        return
+def _finite(values: Any) -> bool:
+    if isinstance(values, list):
+        return all(_finite(v) for v in values if v is not None)
+    return bool(np.all(np.isfinite(values.data if hasattr(values, "requires_grad") else values)))
+
+
+def _described(node: Node) -> str:
     shapes = ", ".join(str(np.shape(a)) for a in node.args)
-    line = node.line or "(built outside of detect_anomaly: its line isn't known)"
-    what = "out of a finite one" if finite(g) else "; the gradient that came in was not finite either"
-    raise FloatingPointError(
-        f"{name_of(node.fn)}({shapes}) made a non-finite gradient of its argument {i} {what}\n  built at {line}"
-    )
+    line = f"built at {node.line}" if node.line else "built outside of detect_anomaly, so that its line isn't known"
+    return f"{name_of(node.fn)}({shapes}), {line},"

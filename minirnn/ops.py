@@ -70,8 +70,8 @@ rule(np.subtract, lambda g, y, a, b: g, lambda g, y, a, b: -g)
 rule(np.multiply, lambda g, y, a, b: g * b, lambda g, y, a, b: g * a)
 rule(np.true_divide, lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b)
 rule(np.power, lambda g, y, x, p: g * p * _base(x, p) ** (p - 1), lambda g, y, x, p: g * y * _log(x))
-rule(np.maximum, lambda g, y, a, b: g * _above(a, b, g), lambda g, y, a, b: g * _above(b, a, g))
-rule(np.minimum, lambda g, y, a, b: g * _above(b, a, g), lambda g, y, a, b: g * _above(a, b, g))
+rule(np.maximum, lambda g, y, a, b: _won(g, a, b), lambda g, y, a, b: _won(g, b, a))
+rule(np.minimum, lambda g, y, a, b: _won(g, b, a), lambda g, y, a, b: _won(g, a, b))
 rule(np.matmul, lambda g, y, a, b: _matmul_a(g, a, b), lambda g, y, a, b: _matmul_b(g, a, b))
 
 
@@ -88,9 +88,10 @@ def _log(x: Any) -> Any:
     return np.log(np.where(plain(x) == 0, 1, x))
 
 
-def _above(a: Any, b: Any, g: Any) -> Any:
-    """1 where a > b, a half where they are equal, else 0; in the dtype of g."""
-    return ((plain(a) > plain(b)).astype(g.dtype) + (plain(a) >= plain(b))) * 0.5
+def _won(g: Any, a: Any, b: Any) -> Any:
+    """g where a > b, half of it where they are equal, else 0."""
+    a, b = plain(a), plain(b)
+    return np.where(a == b, g * 0.5, np.where(a > b, g, 0))
 
 
 def _swap(x: Any) -> Any:
@@ -134,7 +135,7 @@ def _inside(x: Any, low: Any, high: Any) -> Any:
 
 
 rule(_where, lambda g, y, a, b, c: np.where(c, g, 0), lambda g, y, a, b, c: np.where(c, 0, g))
-rule(_clip, lambda g, y, x, low, high: g * _inside(plain(x), low, high))
+rule(_clip, lambda g, y, x, low, high: np.where(_inside(plain(x), low, high), g, 0))
 
 # ---------------------------------------------------------------------------------------------- reductions
 
@@ -148,10 +149,10 @@ def _spread(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
 
 def _attained(g: Any, y: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     """Equal shares of g to the elements of x that equal their maximum (or minimum) y."""
-    share = (plain(x) == _spread(plain(y), x, axis, keepdims)).astype(g.dtype)
-    with np.errstate(invalid="ignore"):  # a NaN attains nothing: 0 / 0, and the gradient is NaN
-        share = share / np.sum(share, axis=axis, keepdims=True)
-    return _spread(g, x, axis, keepdims) * share
+    x, y = plain(x), _spread(plain(y), x, axis, keepdims)
+    attained = (x == y) | ((x != x) & (y != y))  # a NaN attains the NaN that it makes
+    count = np.sum(attained, axis=axis, keepdims=True).astype(g.dtype)
+    return np.where(attained, _spread(g, x, axis, keepdims) / count, 0)
 
 
 def _root(x: Any) -> Any:
@@ -265,7 +266,7 @@ def _log_softmax(x: Any, *, axis: int) -> Any:
 
 
 rule(gates.sigmoid, lambda g, y, x: g * y * (1.0 - y))
-rule(_relu, lambda g, y, x: g * (plain(x) > 0))
+rule(_relu, lambda g, y, x: np.where(plain(x) > 0, g, 0))
 rule(_softmax, lambda g, y, x, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)))
 rule(_log_softmax, lambda g, y, x, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True))
 

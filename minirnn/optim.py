@@ -27,8 +27,8 @@ class Optimizer:
     """Base of the optimisers: keeps the parameters and the state of each, and asks `_update` for one step of one.
 
     `options` names the attributes that are the hyperparameters; they can be changed between steps, as schedules do with
-    `lr`. Raises ValueError for no parameters, the same one twice, and hyperparameters out of range; TypeError for what
-    isn't a Tensor that requires grad.
+    `lr`, but a momentum can't be switched on or off. Raises ValueError for no parameters, the same one twice, and
+    hyperparameters out of range; TypeError for what isn't a Tensor that requires grad.
     """
 
     options: tuple[str, ...] = ("lr", "weight_decay")
@@ -50,10 +50,15 @@ class Optimizer:
 
     def step(self) -> None:
         """Move every parameter that has a gradient by one step."""
-        for p, state in zip(self.params, self.state, strict=True):
+        for i, (p, state) in enumerate(zip(self.params, self.state, strict=True)):
             if p.grad is not None:
                 if not state:
                     state.update(self._initial(p.data))
+                for name, value in state.items():
+                    if getattr(value, "dtype", p.dtype) != p.dtype:
+                        raise TypeError(
+                            f"params[{i}] is {p.dtype}, its {name} is {value.dtype}: make a new optimiser after .to()"
+                        )
                 self._update(p.data, p.grad, state)
                 p.bump_version()
 
@@ -306,7 +311,8 @@ def clip_grad_norm_(params: Iterable[Tensor] | Tensor, max_norm: float, error_if
 
     The norm is the one before clipping; 0.0 without gradients. A norm of nan makes every gradient nan, one of inf makes
     finite entries 0 and infinite ones nan, or, with `error_if_nonfinite`, either is a FloatingPointError and nothing
-    changes. `max_norm` may be inf, which only measures. Source: Pascanu, Mikolov and Bengio 2013, section 3.2.
+    changes. `max_norm` may be inf: finite gradients then stay as they are. Source: Pascanu, Mikolov and Bengio 2013,
+    section 3.2.
     """
     if not max_norm >= 0:
         raise ValueError(f"max_norm: expected a number >= 0, got {max_norm}")

@@ -39,7 +39,8 @@ def distribution(
     order = np.argsort(-scores, kind="stable")
     if temperature == 0:
         order = order[:1]
-    weights = np.exp((scores[order] - scores[order[0]]) / (temperature or 1.0))
+    with np.errstate(over="ignore"):  # a tiny temperature: what is not the best gets exp(-inf)
+        weights = np.exp((scores[order] - scores[order[0]]) / (temperature or 1.0))
     weights = weights[:top_k]
     weights /= weights.sum()
     if top_p is not None:

@@ -90,7 +90,9 @@ class Tensor:
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         if isinstance(data, Tensor):
             data = data.data
-        elif isinstance(data, np.generic):
+        elif isinstance(data, (np.generic, np.ndarray)):
+            if hasattr(data, "mask"):
+                raise TypeError("data: a masked array would lose its mask; fill it first, or mask with np.where")
             data = np.asarray(data)
         elif not hasattr(data, "__array_function__"):
             data = np.asarray(data)
@@ -420,7 +422,11 @@ def _instead(name: str, method: str) -> str:
 def unary(fn: Callable[..., Any], x: Tensor) -> Tensor:
     """fn(x), recorded: the fast way for functions of one argument."""
     data = x.data
-    return _made(fn, fn(data), ((0, x),) if x.requires_grad else (), (data,), _NOTHING, x._version)
+    y = fn(data)
+    if y.dtype is not data.dtype and data.dtype.kind in "iub":
+        data = data.astype(np.float32)
+        y = fn(data)
+    return _made(fn, y, ((0, x),) if x.requires_grad else (), (data,), _NOTHING, (), x._version)
 
 
 def binary(fn: Callable[..., Any], a: Any, b: Any) -> Tensor:
@@ -428,19 +434,38 @@ def binary(fn: Callable[..., Any], a: Any, b: Any) -> Tensor:
     if not isinstance(b, Tensor):
         p = a.data
         q = b if b.__class__ is float or b.__class__ is int else constant(b, p.dtype, fn)
-        return _made(fn, fn(p, q), ((0, a),) if a.requires_grad else (), (p, q), _NOTHING, a._version)
+        y = fn(p, q)
+        if y.dtype is not p.dtype:
+            p, q, y = _in_floats(fn, p, q, y)
+        return _made(fn, y, ((0, a),) if a.requires_grad else (), (p, q), _NOTHING, (), a._version)
     q = b.data
     if not isinstance(a, Tensor):
         p = a if a.__class__ is float or a.__class__ is int else constant(a, q.dtype, fn)
-        return _made(fn, fn(p, q), ((1, b),) if b.requires_grad else (), (p, q), _NOTHING, b._version)
+        y = fn(p, q)
+        if y.dtype is not q.dtype:
+            p, q, y = _in_floats(fn, p, q, y)
+        return _made(fn, y, ((1, b),) if b.requires_grad else (), (p, q), _NOTHING, (), b._version)
     p = a.data
     if p.dtype is not q.dtype:
         p, q = _common(p, q, fn)
+    y = fn(p, q)
+    if y.dtype is not p.dtype:
+        p, q, y = _in_floats(fn, p, q, y)
+    version = a._version + b._version
     if not b.requires_grad:
-        return _made(fn, fn(p, q), ((0, a),) if a.requires_grad else (), (p, q), _NOTHING, a._version)
+        return _made(fn, y, ((0, a),) if a.requires_grad else (), (p, q), _NOTHING, (b,), version)
     if not a.requires_grad:
-        return _made(fn, fn(p, q), ((1, b),), (p, q), _NOTHING, b._version)
-    return _made(fn, fn(p, q), ((0, a), (1, b)), (p, q), _NOTHING, a._version + b._version)
+        return _made(fn, y, ((1, b),), (p, q), _NOTHING, (a,), version)
+    return _made(fn, y, ((0, a), (1, b)), (p, q), _NOTHING, (), version)
+
+
+def _in_floats(fn: Callable[..., Any], p: Any, q: Any, y: Any) -> tuple[Any, Any, Any]:
+    """p, q and y = fn(p, q) again, where integers took part: in the arrays' floating dtype, else in float32."""
+    if y.dtype.kind != "f" or not any(getattr(x, "dtype", np.dtype(float)).kind in "iub" for x in (p, q)):
+        return p, q, y
+    dtype = next((x.dtype for x in (p, q) if np.ndim(x) and x.dtype.kind == "f"), np.float32)
+    p, q = (x.astype(dtype) if hasattr(x, "dtype") else x for x in (p, q))
+    return p, q, fn(p, q)
 
 
 def apply(fn: Callable[..., Any], *args: Any, **params: Any) -> Tensor:
@@ -448,40 +473,43 @@ def apply(fn: Callable[..., Any], *args: Any, **params: Any) -> Tensor:
     dtypes = [a.data.dtype for a in args if isinstance(a, Tensor)]
     dtype = next((d for d in dtypes if d.kind == "f"), dtypes[0])
     arrays = tuple(constant(plain(a), dtype, fn, isinstance(a, Tensor)) for a in args)
-    parents = _parents(args)
-    return _made(fn, fn(*arrays, **params), parents, arrays, params, sum(p._version for _, p in parents))
+    return _made(fn, fn(*arrays, **params), *_sorted(args, arrays, params))
 
 
 def apply_fused(fused: Fused, args: Sequence[Any], outputs: Sequence[Array]) -> tuple[Tensor, ...]:
     """Record that `fused` made the outputs of args: one hidden node, and a pick of it for each output."""
     tensors = tuple(map(Tensor, outputs))
-    parents = _parents(args)
-    if parents and recording.get():
+    fields = _sorted(args, tuple(map(plain, args)), _NOTHING)
+    if fields[0] and recording.get():
         bundle = Tensor.__new__(Tensor)
         bundle.data = tuple(outputs)
-        version = sum(p._version for _, p in parents)
-        bundle._node = Node(fused, None, parents, tuple(map(plain, args)), _NOTHING, version, _line())
+        bundle._node = Node(fused, None, *fields, _line())
         for i, t in enumerate(tensors):
             t.requires_grad = True
-            t._node = Node(pick, None, ((i, bundle),), (), _NOTHING, 0, None)
+            t._node = Node(pick, None, ((i, bundle),), (), _NOTHING, (), 0, None)
     return tensors
 
 
-def _made(fn: Any, y: Any, parents: Any, args: tuple[Any, ...], params: dict[str, Any], version: int) -> Tensor:
+def _made(fn: Any, y: Any, parents: Any, args: Any, params: Any, constants: Any, version: int) -> Tensor:
     """The Tensor of the result y of fn(*args, **params), with a node if there is something to record."""
     t: Tensor = Tensor.__new__(Tensor)
     t.data = y if y.__class__ is np.ndarray else _as_array(y)
     if parents and recording.get():
         t.requires_grad = True
-        t._node = tuple.__new__(Node, (fn, RULES[fn], parents, args, params, version, _line()))  # faster than Node(...)
+        fields = (fn, RULES[fn], parents, args, params, constants, version, _line())
+        t._node = tuple.__new__(Node, fields)  # faster than Node(...)
     return t
 
 
 _NOTHING: dict[str, Any] = {}
 
 
-def _parents(args: Sequence[Any]) -> tuple[tuple[int, Tensor], ...]:
-    return tuple((i, a) for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad)
+def _sorted(args: Sequence[Any], arrays: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any, Any, Any, int]:
+    """A node's fields from `parents` to `version`."""
+    tensors = [(i, a) for i, a in enumerate(args) if isinstance(a, Tensor)]
+    parents = tuple((i, a) for i, a in tensors if a.requires_grad)
+    constants = tuple(a for _, a in tensors if not a.requires_grad)
+    return parents, arrays, params, constants, sum(a._version for _, a in tensors)
 
 
 def _line() -> str | None:

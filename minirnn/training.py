@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import os
 import signal
 import threading
 import time
@@ -19,6 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
+
+try:
+    import fcntl
+except ImportError:  # Windows has none: there, two runs in one folder are not noticed
+    fcntl = None  # type: ignore[assignment]
 
 import numpy as np
 
@@ -92,7 +98,10 @@ class TrainConfig:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "layers", "embedding", "seq", "batch", "steps", "checkpoint_every", "validate_every"):
+        for name in ("hidden", "layers", "embedding", "seq", "batch"):
+            self._require(name, getattr(self, name) >= 1, "at least 1")
+            self._require(name, getattr(self, name) <= 1_000_000, "at most 1,000,000")
+        for name in ("steps", "checkpoint_every", "validate_every"):
             self._require(name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
         for name in ("warmup", "seed"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
@@ -332,9 +341,9 @@ def run(trainer: Trainer, folder: Path, reporter: Reporter) -> bool:
     beside it. Whatever is raised, the checkpoints stay as last written.
     """
     config = trainer.config
-    for leftover in folder.glob(".*.safetensors.*.tmp"):  # of a save that was killed
-        leftover.unlink()
-    with _ctrl_c() as stopped:
+    with _alone_in(folder), _ctrl_c() as stopped:
+        for leftover in folder.glob(".*.safetensors.*.tmp"):  # of a save that was killed
+            leftover.unlink()
         if trainer.steps_done == 0 and not trainer.validations:
             _validate(trainer, folder, reporter)
             trainer.save(folder / LAST)
@@ -356,6 +365,22 @@ def _validate(trainer: Trainer, folder: Path, reporter: Reporter) -> None:
     if best:
         trainer.save(folder / BEST)
     reporter.validation(trainer.steps_done, trainer.validations[-1][1], best)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Inside, no other process trains in `folder`; the lock goes with the process, however that ends."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ConfigError(f"{folder}: another process is training in this folder") from None
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager

@@ -1,11 +1,13 @@
 """What NumPy's functions mean on Tensors: values and derivatives judged, dtypes, errors, and what is not supported."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minirnn import Tensor, grad
+from minirnn import Tensor, grad, ops
 from minirnn.tensor import FUNCTIONS, PLAIN
 from tests.op_cases import ARRAY_FUNCTIONS
 from tests.op_draw import Draw
@@ -289,3 +291,39 @@ def test_without_a_gradient_tensors_turn_into_arrays():
     buffer[0] = t[2]
     assert buffer[0] == 2
     assert np.asarray(t, np.float32).dtype == np.float32
+
+
+def test_take_counts_with_bools_and_takes_nothing():
+    t = Tensor(np.arange(6.0).reshape(3, 2))
+    for indices in ([], [True, False], np.array([True, False, True]), [2, -1], 1):
+        for axis in (None, 0, 1):
+            if np.max(indices, initial=0) < t.shape[axis or 0]:
+                np.testing.assert_array_equal(
+                    np.take(t, indices, axis).data, np.take(t.data, np.asarray(indices, int), axis)
+                )
+
+
+def test_more_degrees_of_freedom_than_values_give_what_numpy_gives():
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        np.testing.assert_array_equal(np.var(Tensor(x), 0, ddof=5).data, np.var(x, 0, ddof=5))
+        np.testing.assert_array_equal(np.std(Tensor(x[:0]), 0, ddof=1).data, np.std(x[:0], 0, ddof=1))
+
+
+def test_einsum_needs_its_ellipsis_in_the_output():
+    with pytest.raises(ValueError, match="lacks the ellipsis"):
+        np.einsum("...i->i", Tensor(np.ones((2, 3))))
+
+
+@pytest.mark.parametrize("gate", [ops.relu, lambda t: np.clip(t, 0, 2), lambda t: np.maximum(t, 0.0)])
+def test_an_infinite_gradient_does_not_pass_a_shut_gate(gate):
+    t = Tensor(np.array([-1.0, 1.0]), requires_grad=True)
+    gate(t).backward(np.array([np.inf, 1.0]))
+    np.testing.assert_array_equal(t.grad, [0, 1])
+
+
+def test_a_nan_attains_the_maximum_that_it_makes():
+    t = Tensor(np.array([1.0, np.nan]), requires_grad=True)
+    np.max(t).backward()
+    np.testing.assert_array_equal(t.grad, [0, 1])

@@ -407,3 +407,11 @@ def test_the_module_runs_as_a_command(tmp_path):
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == f"minirnn sample: {tmp_path / 'absent'}: there is no such run or checkpoint"
     assert Path(cli.__file__).name == "cli.py"
+
+
+def test_unknown_kernels_in_the_environment_are_one_message(monkeypatch, tmp_path):
+    monkeypatch.setenv("MINIRNN_KERNELS", "fortran")
+    result = CliRunner().invoke(cli.app, ["train", "--steps", "1", "--out", str(tmp_path / "run")])
+    assert result.exit_code == 2
+    assert "MINIRNN_KERNELS: kernels 'fortran' are not known" in result.stderr
+    assert not (tmp_path / "run").exists()

@@ -449,3 +449,33 @@ def test_retain_grad_keeps_the_gradient_of_an_interior_tensor():
     assert root.grad == 1
     with pytest.raises(RuntimeError, match="requires grad"):
         Tensor(np.ones(3)).retain_grad()
+
+
+def test_a_constant_or_a_result_changed_in_place_is_noticed_too():
+    w, x = tensor(2), tensor(2)
+    constant = Tensor(np.array([3.0, 4.0]))
+    product = (w * constant).sum()
+    constant.data[...] = 0
+    constant.bump_version()
+    y = np.tanh(x)
+    y.data[...] = 0
+    y.bump_version()
+    for changed, name in ((product, "multiply"), (y.sum(), "tanh")):
+        with pytest.raises(RuntimeError, match=f"{name} got or made was changed in place"):
+            changed.backward()
+
+
+def test_the_gradient_of_an_interior_tensor_leaves_what_is_below_it_alone():
+    x = tensor(3)
+    h = np.tanh(x)
+    (g,) = grad((h * h).sum(), h)
+    h.backward(g)
+    np.testing.assert_allclose(x.grad, 2 * h.data * (1 - h.data**2))
+
+
+def test_a_reused_buffer_of_indices_does_not_change_a_graph():
+    x, ids = tensor(4), np.array([0, 1])
+    picked, rows = x[ids], np.take(x, ids)
+    ids[:] = [2, 3]
+    (picked.sum() + rows.sum()).backward()
+    np.testing.assert_array_equal(x.grad, [2, 2, 0, 0])

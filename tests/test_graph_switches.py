@@ -173,3 +173,14 @@ def test_the_calling_line_is_the_users_though_their_folder_begins_like_ours():
     names = {}
     exec(compile("def call(f):\n    return f()\n", file, "exec"), names)
     assert names["call"](calling_line).startswith(f"{file}:2")
+
+
+def test_detect_anomaly_notices_sums_that_overflow():
+    t = Tensor(np.full(2, 1.0), requires_grad=True)
+    y = +t
+    with (
+        detect_anomaly(),
+        np.errstate(over="ignore"),
+        pytest.raises(FloatingPointError, match="add up to a non-finite"),
+    ):
+        (y * 1e308 + y * 1e308).sum().backward()

@@ -451,3 +451,13 @@ def test_a_restored_schedule_continues():
 def test_schedules_refuse(make, message):
     with pytest.raises(ValueError, match=message):
         make(optim.SGD(P, 0.5))
+
+
+def test_state_of_another_dtype_than_its_parameter_is_refused():
+    p = Tensor(np.ones(2, np.float32), requires_grad=True)
+    optimizer = optim.Adam([p])
+    p.grad = np.ones(2, np.float32)
+    optimizer.step()
+    p.data, p.grad = p.data.astype(np.float64), p.grad.astype(np.float64)
+    with pytest.raises(TypeError, match=r"params\[0\] is float64, its exp_avg is float32"):
+        optimizer.step()

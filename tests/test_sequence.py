@@ -283,3 +283,24 @@ def test_run_stacks_layers_and_directions():
         finals += [f[0].data, b[0].data]
     np.testing.assert_array_equal(out.data, y.data)
     np.testing.assert_array_equal(h_n.data, np.stack(finals))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nan_in_the_padding_reaches_no_second_gradient_either(kind):
+    values, _ = arrays(kind, 4, 2, 3, 5, 1)
+    lengths = np.array([2, 4])
+    values[0][2:, 0] = np.nan
+    leaves = [Tensor(v, requires_grad=True) for v in values]
+    out, *_ = outputs(kind, leaves, lengths)
+    first = grad((out * out).sum(), leaves[1:], create_graph=True)
+    for g in grad(sum((f * f).sum() for f in first), leaves):
+        assert np.isfinite(g.data).all()
+
+
+def test_out_changed_in_place_before_the_backward_pass_is_noticed():
+    values, _ = arrays("lstm", 3, 2, 4, 5, 0)
+    out, *_ = outputs("lstm", [Tensor(v, requires_grad=True) for v in values])
+    out.data *= 0
+    out.bump_version()
+    with pytest.raises(RuntimeError, match="changed in place"):
+        out.sum().backward()

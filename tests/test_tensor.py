@@ -466,3 +466,38 @@ def test_random_expressions_agree_with_the_complex_step(data):
         v = d.normal(*a.shape)
         slope = run(*(x + 1e-30j * v if i == k else x for i, x in enumerate(arrays))).imag / 1e-30
         assert abs(np.sum(t.grad * v) - slope) <= 1e-10 * (1 + np.sum(np.abs(t.grad * v)))
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda t: t * np.ones(3, np.float32),
+        lambda t: np.ones(3, np.float32) / t,
+        lambda t: t * 0.5,
+        lambda t: 0.5 + t,
+        lambda t: t / 2,
+        lambda t: t * np.float32(2),
+        lambda t: t.mean(),
+        np.exp,
+        lambda t: t * Tensor(np.ones(3, np.float32)),
+    ],
+)
+def test_integers_become_float32_where_floats_are_needed(compute):
+    ints = np.array([1, 2, 3])
+    result = compute(Tensor(ints))
+    assert result.dtype == np.float32
+    expected = compute(ints)
+    np.testing.assert_allclose(result.data, getattr(expected, "data", expected), rtol=1e-6)
+
+
+def test_integers_stay_integers_and_meet_float64_as_such():
+    t = Tensor([1, 2, 3])
+    assert (t * 2).dtype == (-t).dtype == (t * t).dtype == np.int64
+    assert (t * np.ones(3)).dtype == np.float64
+
+
+def test_subclasses_of_ndarray_are_plain_inside_and_masked_arrays_refused(tmp_path):
+    mapped = np.memmap(tmp_path / "m", np.float32, "w+", shape=(2, 2))
+    assert type(Tensor(mapped).data) is np.ndarray
+    with pytest.raises(TypeError, match="masked array"):
+        Tensor(np.ma.masked_equal([1.0, 2.0], 1.0))

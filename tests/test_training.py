@@ -444,3 +444,14 @@ def test_the_file_of_a_run_is_found(tmp_path):
     assert checkpoint_file(tmp_path, BEST) == tmp_path / BEST
     assert checkpoint_file(tmp_path, LAST) == tmp_path / LAST
     assert checkpoint_file(tmp_path / LAST, BEST) == tmp_path / LAST
+
+
+def test_two_processes_cannot_train_in_one_folder(tmp_path):
+    pytest.importorskip("fcntl", reason="without file locks two runs in one folder are not noticed")
+
+    class Second(Silent):
+        def step(self, report):
+            with pytest.raises(ConfigError, match="another process is training in this folder"):
+                run(small(steps=1), tmp_path, Silent())
+
+    assert run(small(steps=2), tmp_path, Second())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 
+import minirnn_kernels
 from minirnn.checkpoint import CheckpointError
 from minirnn.sampling import SamplingError
 from minirnn.text import CorpusError, TextTooShort
@@ -16,10 +18,20 @@ __all__ = ["MISTAKES", "reported"]
 MISTAKES = (CheckpointError, ConfigError, CorpusError, Diverged, SamplingError, TextTooShort)
 
 
+def _check_kernels() -> None:
+    """ConfigError if the environment asks for kernels that aren't there, before anything is begun with them."""
+    if name := os.environ.get("MINIRNN_KERNELS"):
+        try:
+            minirnn_kernels.get(name)
+        except (ValueError, ImportError) as error:
+            raise ConfigError(f"MINIRNN_KERNELS: {error}") from None
+
+
 @contextlib.contextmanager
 def reported(command: str) -> Iterator[None]:
     """Turns the exceptions that a user can cause into a message and an exit; anything else is a bug and passes."""
     try:
+        _check_kernels()
         yield
     except MISTAKES as error:
         message, code = str(error), 2

@@ -35,8 +35,8 @@ def start(
     """A new run in `out`, of `config.steps` steps, or of so many passes through the text, or for so many minutes."""
     began = time.perf_counter()
     for name, value in (("epochs", epochs), ("minutes", minutes)):
-        if value is not None and not 0 < value < float("inf"):
-            raise ConfigError(f"{name} must be a finite number above 0, got {value}")
+        if value is not None and not 0 < value <= 1_000_000:
+            raise ConfigError(f"{name} must be a number above 0 and at most 1,000,000, got {value}")
     folder = out or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
     prepare(folder)
     corpus = load_corpus(config.text)

@@ -70,6 +70,8 @@ def check(
     rng = np.random.default_rng(seed)
 
     outputs, cache = split(forward(*map(duplicate, arguments)))
+    if not outputs:
+        raise ValueError("forward returned a cache and no output: return y, (y, cache) or (y, ..., None)")
     results = [output(i, y) for i, y in enumerate(outputs)]
     upstreams = upstreams_for(results, upstream, rng)
     gradients = matched(backward(*map(duplicate, upstreams), *cache), arguments, targets)
@@ -77,6 +79,8 @@ def check(
         return Report((), mode, seed, problem=gradients)
 
     flat = [(np.zeros(y.shape) if u is None else u).reshape(-1) for u, y in zip(upstreams, results, strict=True)]
+    if not any(map(np.any, flat)) and any(map(np.size, flat)):
+        raise ValueError("upstream is zero everywhere: any gradient that is zero too would pass")
     eps = epsilon(*filter(real, arguments), *results)
     objective = Objective(forward, arguments, np.concatenate([np.zeros(0), *flat]).astype(np.float64), eps)
     directions = {k: rng.standard_normal(arguments[k].shape) if mode == "directional" else None for k in targets}

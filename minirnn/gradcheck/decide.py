@@ -12,7 +12,7 @@ from .differences import Estimate
 from .judges import Evidence
 from .objective import Array
 from .report import Row, Verdict
-from .tolerances import CONFIRM, LEFT_OUT, LOST, SMALL_TENSOR, epsilon, tolerance
+from .tolerances import CONFIRM, LEFT_OUT, LOST, RESOLVED, SMALL_TENSOR, epsilon, tolerance
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,13 @@ class Sizes:
         """From the judge's gradients alone: a wrong one may be of any size."""
         return cls(max((_largest(g) * lengths[k] for k, g in gradients.items()), default=0.0), values, lengths)
 
+    def lost(self, k: int, eps: float) -> float:
+        """What a right backward may lose to rounding in an entry of tensor k."""
+        return LOST * eps * self.values / self.lengths[k]
+
     def floor(self, k: int, eps: float) -> float:
         """The least scale that tensor k is judged on."""
-        return max(SMALL_TENSOR * self.largest, LOST * eps / tolerance(eps) * self.values) / self.lengths[k]
+        return max(SMALL_TENSOR * self.largest / self.lengths[k], self.lost(k, eps) / tolerance(eps))
 
 
 def malformed(name: str, shape: tuple[int, ...], gradient: Any) -> Row | None:
@@ -85,6 +89,13 @@ def decide(name: str, gradient: Any, evidence: Evidence, v: Array | None, sizes:
     scale = max(expected, _largest(evidence.values), sizes.floor(k, coarsest))
     verdict, values, bounds, status = _weigh(analytic, evidence, limit * scale, max(limit, CONFIRM) * scale)
     errors = np.abs(analytic - values)
+    own = _largest(values)
+    resolved = sizes.values > 0 and own > RESOLVED * max(_largest(bounds), sizes.lost(k, coarsest))
+    if verdict is Verdict.PASS and v is None and resolved and np.any(errors[status != _KINK] > 0.5 * own):
+        verdict = Verdict.CANNOT_TELL
+        note = "; ".join(
+            filter(None, (note, "too small beside the others to judge, and off by as much as its own size"))
+        )
     n = _worst(errors, status)
     counted = status == _PROVEN if verdict is Verdict.FAIL else status != _KINK
     return Row(

@@ -25,6 +25,7 @@ import numpy as np
 
 COMPLEX_STEP = 1e-30  # nothing is subtracted, so it need only be small: its square vanishes beside 1
 SMALL_TENSOR = 1e-2  # see above
+RESOLVED = 10.0  # times its own uncertainty: a gradient that the judge knows, however small it is beside the others
 LOST = 16.0  # units in the last place of F's terms that a right backward may lose
 SIGMAS = 6.0  # a rounding error beyond six standard deviations doesn't happen
 RUNGS = 10  # steps tried where an entry disagrees: h, h/4, h/16, ... to 4e-6 h

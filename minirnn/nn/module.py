@@ -122,7 +122,7 @@ class Module:
         own = dict(self._all_parameters())
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
-        pairs = [(own[name], _as_array(name, value)) for name, value in state_dict.items() if name in own]
+        pairs = [(own[name], _as_array(name, value).copy()) for name, value in state_dict.items() if name in own]
         problems = [f"missing: {name}" for name in missing] if strict else []
         problems += [f"unexpected: {name}" for name in unexpected] if strict else []
         for name, parameter in own.items():

@@ -123,7 +123,7 @@ class _Layers(_Recurrent):
     def _directions(self) -> tuple[str, ...]:
         return ("", "_reverse") if self.bidirectional else ("",)
 
-    def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Tensor, Any]:
+    def _run(self, x: Any, state: Any, lengths: Any) -> tuple[Tensor, Any]:
         like = self._weights("_l0")[1].data
         x = self._tensor("x", x, like.dtype)
         batched = x.ndim == 3
@@ -210,15 +210,21 @@ class RNN(_Layers):
     def _options(self) -> dict[str, Any]:
         return {"nonlinearity": self.nonlinearity}
 
+    def forward(self, x: Any, h0: Any = None, lengths: Any = None) -> tuple[Tensor, Tensor]:
+        return self._run(x, h0, lengths)
+
 
 class LSTM(_Layers):
     """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000), gate order i, f, g, o.
 
-    `out, (h_n, c_n) = lstm(x, (h0, c0)=None, lengths=None)`. The equations: `minirnn_kernels.gates`.
+    `out, (h_n, c_n) = lstm(x, state=None, lengths=None)`, state = (h0, c0). The equations: `minirnn_kernels.gates`.
     """
 
     __doc__ += "\n" + (_Layers.__doc__ or "")
     kind = "lstm"
+
+    def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        return self._run(x, state, lengths)
 
 
 class GRU(_Layers):
@@ -229,6 +235,9 @@ class GRU(_Layers):
 
     __doc__ += "\n" + (_Layers.__doc__ or "")
     kind = "gru"
+
+    def forward(self, x: Any, h0: Any = None, lengths: Any = None) -> tuple[Tensor, Tensor]:
+        return self._run(x, h0, lengths)
 
 
 class _Cell(_Recurrent):
@@ -250,7 +259,7 @@ class _Cell(_Recurrent):
         self.input_size, self.hidden_size = _size("input_size", input_size), _size("hidden_size", hidden_size)
         self._add_parameters("", self.input_size, bias, dtype, rng)
 
-    def forward(self, x: Any, state: Any = None) -> Any:
+    def _step(self, x: Any, state: Any) -> Any:
         weights = self._weights("")
         like = weights[1].data
         x = self._tensor("x", x, like.dtype)
@@ -289,12 +298,18 @@ class RNNCell(_Cell):
     def _options(self) -> dict[str, Any]:
         return {"nonlinearity": self.nonlinearity}
 
+    def forward(self, x: Any, h: Any = None) -> Tensor:
+        return self._step(x, h)  # type: ignore[no-any-return]
+
 
 class LSTMCell(_Cell):
-    """`h, c = cell(x, (h, c)=None)`: one step of the LSTM."""
+    """`h, c = cell(x, state=None)`, state = (h, c): one step of the LSTM."""
 
     __doc__ += "\n" + (_Cell.__doc__ or "")
     kind = "lstm"
+
+    def forward(self, x: Any, state: Any = None) -> tuple[Tensor, Tensor]:
+        return self._step(x, state)  # type: ignore[no-any-return]
 
 
 class GRUCell(_Cell):
@@ -302,6 +317,9 @@ class GRUCell(_Cell):
 
     __doc__ += "\n" + (_Cell.__doc__ or "")
     kind = "gru"
+
+    def forward(self, x: Any, h: Any = None) -> Tensor:
+        return self._step(x, h)  # type: ignore[no-any-return]
 
 
 def _nonlinearity(name: str) -> str:

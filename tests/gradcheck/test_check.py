@@ -388,3 +388,25 @@ def test_the_cells_are_checked_as_they_are_called(cell, judge, dtype):
     report = check(forward, backward, cell_inputs(cell, dtype, 0), judge=judge)
     assert report, str(report)
     assert report["W_hh"].gradient.dtype == dtype
+
+
+def test_a_forgotten_gradient_far_smaller_than_the_others_is_no_pass():
+    def forward(x, h0):
+        return np.sin(x) + 5e-13 * np.sin(h0), (x, h0)
+
+    def backward(dy, cache):
+        x, h0 = cache
+        return dy * np.cos(x), np.zeros_like(h0)
+
+    rng = np.random.default_rng(0)
+    report = check(forward, backward, [rng.standard_normal(3), rng.standard_normal(3)])
+    assert report["h0"].verdict is Verdict.CANNOT_TELL
+    assert "off by as much as its own size" in str(report)
+    assert report["x"].verdict is Verdict.PASS
+
+
+def test_a_question_without_content_is_an_error():
+    with pytest.raises(ValueError, match="forward returned a cache and no output"):
+        check(lambda x: (x**2,), lambda cache: np.zeros(3), [np.ones(3)])
+    with pytest.raises(ValueError, match="upstream is zero everywhere"):
+        check(np.square, lambda dy: 17 * dy, [np.ones(3)], upstream=np.zeros(3), names=["x"])

@@ -254,3 +254,13 @@ def test_state_dicts_of_torch_load_as_they_are():
     ids = np.array([[0, 4, 2]])
     expected = theirs(torch.from_numpy(ids)).detach().numpy()
     np.testing.assert_allclose(ours(ids).data, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_state_dict_that_shares_memory_with_the_module_can_be_loaded():
+    a, b = nn.Linear(2, 2), nn.Linear(2, 2)
+    both = nn.Sequential(a, b)
+    before = both.state_dict()
+    swapped = {f"{1 - i}.{name}": getattr(both[i], name).data for i in range(2) for name in ("weight", "bias")}
+    both.load_state_dict(swapped)
+    np.testing.assert_array_equal(a.weight.data, before["1.weight"])
+    np.testing.assert_array_equal(b.weight.data, before["0.weight"])

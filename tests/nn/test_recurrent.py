@@ -255,3 +255,11 @@ def test_bad_input_is_named(call, error, message):
 def test_bad_arguments_are_named(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_states_have_the_names_that_are_promised():
+    x, h = np.zeros((2, 1, 3), np.float32), np.ones((1, 1, 4), np.float32)
+    for module in (nn.RNN(3, 4), nn.GRU(3, 4)):
+        np.testing.assert_array_equal(module(x, h0=h)[0].data, module(x, h)[0].data)
+    for cell in (nn.RNNCell(3, 4), nn.GRUCell(3, 4)):
+        np.testing.assert_array_equal(cell(x[0], h=h[0]).data, cell(x[0], h[0]).data)
