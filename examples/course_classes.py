@@ -94,7 +94,7 @@ def answer(model: SimpleRNN | LSTM, sentence: Array) -> Tensor:
         hidden, cell = model.init_hidden(sentence.shape[1])
         for word in sentence:
             out, hidden, cell = model(word, hidden, cell)
-    return out  # type: ignore[no-any-return]
+    return out
 
 
 def train(model: SimpleRNN | LSTM, steps: int, seed: int) -> list[float]:

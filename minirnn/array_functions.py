@@ -115,13 +115,13 @@ def _min(a: Tensor, axis: Any = None, *, keepdims: bool = False) -> Tensor:
 
 @means(np.mean)
 def _mean(a: Tensor, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-    return xp.sum(a, axis=axis, keepdims=keepdims) / _size(a, axis)  # type: ignore[no-any-return]
+    return xp.sum(a, axis=axis, keepdims=keepdims) / _size(a, axis)
 
 
 @means(np.var)
 def _var(a: Tensor, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Tensor:
     centred = a - a.mean(axis, keepdims=True)
-    return xp.square(centred).sum(axis, keepdims) / max(_size(a, axis) - ddof, 0)  # type: ignore[no-any-return]
+    return xp.square(centred).sum(axis, keepdims) / max(_size(a, axis) - ddof, 0)
 
 
 @means(np.std)
@@ -240,7 +240,7 @@ def _along(axis: int, part: Any) -> tuple[Any, ...]:
 @means(np.take)
 def _take(a: Any, indices: Any, axis: Any = None) -> Tensor:
     if not isinstance(a, Tensor):
-        return np.take(a, plain(indices), axis)  # type: ignore[no-any-return]
+        return np.take(a, plain(indices), axis)
     indices = plain(indices)
     if isinstance(indices, (list, tuple)):
         indices = np.asarray(indices, None if len(indices) else np.intp)
@@ -261,7 +261,7 @@ def _flip(m: Tensor, axis: Any = None) -> Tensor:
 @means(np.roll)
 def _roll(a: Tensor, shift: Any, axis: Any = None) -> Tensor:
     if axis is None:
-        return _roll(a.ravel(), shift, 0).reshape(a.shape)  # type: ignore[no-any-return]
+        return _roll(a.ravel(), shift, 0).reshape(a.shape)
     for s, i in np.broadcast(shift, _axes(axis, a.ndim)):
         n = a.shape[i]
         s = s % n if n else 0
@@ -280,14 +280,14 @@ def _split(ary: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]
 def _concatenate(arrays: Sequence[Any], axis: Any = 0) -> Tensor:
     arrays = _arrays(np.concatenate, arrays)
     if axis is None:
-        return xp.concatenate([xp.ravel(a) for a in arrays])  # type: ignore[no-any-return]
+        return xp.concatenate([xp.ravel(a) for a in arrays])
     (axis,) = _axes(axis, np.ndim(arrays[0]))
     return apply(ops._concatenate, *arrays, axis=axis)
 
 
 @means(np.stack)
 def _stack(arrays: Sequence[Any], axis: int = 0) -> Tensor:
-    return xp.concatenate([xp.expand_dims(a, axis) for a in _arrays(np.stack, arrays)], axis)  # type: ignore[no-any-return]
+    return xp.concatenate([xp.expand_dims(a, axis) for a in _arrays(np.stack, arrays)], axis)
 
 
 @means(np.repeat)
@@ -305,7 +305,7 @@ def _tile(A: Tensor, reps: Any) -> Tensor:
     shape, reps = (1,) * (ndim - A.ndim) + A.shape, (1,) * (ndim - len(reps)) + reps
     split = [n for s in shape for n in (1, s)]
     repeated = [n for r, s in zip(reps, shape, strict=True) for n in (r, s)]
-    return _broadcast_to(A.reshape(split), repeated).reshape([r * s for r, s in zip(reps, shape, strict=True)])  # type: ignore[no-any-return]
+    return _broadcast_to(A.reshape(split), repeated).reshape([r * s for r, s in zip(reps, shape, strict=True)])
 
 
 @means(np.pad)
@@ -322,16 +322,16 @@ def _pad(array: Tensor, pad_width: Any, mode: str = "constant", *, constant_valu
 @means(np.outer)
 def _outer(a: Any, b: Any) -> Tensor:
     a, b = _arrays(np.outer, (a, b))
-    return xp.reshape(a, (-1, 1)) * xp.reshape(b, (1, -1))  # type: ignore[no-any-return]
+    return xp.reshape(a, (-1, 1)) * xp.reshape(b, (1, -1))
 
 
 @means(np.dot)
 def _dot(a: Any, b: Any) -> Tensor:
     if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return a * b  # type: ignore[no-any-return]
+        return a * b
     if np.ndim(b) <= 2:
-        return a @ b  # type: ignore[no-any-return]
-    return xp.tensordot(a, b, (-1, -2))  # type: ignore[no-any-return]
+        return a @ b
+    return xp.tensordot(a, b, (-1, -2))
 
 
 @means(np.tensordot)
@@ -348,7 +348,7 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
     out_a, out_b = [shape_a[i] for i in rest_a], [shape_b[i] for i in rest_b]
     left = xp.reshape(xp.transpose(a, (*rest_a, *over_a)), (math.prod(out_a), k))
     right = xp.reshape(xp.transpose(b, (*over_b, *rest_b)), (k, math.prod(out_b)))
-    return xp.reshape(left @ right, (*out_a, *out_b))  # type: ignore[no-any-return]
+    return xp.reshape(left @ right, (*out_a, *out_b))
 
 
 @means(np.einsum)

@@ -61,11 +61,11 @@ class _Layer:
     def forward(self, *args: Array) -> Sequence[Array]:
         forward = getattr(self.record, f"{self.kind}_forward")
         *outputs, self.cache = forward(*args, self.lengths, **self.options)
-        return outputs  # type: ignore[no-any-return]
+        return outputs
 
     def backward(self, grads: list[Any], *, keep: bool) -> Sequence[Any]:
         backward = getattr(self.record, f"{self.kind}_backward")
-        return backward(*grads, self.cache, keep_cache=keep)  # type: ignore[no-any-return]
+        return backward(*grads, self.cache, keep_cache=keep)
 
     def composed(self, *args: Any) -> tuple[Tensor, ...]:
         return unroll(self.kind, *args, lengths=self.lengths, **self.options)

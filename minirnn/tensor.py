@@ -64,7 +64,7 @@ def _in_place(symbol: str, compute: Callable[[Any, Any], Any]) -> Callable[[Tens
                 f"t {symbol}= u on a leaf that requires grad would only rebind the name: write t.data {symbol}= u to "
                 f"change its values (outside of a graph), or v = t {symbol} u for a new Tensor"
             )
-        return compute(self, other)  # type: ignore[no-any-return]
+        return compute(self, other)
 
     return assign
 
@@ -114,19 +114,19 @@ class Tensor:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.data.shape  # type: ignore[no-any-return]
+        return self.data.shape
 
     @property
     def ndim(self) -> int:
-        return self.data.ndim  # type: ignore[no-any-return]
+        return self.data.ndim
 
     @property
     def size(self) -> int:
-        return self.data.size  # type: ignore[no-any-return]
+        return self.data.size
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self.data.dtype  # type: ignore[no-any-return]
+        return self.data.dtype
 
     @property
     def T(self) -> Tensor:
@@ -168,7 +168,7 @@ class Tensor:
         return self.item()
 
     def __index__(self) -> int:
-        return self.data.__index__()  # type: ignore[no-any-return]
+        return self.data.__index__()
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self.data.ndim:
@@ -323,62 +323,62 @@ class Tensor:
     # -- methods, as NumPy has them
 
     def __getitem__(self, index: Any) -> Tensor:
-        return FUNCTIONS[Tensor.__getitem__](self, index)  # type: ignore[no-any-return]
+        return FUNCTIONS[Tensor.__getitem__](self, index)
 
     def astype(self, dtype: Any) -> Tensor:
         """A Tensor of another floating dtype; its gradient comes back in this one's."""
-        return FUNCTIONS[Tensor.astype](self, dtype)  # type: ignore[no-any-return]
+        return FUNCTIONS[Tensor.astype](self, dtype)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return xp.sum(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return xp.sum(self, axis=axis, keepdims=keepdims)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return xp.mean(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return xp.mean(self, axis=axis, keepdims=keepdims)
 
     def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
-        return xp.var(self, axis=axis, ddof=ddof, keepdims=keepdims)  # type: ignore[no-any-return]
+        return xp.var(self, axis=axis, ddof=ddof, keepdims=keepdims)
 
     def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
-        return xp.std(self, axis=axis, ddof=ddof, keepdims=keepdims)  # type: ignore[no-any-return]
+        return xp.std(self, axis=axis, ddof=ddof, keepdims=keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return xp.max(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return xp.max(self, axis=axis, keepdims=keepdims)
 
     def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return xp.min(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return xp.min(self, axis=axis, keepdims=keepdims)
 
     def prod(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return xp.prod(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return xp.prod(self, axis=axis, keepdims=keepdims)
 
     def cumsum(self, axis: Any = None) -> Tensor:
-        return xp.cumsum(self, axis=axis)  # type: ignore[no-any-return]
+        return xp.cumsum(self, axis=axis)
 
     def reshape(self, *shape: Any) -> Tensor:
-        return xp.reshape(self, _one_or_many(shape))  # type: ignore[no-any-return]
+        return xp.reshape(self, _one_or_many(shape))
 
     def ravel(self) -> Tensor:
         return self.reshape(-1)
 
     def transpose(self, *axes: Any) -> Tensor:
-        return xp.transpose(self, _one_or_many(axes) if axes else None)  # type: ignore[no-any-return]
+        return xp.transpose(self, _one_or_many(axes) if axes else None)
 
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:
-        return xp.swapaxes(self, axis1, axis2)  # type: ignore[no-any-return]
+        return xp.swapaxes(self, axis1, axis2)
 
     def squeeze(self, axis: Any = None) -> Tensor:
-        return xp.squeeze(self, axis=axis)  # type: ignore[no-any-return]
+        return xp.squeeze(self, axis=axis)
 
     def repeat(self, repeats: Any, axis: Any = None) -> Tensor:
-        return xp.repeat(self, repeats, axis=axis)  # type: ignore[no-any-return]
+        return xp.repeat(self, repeats, axis=axis)
 
     def take(self, indices: Any, axis: Any = None) -> Tensor:
-        return xp.take(self, indices, axis=axis)  # type: ignore[no-any-return]
+        return xp.take(self, indices, axis=axis)
 
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
-        return xp.clip(self, min, max)  # type: ignore[no-any-return]
+        return xp.clip(self, min, max)
 
     def dot(self, other: Any) -> Tensor:
-        return xp.dot(self, other)  # type: ignore[no-any-return]
+        return xp.dot(self, other)
 
     def argmax(self, axis: Any = None) -> Any:
         return self.data.argmax(axis)

@@ -123,7 +123,7 @@ class LayerNorm(Module):
         axes = tuple(range(-len(self.normalized_shape), 0))
         centered = x - np.mean(x, axis=axes, keepdims=True)
         variance = np.mean(centered * centered, axis=axes, keepdims=True)
-        return centered / np.sqrt(variance + self.eps) * self.weight + self.bias  # type: ignore[no-any-return]
+        return centered / np.sqrt(variance + self.eps) * self.weight + self.bias
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}"

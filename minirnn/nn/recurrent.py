@@ -153,7 +153,7 @@ class _Layers(_Recurrent):
         return out, self._returned(final)
 
     def _between(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.dropout)  # type: ignore[no-any-return]
+        return functional.dropout(x, self.dropout)
 
     def extra_repr(self) -> str:
         shown = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
@@ -299,7 +299,7 @@ class RNNCell(_Cell):
         return {"nonlinearity": self.nonlinearity}
 
     def forward(self, x: Any, h: Any = None) -> Tensor:
-        return self._step(x, h)  # type: ignore[no-any-return]
+        return self._step(x, h)
 
 
 class LSTMCell(_Cell):
@@ -309,7 +309,7 @@ class LSTMCell(_Cell):
     kind = "lstm"
 
     def forward(self, x: Any, state: Any = None) -> tuple[Tensor, Tensor]:
-        return self._step(x, state)  # type: ignore[no-any-return]
+        return self._step(x, state)
 
 
 class GRUCell(_Cell):
@@ -319,7 +319,7 @@ class GRUCell(_Cell):
     kind = "gru"
 
     def forward(self, x: Any, h: Any = None) -> Tensor:
-        return self._step(x, h)  # type: ignore[no-any-return]
+        return self._step(x, h)
 
 
 def _nonlinearity(name: str) -> str:
