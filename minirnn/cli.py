@@ -155,7 +155,10 @@ def _reported(command: str) -> Any:
 
 def main() -> None:
     """The entry point of the command `minirnn`."""
-    app()
+    try:
+        app()
+    except KeyboardInterrupt:  # before or after what a command does itself about Ctrl-C
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

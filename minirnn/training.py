@@ -146,7 +146,7 @@ class Trainer:
         if len(corpus.text) < max(needed, 20):
             raise TextTooShort(
                 f"{corpus.name} has {len(corpus.text)} characters; batch {config.batch} x seq {config.seq} needs "
-                f"{max(needed, 20)} (the last tenth is kept for validation)"
+                f"{max(needed, 20)} (the last tenth is kept for validation); try a smaller --batch or --seq"
             )
         self.batches = Batches(self.train_ids, config.batch, config.seq)
         self.model = build_model(config, self.tokenizer.vocab_size)

@@ -236,7 +236,12 @@ def prove(record: Kernels, seed: int = 0) -> None:
         for dtype in dtypes:
             for case in CASES:
                 where = f"{record.name}, {cell.name}, {np.dtype(dtype).name}, case {case.name!r}"
-                _prove_case(record, cell, case, dtype, np.random.default_rng(seed), where)
+                try:
+                    _prove_case(record, cell, case, dtype, np.random.default_rng(seed), where)
+                except AssertionError:
+                    raise
+                except Exception as error:
+                    raise AssertionError(f"{where}: {type(error).__name__}: {error}") from error
 
 
 def _prove_case(record: Kernels, cell: Cell, case: Case, dtype: Any, rng: np.random.Generator, where: str) -> None:
@@ -252,40 +257,49 @@ def _prove_case(record: Kernels, cell: Cell, case: Case, dtype: Any, rng: np.ran
 
     runs = [_run(record, cell, inputs, given, lengths, case.keep, where) for _ in range(2)]
     tolerance = _tolerance(case, dtype)
-    for name, got in runs[0]:
-        _compare(got, expected[name], tolerance, dtype, f"{where}, {name}")
-    for (name, first), (_, second) in zip(*runs, strict=True):
-        assert first.tobytes() == second.tobytes(), f"{where}, {name}: two equal calls gave different bits"
+    for name, function, got in runs[0]:
+        _compare(got, expected[name], tolerance, dtype, f"{where}, {name} of {function}")
+    for (name, function, first), (*_, second) in zip(*runs, strict=True):
+        assert first.tobytes() == second.tobytes(), f"{where}, {name} of {function}: two equal calls, different bits"
     for name, a in (inputs | upstream).items():
         assert np.array_equal(a, before[name], equal_nan=True), f"{where}: the argument {name} was changed"
     if lengths is not None:
         past = np.arange(case.T)[:, None] >= lengths
-        for name, got in runs[0]:
+        for name, function, got in runs[0]:
             if name in ("out", "dx"):
-                assert not got[past].any(), f"{where}, {name}: not exactly zero past the sequences' ends"
+                assert not got[past].any(), f"{where}, {name} of {function}: not exactly zero past the sequences' ends"
     _prove_ownership(runs[0], [*inputs.values(), *upstream.values()], where)
 
 
 def _run(
     record: Kernels, cell: Cell, inputs: Arrays, given: list[Any], lengths: Array | None, keep: bool, where: str
-) -> list[tuple[str, Array]]:
-    """Forward, backward (twice if keep) and inference: every result with its name."""
+) -> list[tuple[str, str, Array]]:
+    """Forward, backward (twice if keep) and inference: every result with its name and the function it came from."""
     options = dict(cell.options)
     arguments = [inputs[name] for name in cell.inputs]
     forward, backward, inference = (
         getattr(record, f"{cell.function}_{part}") for part in ("forward", "backward", "inference")
     )
-    *results, cache = forward(*arguments, lengths, **options)
-    named = list(zip(cell.results, results, strict=True))
+    *results, cache = _several("forward", forward(*arguments, lengths, **options), len(cell.results) + 1, where)
+    named = [(name, "forward", a) for name, a in zip(cell.results, results, strict=True)]
     gradients = [f"d{name}" for name in cell.inputs]
     for keep_cache in (True, False) if keep else (False,):
-        named += zip(gradients, backward(*given, cache, keep_cache=keep_cache), strict=True)
-    named += zip(cell.results, inference(*arguments, lengths, **options), strict=True)
+        made = _several("backward", backward(*given, cache, keep_cache=keep_cache), len(gradients), where)
+        after = "backward" if keep_cache or not keep else "backward after one with keep_cache"
+        named += [(name, after, a) for name, a in zip(gradients, made, strict=True)]
+    made = _several("inference", inference(*arguments, lengths, **options), len(cell.results), where)
+    named += [(name, "inference", a) for name, a in zip(cell.results, made, strict=True)]
     try:
         backward(*given, cache)
     except RuntimeError:
         return named
     raise AssertionError(f"{where}: a consumed cache was accepted by a second backward without a RuntimeError")
+
+
+def _several(function: str, results: Any, count: int, where: str) -> tuple[Any, ...]:
+    assert isinstance(results, tuple), f"{where}: {function} returned a {type(results).__name__}, expected a tuple"
+    assert len(results) == count, f"{where}: {function} returned {len(results)} results, expected {count}"
+    return results
 
 
 def _tolerance(case: Case, dtype: Any) -> float:
@@ -304,13 +318,14 @@ def _compare(got: Any, expected: Array, tolerance: float, dtype: Any, what: str)
     assert got.dtype == dtype, f"{what}: dtype {got.dtype}, expected {np.dtype(dtype)}"
     if got.size == 0:
         return
-    wrong_nan = np.argwhere(np.isnan(got) != np.isnan(expected))
-    assert not len(wrong_nan), f"{what}: NaN in one of result and reference only, first at {_at(wrong_nan[0])}"
+    surplus, missing = np.isnan(got) & ~np.isnan(expected), np.isnan(expected) & ~np.isnan(got)
+    assert not surplus.any(), f"{what}: NaN where a number was expected, first at {_at(np.argwhere(surplus)[0])}"
+    assert not missing.any(), f"{what}: a number where NaN was expected, first at {_at(np.argwhere(missing)[0])}"
     error = np.where(np.isnan(expected), 0, np.abs(got - expected))
     scale = max(1.0, float(np.max(np.abs(expected), initial=0, where=~np.isnan(expected))))
     worst = np.unravel_index(np.argmax(error), error.shape)
     assert error[worst] <= tolerance * scale, (
-        f"{what}: worst entry {_at(worst)} is {got[worst]!r}, expected {expected[worst]!r}; "
+        f"{what}: worst entry {_at(worst)} is {got[worst]:.9g}, expected {expected[worst]:.9g}; "
         f"error {error[worst]:.3g}, allowed {tolerance * scale:.3g}"
     )
 
@@ -319,9 +334,11 @@ def _at(index: Any) -> str:
     return f"[{', '.join(str(int(k)) for k in index)}]"
 
 
-def _prove_ownership(named: list[tuple[str, Array]], arguments: list[Array], where: str) -> None:
-    for k, (name, result) in enumerate(named):
+def _prove_ownership(named: list[tuple[str, str, Array]], arguments: list[Array], where: str) -> None:
+    for k, (name, function, result) in enumerate(named):
         for other in arguments:
-            assert not np.shares_memory(result, other), f"{where}: {name} shares memory with an argument"
-        for other_name, other in named[:k]:
-            assert not np.shares_memory(result, other), f"{where}: {name} shares memory with {other_name}"
+            assert not np.shares_memory(result, other), f"{where}: {name} of {function} shares memory with an argument"
+        for other_name, its, other in named[:k]:
+            assert not np.shares_memory(result, other), (
+                f"{where}: {name} of {function} shares memory with {other_name} of {its}"
+            )

@@ -16,7 +16,7 @@ __all__ = ["examine", "summarise"]
 def examine(console: Console) -> None:
     """Everything, with advice."""
     _show(console, doctor.examine())
-    for sentence in doctor.advice() or ["Nothing known would make it faster."]:
+    for sentence in doctor.advice() or ["Nothing known would make it faster on a machine of its own."]:
         console.print(sentence, markup=False, highlight=False)
 
 

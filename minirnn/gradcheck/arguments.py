@@ -115,7 +115,8 @@ def matched(result: Any, arguments: Sequence[Any], targets: Sequence[int]) -> di
     for places in (range(len(arguments)), floats, targets):
         if len(gradients) == len(places):
             return dict(zip(places, gradients, strict=True))
-    return f"backward returned {len(gradients)} gradients, expected {len(floats)}, one per input of floats"
+    got = f"{len(gradients)} results" if isinstance(result, tuple | list) else f"one {type(result).__name__}"
+    return f"backward returned {got}, expected {len(floats)} gradients, one for each input of floats"
 
 
 def _finite(what: str, array: Array) -> None:

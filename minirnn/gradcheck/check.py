@@ -7,6 +7,7 @@ a judge find the derivatives independently; decide tensor by tensor.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,11 +16,13 @@ from .arguments import argument, chosen, matched, named, one_of, output, upstrea
 from .decide import Sizes, decide, malformed
 from .judges import Evidence, Untrusted, by_complex_step, by_differences, confirm
 from .objective import Array, Objective, duplicate, real, split
-from .report import Report
+from .report import Report, Verdict
 from .tolerances import epsilon
 
 Mode = Literal["full", "directional"]
 Judge = Literal["auto", "complex", "differences"]
+
+_ALL_ZERO = "every gradient is exactly zero at these inputs, so that zeros would pass too: choose others"
 
 
 def check(
@@ -91,6 +94,11 @@ def check(
         or decide(labels[k], gradients[k], evidence[k], directions[k], sizes, k, eps)
         for k in targets
     )
+    known = np.concatenate([np.zeros(0), *(found.values for found in evidence.values())])
+    if not known.any() and any(arguments[k].size for k in evidence):
+        rows = tuple(
+            replace(r, verdict=Verdict.CANNOT_TELL, note=_ALL_ZERO) if r.verdict is Verdict.PASS else r for r in rows
+        )
     first = np.concatenate([np.zeros(0), *(y.reshape(-1) for y in results)])
     note = "" if np.array_equal(first, objective.base) else "forward gives different results for the same inputs"
     return Report(rows, mode, seed, note=note)

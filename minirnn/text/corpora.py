@@ -100,7 +100,7 @@ def _shakespeare() -> bytes:
     try:
         pooch: Any = importlib.import_module("pooch")
     except ImportError:
-        install = "pip install 'minirnn[data]'"
+        install = "pip install pooch"
         raise CorpusError(f"downloading 'shakespeare' needs pooch ({install}); or {by_hand}") from None
     try:
         pooch.retrieve(SHAKESPEARE_URL, f"sha256:{SHAKESPEARE_SHA256}", SHAKESPEARE_FILE, path.parent)

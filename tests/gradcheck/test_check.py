@@ -357,7 +357,7 @@ def test_what_is_no_gradient_fails_with_the_tensors_name(gradient, says):
 def test_a_wrong_number_of_gradients_fails():
     report = check(layer, lambda dy, dz, cache: layer_backward(dy, dz, cache)[:3], layer_inputs(0))
     assert report.verdict is Verdict.FAIL
-    assert "3 gradients, expected 4" in str(report)
+    assert "3 results, expected 4 gradients" in str(report)
 
 
 def test_a_float32_gradient_of_a_float64_tensor_is_judged_as_float32_and_said():
@@ -410,3 +410,17 @@ def test_a_question_without_content_is_an_error():
         check(lambda x: (x**2,), lambda cache: np.zeros(3), [np.ones(3)])
     with pytest.raises(ValueError, match="upstream is zero everywhere"):
         check(np.square, lambda dy: 17 * dy, [np.ones(3)], upstream=np.zeros(3), names=["x"])
+
+
+def test_gradients_that_are_all_zero_prove_nothing():
+    def forward(x):
+        return np.where(x > 0, x, 0), x
+
+    report = check(forward, lambda dy, x: np.zeros_like(x), [np.array([-3.0, -4.0])])
+    assert report.verdict is Verdict.CANNOT_TELL
+    assert "every gradient is exactly zero" in str(report)
+
+
+def test_a_forgotten_return_is_named():
+    report = check(lambda x, w: (x * w, None), lambda dy, cache: None, [np.ones(2), np.ones(2)])
+    assert "backward returned one NoneType, expected 2 gradients" in str(report)

@@ -41,7 +41,7 @@ def test_a_dropped_carry_is_caught(monkeypatch, cell, function):
         carry[:] = 0
 
     monkeypatch.setattr(numpy_kernels, function, without_carry)
-    with pytest.raises(AssertionError, match=rf"numpy, {cell}, float64, case 'plain', d\w+: worst entry \["):
+    with pytest.raises(AssertionError, match=rf"numpy, {cell}, float64, case 'plain', d\w+ of \w+: worst entry \["):
         prove(KERNELS)
 
 
@@ -53,7 +53,7 @@ def test_one_wrong_gate_is_caught(monkeypatch):
         right(gates, *rest)
 
     monkeypatch.setattr(numpy_kernels, "_lstm_gates_", with_a_wrong_output_gate)
-    with pytest.raises(AssertionError, match="numpy, lstm, float64, case 'plain', out: worst entry"):
+    with pytest.raises(AssertionError, match=r"numpy, lstm, float64, case 'plain', out of \w+: worst entry"):
         prove(KERNELS)
 
 
@@ -71,25 +71,33 @@ def first_step_missing(results, _):
 @pytest.mark.parametrize(
     ("field", "change", "message"),
     [
-        ("lstm_backward", swapped_gates, "lstm, .*, db: worst entry"),
-        ("lstm_backward", first_step_missing, "lstm, .*, dx: worst entry"),
-        ("rnn_backward", lambda r, _: changed(r, 3, r[3].T.copy()), "rnn-tanh, .*, dW_hh: worst entry"),
-        ("gru_backward", lambda r, _: changed(r, 4, r[5].copy()), "gru, .*, db_ih: worst entry"),
+        ("lstm_backward", swapped_gates, r"lstm, .*, db of \w+: worst entry"),
+        ("lstm_backward", first_step_missing, r"lstm, .*, dx of \w+: worst entry"),
+        ("rnn_backward", lambda r, _: changed(r, 3, r[3].T.copy()), r"rnn-tanh, .*, dW_hh of \w+: worst entry"),
+        ("gru_backward", lambda r, _: changed(r, 4, r[5].copy()), r"gru, .*, db_ih of \w+: worst entry"),
         (
             "gru_forward",
             lambda r, _: changed(r, 0, r[0].astype(np.float32)),
-            "gru, .*, out: dtype float32, expected fl",
+            r"gru, .*, out of \w+: dtype float32, expected fl",
         ),
-        ("gru_forward", lambda r, _: changed(r, 1, r[1][None]), r"gru, .*, h_n: shape \(1, 3, 6\), expected \(3, 6\)"),
-        ("gru_inference", lambda r, _: changed(r, 1, r[0][-1].copy()), "case 'lengths', h_n: worst entry"),
-        ("lstm_inference", lambda r, _: changed(r, 2, r[2] * 1.000001), "lstm, .*, c_n: worst entry"),
-        ("lstm_forward", lambda r, _: changed(r, 1, r[0][-1]), "h_n shares memory with out"),
-        ("lstm_forward", lambda r, _: changed(r, 0, np.nan_to_num(r[0])), "case 'NaN in one row', out: NaN in one of"),
+        (
+            "gru_forward",
+            lambda r, _: changed(r, 1, r[1][None]),
+            r"gru, .*, h_n of \w+: shape \(1, 3, 6\), expected \(3, 6\)",
+        ),
+        ("gru_inference", lambda r, _: changed(r, 1, r[0][-1].copy()), r"case 'lengths', h_n of \w+: worst entry"),
+        ("lstm_inference", lambda r, _: changed(r, 2, r[2] * 1.000001), r"lstm, .*, c_n of \w+: worst entry"),
+        ("lstm_forward", lambda r, _: changed(r, 1, r[0][-1]), "h_n of forward shares memory with out"),
+        (
+            "lstm_forward",
+            lambda r, _: changed(r, 0, np.nan_to_num(r[0])),
+            r"case 'NaN in one row', out of forward: a number where NaN",
+        ),
         ("rnn_forward", lambda r, a: changed(r, 0, r[0] + 1e-30 * (a[5] is not None)), "not exactly zero past the seq"),
         (
             "gru_backward",
             lambda r, a: changed(r, 1, r[1] + 1e-9 * (a[0] is None)),
-            "case 'no upstream.*dh0: worst entry",
+            "case 'no upstream.*dh0 of backward: worst entry",
         ),
     ],
 )
@@ -105,14 +113,14 @@ def test_a_changed_argument_is_caught():
         h0[...] = 0
         return results
 
-    with pytest.raises(AssertionError, match=r"rnn-tanh, .*the argument h0 was changed|out: worst entry"):
+    with pytest.raises(AssertionError, match=r"rnn-tanh, .*the argument h0 was changed|out of inference: worst entry"):
         prove(wrapped("rnn_forward", spoils_its_argument))
 
 
 def test_results_that_differ_from_run_to_run_are_caught():
     rng = np.random.default_rng(0)
     noisy = wrapped("rnn_forward", lambda r, _: changed(r, 0, r[0] + 1e-16 * rng.random(r[0].shape)))
-    with pytest.raises(AssertionError, match=r"rnn-tanh, .*, out: two equal calls gave different bits"):
+    with pytest.raises(AssertionError, match=r"rnn-tanh, .*, out of \w+: two equal calls, different bits"):
         prove(noisy)
 
 
