@@ -180,6 +180,7 @@ CASES = (
     Case("all sizes 1", T=1, B=1, I=1, H=1),
     Case("tails: sizes around a vector's", T=3, B=17, I=33, H=19),
     Case("larger", T=24, B=9, I=16, H=32),
+    Case("many terms in the weights' gradients", T=120, B=9, I=3, H=5),
     Case("lengths", T=7, B=5, ragged=True),
     Case("lengths, one row", T=4, B=1, ragged=True),
     Case("no upstream but dh_n", without=("dout", "dc_n")),
