@@ -83,7 +83,7 @@ class TrainConfig:
     hidden: int = 256
     layers: int = 1
     embedding: int = 64
-    dropout: float = 0.0
+    dropout: float = 0.2
     seq: int = 64
     batch: int = 32
     optimizer: str = "adam"
