@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from minirnn.commands import check, doctor, train
+from minirnn.models import LanguageModel
 from minirnn.sampling import generate
-from minirnn.text import load_corpus
+from minirnn.text import CharTokenizer, WordTokenizer, load_corpus
 from minirnn.training import BEST, TrainConfig, Trainer, calibrate, load_model
 
 __all__ = ["demo"]
@@ -44,6 +45,6 @@ def demo(console: Console, out: Path | None, seconds: float, seed: int) -> bool:
     return right
 
 
-def _sample(console: Console, model: object, tokenizer: object, seed: int) -> None:
-    pieces = generate(model, tokenizer, PROMPT, LENGTH, temperature=0.7, seed=seed)  # type: ignore[arg-type]
+def _sample(console: Console, model: LanguageModel, tokenizer: CharTokenizer | WordTokenizer, seed: int) -> None:
+    pieces = generate(model, tokenizer, PROMPT, LENGTH, temperature=0.7, seed=seed)
     train.say(console, PROMPT + "".join(pieces))

@@ -24,8 +24,7 @@ def sample(
     if length < 0 or seed < 0:
         raise SamplingError(f"length and seed must be at least 0, got {length} and {seed}")
     model, tokenizer, _state = load_model(checkpoint_file(run, BEST))
-    options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-    pieces = generate(model, tokenizer, prompt, length, **options)  # type: ignore[arg-type]
+    pieces = generate(model, tokenizer, prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
     write(prompt)
     for piece in pieces:
         write(piece)

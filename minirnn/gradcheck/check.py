@@ -16,7 +16,7 @@ from .arguments import argument, chosen, matched, named, one_of, output, upstrea
 from .decide import Sizes, decide, malformed
 from .judges import Evidence, Untrusted, by_complex_step, by_differences, confirm
 from .objective import Array, Objective, duplicate, real, split
-from .report import Report, Verdict
+from .report import Report, Row, Verdict
 from .tolerances import epsilon
 
 Mode = Literal["full", "directional"]
@@ -94,14 +94,15 @@ def check(
         or decide(labels[k], gradients[k], evidence[k], directions[k], sizes, k, eps)
         for k in targets
     )
-    known = np.concatenate([np.zeros(0), *(found.values for found in evidence.values())])
-    if not known.any() and any(arguments[k].size for k in evidence):
-        rows = tuple(
-            replace(r, verdict=Verdict.CANNOT_TELL, note=_ALL_ZERO) if r.verdict is Verdict.PASS else r for r in rows
-        )
+    if any(arguments[k].size for k in targets) and not any(np.any(found.values) for found in evidence.values()):
+        rows = tuple(map(_unproven, rows))
     first = np.concatenate([np.zeros(0), *(y.reshape(-1) for y in results)])
     note = "" if np.array_equal(first, objective.base) else "forward gives different results for the same inputs"
     return Report(rows, mode, seed, note=note)
+
+
+def _unproven(row: Row) -> Row:
+    return replace(row, verdict=Verdict.CANNOT_TELL, note=_ALL_ZERO) if row.verdict is Verdict.PASS else row
 
 
 def compare(analytic: Any, trusted: Any, *, names: Sequence[str] | None = None) -> Report:
