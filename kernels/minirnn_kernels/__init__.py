@@ -6,14 +6,24 @@
 Knows NumPy and nothing of minirnn. The contract is kernels/README.md.
 """
 
+from functools import cache
 from importlib import import_module
 
 from minirnn_kernels.contract import Kernels
+from minirnn_kernels.loading import KernelFileError, load
+
+__all__ = ["KernelFileError", "available", "get", "load"]
 
 # Each record stands in a module of its own, as KERNELS; a module that can't run here says so with an ImportError.
-_MODULES = {"numpy": "minirnn_kernels.numpy_kernels"}
+_MODULES = {
+    "numpy": "minirnn_kernels.numpy_kernels",
+    "loops": "minirnn_kernels.loops_kernels",
+    "fused": "minirnn_kernels.fused_kernels",
+    "numba": "minirnn_kernels.numba_kernels",
+}
 
 
+@cache
 def get(name: str) -> Kernels:
     """The record of that name; ValueError for an unknown one, ImportError for one that can't run here."""
     if name not in _MODULES:

@@ -2,18 +2,20 @@
 
     prove(minirnn_kernels.get("numpy"))
 
-runs each cell through the cases of `CASES` in each dtype the record accepts and raises an AssertionError that names
-the cell, the dtype, the case, the result and its worst entry. The reference is deliberately slow and plain: no
-buffers, no products over several steps, and a batch with lengths is, by definition, its sequences run one by one.
+proves its gates (`gates_conformance.py`), then runs each cell through the cases of `CASES` in each dtype the record
+accepts, and raises an AssertionError that names the cell, the dtype, the case, the result and its worst entry. The
+reference is deliberately slow and plain: no buffers, no products over several steps, and a batch with lengths is, by
+definition, its sequences run one by one.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from minirnn_kernels.comparison import compare
 from minirnn_kernels.contract import Kernels
 from minirnn_kernels.gates import (
     gru_gates,
@@ -23,6 +25,9 @@ from minirnn_kernels.gates import (
     rnn_gates,
     rnn_gates_backward,
 )
+from minirnn_kernels.gates_conformance import prove_gates, prove_gates_case
+
+__all__ = ["CASES", "CELLS", "Case", "Cell", "prove", "prove_case", "prove_gates", "prove_gates_case", "reference"]
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -195,6 +200,24 @@ CASES = (
     Case("lengths, keep_cache", T=7, B=5, ragged=True, keep=True),
 )
 
+# The cases of one step. Its x is the last of T = 2: there a NaN stands, and what isn't contiguous is so in two ways.
+STEP_CASES = tuple(
+    replace(case, name=f"one step, {case.name}", T=2)
+    for case in (
+        Case("plain"),
+        Case("B=0", B=0),
+        Case("B=1", B=1),
+        Case("all sizes 1", B=1, I=1, H=1),
+        Case("one row, whole vectors", B=1, I=64, H=128),
+        Case("one row, tails", B=1, I=37, H=101),
+        Case("tails: sizes around a vector's", B=17, I=33, H=19),
+        Case("larger", B=5, I=150, H=67),
+        Case("saturated", saturated=True),
+        Case("NaN in one row and in one unit", H=21, nan=True),
+        Case("strided inputs", strided=True),
+    )
+)
+
 
 def _draw(cell: Cell, case: Case, dtype: Any, rng: np.random.Generator) -> tuple[Arrays, Arrays, Array | None]:
     """inputs, upstream and lengths of a case, of values of order 1."""
@@ -231,21 +254,49 @@ def _draw(cell: Cell, case: Case, dtype: Any, rng: np.random.Generator) -> tuple
 
 def prove(record: Kernels, seed: int = 0) -> None:
     """Raise AssertionError unless `record` keeps the contract in every case, for each dtype that it accepts."""
-    dtypes = [d for d in (np.float64, np.float32) if record.accepts(np.zeros(1, d))]
+    dtypes = tuple(d for d in (np.float64, np.float32) if record.accepts(np.zeros(1, d)))
     assert dtypes, f"{record.name}: accepts neither float64 nor float32 arrays, so there is nothing to prove"
+    prove_gates(record.gates, seed, dtypes)
     for cell in CELLS:
         for dtype in dtypes:
             for case in CASES:
-                where = f"{record.name}, {cell.name}, {np.dtype(dtype).name}, case {case.name!r}"
-                try:
-                    _prove_case(record, cell, case, dtype, np.random.default_rng(seed), where)
-                except AssertionError:
-                    raise
-                except Exception as error:
-                    raise AssertionError(f"{where}: {type(error).__name__}: {error}") from error
+                _prove_case(_prove, record, cell, case, dtype, seed)
+            for case in STEP_CASES:
+                _prove_case(_prove_step, record, cell, case, dtype, seed)
 
 
-def _prove_case(record: Kernels, cell: Cell, case: Case, dtype: Any, rng: np.random.Generator, where: str) -> None:
+def prove_case(
+    record: Kernels,
+    cell: str,
+    *,
+    T: int,
+    B: int,
+    I: int,
+    H: int,
+    ragged: bool = False,
+    seed: int = 0,
+    dtype: Any = np.float64,
+) -> None:
+    """The same for the sequences of one cell and sizes of your own, in particular for tests that draw them.
+
+    cell: "rnn-tanh", "rnn-relu", "lstm" or "gru". ragged: with lengths from 1 to T - 1, which takes a T of at least 2.
+    """
+    (found,) = (c for c in CELLS if c.name == cell)
+    name = f"T={T}, B={B}, I={I}, H={H}{', lengths' if ragged else ''}, seed {seed}"
+    _prove_case(_prove, record, found, Case(name, T, B, I, H, ragged), dtype, seed)
+
+
+def _prove_case(proof: Callable[..., None], record: Kernels, cell: Cell, case: Case, dtype: Any, seed: int) -> None:
+    where = f"{record.name}, {cell.name}, {np.dtype(dtype).name}, case {case.name!r}"
+    try:
+        proof(record, cell, case, dtype, np.random.default_rng(seed), where)
+    except AssertionError:
+        raise
+    except Exception as error:
+        raise AssertionError(f"{where}: {type(error).__name__}: {error}") from error
+
+
+def _prove(record: Kernels, cell: Cell, case: Case, dtype: Any, rng: np.random.Generator, where: str) -> None:
     inputs, upstream, lengths = _draw(cell, case, dtype, rng)
     before = {name: a.copy() for name, a in (inputs | upstream).items()}
 
@@ -259,7 +310,8 @@ def _prove_case(record: Kernels, cell: Cell, case: Case, dtype: Any, rng: np.ran
     runs = [_run(record, cell, inputs, given, lengths, case.keep, where) for _ in range(2)]
     tolerance = _tolerance(case, dtype)
     for name, function, got in runs[0]:
-        _compare(got, expected[name], tolerance, dtype, f"{where}, {name} of {function}")
+        values = expected[name]
+        compare(got, values, tolerance * _scale(values), dtype, f"{where}, {name} of {function}")
     for (name, function, first), (*_, second) in zip(*runs, strict=True):
         assert first.tobytes() == second.tobytes(), f"{where}, {name} of {function}: two equal calls, different bits"
     for name, a in (inputs | upstream).items():
@@ -297,10 +349,43 @@ def _run(
     raise AssertionError(f"{where}: a consumed cache was accepted by a second backward without a RuntimeError")
 
 
+def _prove_step(record: Kernels, cell: Cell, case: Case, dtype: Any, rng: np.random.Generator, where: str) -> None:
+    """The step has the states of the loop in `_loop`, and the manners of all functions."""
+    inputs, _, _ = _draw(cell, case, dtype, rng)
+    inputs["x"] = inputs["x"][-1]
+    if case.nan:
+        inputs["W_ih"] = W_ih = inputs["W_ih"].copy()
+        W_ih[1, -1] = np.nan  # what reads past the end of the row before, or takes a unit for another, finds it
+    before = {name: a.copy() for name, a in inputs.items()}
+    exact = {name: a.astype(np.float64) for name, a in inputs.items()}
+    states = [exact[f"{s}0"] for s in cell.states]
+    a_ih = exact["x"] @ exact["W_ih"].T + exact[cell.biases[0]]
+    a_hh = states[0] @ exact["W_hh"].T + (exact["b_hh"] if "b_hh" in cell.biases else 0)
+    expected, _ = cell.forward(a_ih, a_hh, *states)
+
+    def step() -> list[tuple[str, str, Array]]:
+        made = getattr(record, f"{cell.function}_step")(*(inputs[n] for n in cell.inputs), **dict(cell.options))
+        made = _several("step", made, len(cell.states), where) if len(cell.states) > 1 else (made,)
+        return [(f"{name}'", "step", a) for name, a in zip(cell.states, made, strict=True)]
+
+    runs = step(), step()
+    for (name, _, got), right, (*_, again) in zip(runs[0], expected, runs[1], strict=True):
+        compare(got, right, _tolerance(case, dtype) * _scale(right), dtype, f"{where}, {name} of step")
+        assert got.tobytes() == again.tobytes(), f"{where}, {name} of step: two equal calls, different bits"
+    for name, a in inputs.items():
+        assert np.array_equal(a, before[name], equal_nan=True), f"{where}: the argument {name} was changed"
+    _prove_ownership([*runs[0], *runs[1]], list(inputs.values()), where)
+
+
 def _several(function: str, results: Any, count: int, where: str) -> tuple[Any, ...]:
     assert isinstance(results, tuple), f"{where}: {function} returned a {type(results).__name__}, expected a tuple"
     assert len(results) == count, f"{where}: {function} returned {len(results)} results, expected {count}"
     return results
+
+
+def _scale(values: Array) -> float:
+    """The largest entry, or 1."""
+    return max(1.0, float(np.max(np.abs(values), initial=0, where=~np.isnan(values))))
 
 
 def _tolerance(case: Case, dtype: Any) -> float:
@@ -311,28 +396,6 @@ def _tolerance(case: Case, dtype: Any) -> float:
     """
     on_the_way = 2 * case.T * (case.I + case.H + 20) + case.T * case.B
     return float(np.finfo(dtype).eps) * on_the_way
-
-
-def _compare(got: Any, expected: Array, tolerance: float, dtype: Any, what: str) -> None:
-    assert isinstance(got, np.ndarray), f"{what}: expected an array, got {type(got).__name__}"
-    assert got.shape == expected.shape, f"{what}: shape {got.shape}, expected {expected.shape}"
-    assert got.dtype == dtype, f"{what}: dtype {got.dtype}, expected {np.dtype(dtype)}"
-    if got.size == 0:
-        return
-    surplus, missing = np.isnan(got) & ~np.isnan(expected), np.isnan(expected) & ~np.isnan(got)
-    assert not surplus.any(), f"{what}: NaN where a number was expected, first at {_at(np.argwhere(surplus)[0])}"
-    assert not missing.any(), f"{what}: a number where NaN was expected, first at {_at(np.argwhere(missing)[0])}"
-    error = np.where(np.isnan(expected), 0, np.abs(got - expected))
-    scale = max(1.0, float(np.max(np.abs(expected), initial=0, where=~np.isnan(expected))))
-    worst = np.unravel_index(np.argmax(error), error.shape)
-    assert error[worst] <= tolerance * scale, (
-        f"{what}: worst entry {_at(worst)} is {got[worst]:.9g}, expected {expected[worst]:.9g}; "
-        f"error {error[worst]:.3g}, allowed {tolerance * scale:.3g}"
-    )
-
-
-def _at(index: Any) -> str:
-    return f"[{', '.join(str(int(k)) for k in index)}]"
 
 
 def _prove_ownership(named: list[tuple[str, str, Array]], arguments: list[Array], where: str) -> None:

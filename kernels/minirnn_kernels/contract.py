@@ -1,13 +1,15 @@
-"""The contract between a recurrent layer and the kernels that compute it.
+"""The contract between a recurrent layer and the kernels that compute it, on two levels.
 
-A set of kernels is a record of ten functions over whole sequences of one layer in one direction. The contract in
-words, with the rules on aliasing, mutation, lengths and NaN, is kernels/README.md; `conformance.prove` holds a record
-to it.
+`Gates` is pointwise: what happens to the pre-activations of one step, six functions that fill arrays in place.
+`Kernels` computes whole sequences of one layer in one direction, and single steps of it, and has gates as one field.
+Who has only gates gets the rest from `numpy_kernels.sequences`. The contract in words, with the rules on aliasing,
+mutation, lengths and NaN, is kernels/README.md; `conformance.prove_gates` and `conformance.prove` hold a record to it.
 
-Shapes: x (T, B, I) time-major; h0, c0 (B, H); W_ih (K, I), W_hh (K, H), biases (K,), where K is H for the RNN, 4H for
-the LSTM (blocks i, f, g, o), 3H for the GRU (blocks r, z, n); lengths (B,) of ints in 1..T, or None for T everywhere;
-out (T, B, H), exactly zero past each sequence's end; h_n, c_n (B, H), the states at each sequence's own last step. A
-gradient has the shape of what it belongs to; dout, dh_n and dc_n may be None, which means zero.
+Shapes of the sequences: x (T, B, I) time-major; h0, c0 (B, H); W_ih (K, I), W_hh (K, H), biases (K,), where K is H for
+the RNN, 4H for the LSTM (blocks i, f, g, o), 3H for the GRU (blocks r, z, n); lengths (B,) of ints in 1..T, or None for
+T everywhere; out (T, B, H), exactly zero past each sequence's end; h_n, c_n (B, H), the states at each sequence's own
+last step. A gradient has the shape of what it belongs to; dout, dh_n and dc_n may be None, which means zero. A step
+has x (B, I) and no lengths; it is inference.
 """
 
 from collections.abc import Callable
@@ -15,6 +17,37 @@ from dataclasses import dataclass
 from typing import Any
 
 Arrays = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Gates:
+    """One way of computing the equations of `gates.py`. Above each field stand its arguments; nothing is returned.
+
+    Arrays are all float32 or all float64 in a call. `gates` and `da` are (n, B, H), a block for each of n gates; their
+    last axis has unit stride, the first two any strides, so that rows (B, n*H) can be given as a view. All others are
+    (B, H), with unit stride in the last axis. B may be 0. Arrays share no memory, except where it is said; what isn't
+    said to be changed or filled stays as it was.
+    """
+
+    name: str
+
+    # (a, nonlinearity): a, the pre-activations, becomes h; nonlinearity is "tanh" or "relu"
+    rnn: Callable[[Any, str], None]
+    # (h, dh, nonlinearity): dh becomes da; for relu that is 0 where h <= 0
+    rnn_backward: Callable[[Any, Any, str], None]
+
+    # (gates, c_prev, c, h): gates, the pre-activations in the order i, f, g, o, become the gates;
+    # c and h are filled; c may be c_prev
+    lstm: Callable[[Any, Any, Any, Any], None]
+    # (gates, c_prev, c, dh, dc, da): da is filled, in the order i, f, g, o; dc becomes dc_prev; tanh(c) is computed
+    # anew
+    lstm_backward: Callable[[Any, Any, Any, Any, Any, Any], None]
+
+    # (gates, h_prev, h): gates, the pre-activations of n, r, z, q with all biases, where q = a_hn, the part of n that
+    # r multiplies, become n, r, z, q; h is filled
+    gru: Callable[[Any, Any, Any], None]
+    # (gates, h_prev, dh, da): da is filled: da_n, da_r, da_z, dq; dh becomes z * dh, the way past the gates
+    gru_backward: Callable[[Any, Any, Any, Any], None]
 
 
 @dataclass(frozen=True)
@@ -28,6 +61,8 @@ class Kernels:
     name: str
     # (*arrays) -> whether these arrays' kind and dtype can be computed here
     accepts: Callable[..., bool]
+    # the pointwise level, for who runs steps one by one
+    gates: Gates
 
     # (x, h0, W_ih, W_hh, b, lengths=None, *, nonlinearity="tanh") -> out, h_n, cache
     rnn_forward: Callable[..., Arrays]
@@ -35,6 +70,8 @@ class Kernels:
     rnn_backward: Callable[..., Arrays]
     # (as rnn_forward) -> out, h_n
     rnn_inference: Callable[..., Arrays]
+    # (x, h, W_ih, W_hh, b, *, nonlinearity="tanh") -> h'
+    rnn_step: Callable[..., Any]
 
     # (x, h0, c0, W_ih, W_hh, b, lengths=None) -> out, h_n, c_n, cache
     lstm_forward: Callable[..., Arrays]
@@ -42,6 +79,8 @@ class Kernels:
     lstm_backward: Callable[..., Arrays]
     # (as lstm_forward) -> out, h_n, c_n
     lstm_inference: Callable[..., Arrays]
+    # (x, h, c, W_ih, W_hh, b) -> h', c'
+    lstm_step: Callable[..., Arrays]
 
     # (x, h0, W_ih, W_hh, b_ih, b_hh, lengths=None) -> out, h_n, cache
     gru_forward: Callable[..., Arrays]
@@ -49,6 +88,8 @@ class Kernels:
     gru_backward: Callable[..., Arrays]
     # (as gru_forward) -> out, h_n
     gru_inference: Callable[..., Arrays]
+    # (x, h, W_ih, W_hh, b_ih, b_hh) -> h'
+    gru_step: Callable[..., Any]
 
 
 class Cache:

@@ -1,6 +1,7 @@
 """Whole sequences in NumPy: the time loop, buffered. The reference record of the contract.
 
-The equations are those of `gates.py`, under the same names; what is new here is where the numbers live.
+What happens between the products is left to a record of gates, which is why `sequences` turns any of them into a full
+record; NumPy's own (`numpy_gates.py`) give the reference. What is here is where the numbers live:
 
 - The input products of all steps, x_t W_ih^T, don't depend on the recurrence: they are one large product before the
   loop. The same goes for dx and the weights' gradients after it. Only h_{t-1} W_hh^T, and on the way back da_t W_hh,
@@ -24,27 +25,28 @@ in the padding, so that nothing that stands there, NaN included, can reach a wei
 input product and out.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from minirnn_kernels.contract import Cache, Kernels
+from minirnn_kernels.contract import Cache, Gates, Kernels
 from minirnn_kernels.gates import check_nonlinearity
+from minirnn_kernels.numpy_gates import GATES, quiet
+from minirnn_kernels.numpy_steps import gru_step, lstm_step, rnn_step
 
 Array = npt.NDArray[Any]
-
-# e^-a overflows to infinity for a << 0, and 1 / (1 + infinity) = 0 is the right sigmoid. Infinite and NaN arguments
-# pass through as IEEE arithmetic has them.
-_quiet = np.errstate(over="ignore", invalid="ignore")
 
 
 def accepts(*arrays: Any) -> bool:
     """NumPy arrays, all float32 or all float64."""
-    return all(type(a) is np.ndarray for a in arrays) and {a.dtype for a in arrays} in (
-        {np.dtype(np.float32)},
-        {np.dtype(np.float64)},
-    )
+    dtype = getattr(arrays[0], "dtype", None)
+    for a in arrays:
+        if type(a) is not np.ndarray or a.dtype != dtype:
+            return False
+    return dtype == np.float32 or dtype == np.float64
 
 
 class _Ends:
@@ -85,13 +87,6 @@ class _Ends:
             d[rows] += d_n[rows]
 
 
-def _sigmoid_(a: Array) -> None:
-    np.negative(a, out=a)
-    np.exp(a, out=a)
-    a += 1
-    np.divide(1, a, out=a)
-
-
 def _rows(a: Array) -> Array:
     """(T, B, K) -> (T*B, K), so that one product covers all steps."""
     return a.reshape(-1, a.shape[-1])
@@ -119,16 +114,17 @@ def _with_initial(state0: Array, T: int) -> Array:
 # ---- RNN -----------------------------------------------------------------------------------------------------------
 
 
-def _activate_(a: Array, nonlinearity: str) -> None:
-    if nonlinearity == "tanh":
-        np.tanh(a, out=a)
-    else:
-        np.maximum(a, 0, out=a)
-
-
-@_quiet
+@quiet
 def rnn_forward(
-    x: Array, h0: Array, W_ih: Array, W_hh: Array, b: Array, lengths: Array | None = None, *, nonlinearity: str = "tanh"
+    pointwise: Gates,
+    x: Array,
+    h0: Array,
+    W_ih: Array,
+    W_hh: Array,
+    b: Array,
+    lengths: Array | None = None,
+    *,
+    nonlinearity: str = "tanh",
 ) -> tuple[Array, Array, Cache]:
     """-> out, h_n, cache; shapes as in `contract`."""
     check_nonlinearity(nonlinearity)
@@ -143,66 +139,56 @@ def rnn_forward(
         a = h[t + 1]
         np.matmul(h[t], W_hh.T, out=recurrent)
         a += recurrent
-        _activate_(a, nonlinearity)
+        pointwise.rnn(a, nonlinearity)
         ends.clear_(t, a)
     return h[1:], ends.last(h), Cache(x, h, W_ih, W_hh, ends, nonlinearity)
 
 
-@_quiet
+@quiet
 def rnn_backward(
-    dout: Array | None, dh_n: Array | None, cache: Cache, *, keep_cache: bool = False
+    pointwise: Gates, dout: Array | None, dh_n: Array | None, cache: Cache, *, keep_cache: bool = False
 ) -> tuple[Array, Array, Array, Array, Array]:
     """-> dx, dh0, dW_ih, dW_hh, db; shapes as in `contract`."""
     x, h, W_ih, W_hh, ends, nonlinearity = cache.take(keep_cache)
     T, (B, H) = len(x), h[0].shape
-    da = np.empty((T, B, H), h.dtype)
-    dh = np.zeros((B, H), h.dtype)
+    da, dh0 = np.empty((T, B, H), h.dtype), np.empty((B, H), h.dtype)
+    da[-1] = 0
     for t in reversed(range(T)):
+        dh = da[t]  # what comes in from step t + 1, and becomes da
         if dout is not None:
             dh += dout[t]
         ends.add_last_(t, dh, dh_n)
-        if nonlinearity == "tanh":  # da = dh (1 - h^2)
-            np.multiply(h[t + 1], h[t + 1], out=da[t])
-            np.subtract(1, da[t], out=da[t])
-            da[t] *= dh
-        else:
-            da[t] = dh
-            da[t][h[t + 1] <= 0] = 0
+        pointwise.rnn_backward(h[t + 1], dh, nonlinearity)
         ends.clear_(t, da[t])
-        np.matmul(da[t], W_hh, out=dh)
+        np.matmul(da[t], W_hh, out=da[t - 1] if t else dh0)
     da = _rows(da)
     dx = np.matmul(da, W_ih).reshape(x.shape)
-    return dx, dh, da.T @ _rows(x), da.T @ _rows(h[:-1]), da.sum(axis=0)
+    return dx, dh0, da.T @ _rows(x), da.T @ _rows(h[:-1]), da.sum(axis=0)
 
 
-@_quiet
+@quiet
 def rnn_inference(
-    x: Array, h0: Array, W_ih: Array, W_hh: Array, b: Array, lengths: Array | None = None, *, nonlinearity: str = "tanh"
+    pointwise: Gates,
+    x: Array,
+    h0: Array,
+    W_ih: Array,
+    W_hh: Array,
+    b: Array,
+    lengths: Array | None = None,
+    *,
+    nonlinearity: str = "tanh",
 ) -> tuple[Array, Array]:
     """-> out, h_n: the forward as it is, since its only buffer is the result."""
-    out, h_n, _ = rnn_forward(x, h0, W_ih, W_hh, b, lengths, nonlinearity=nonlinearity)
+    out, h_n, _ = rnn_forward(pointwise, x, h0, W_ih, W_hh, b, lengths, nonlinearity=nonlinearity)
     return out, h_n
 
 
 # ---- LSTM ----------------------------------------------------------------------------------------------------------
 
 
-def _lstm_gates_(gates: Array, c_prev: Array, c: Array, h: Array, scratch: Array) -> None:
-    """gates (4, B, H), the pre-activations, become i, f, g, o; c and h (B, H) are filled. c may be c_prev."""
-    i, f, g, o = gates
-    _sigmoid_(gates[:2])
-    np.tanh(g, out=g)
-    _sigmoid_(o)
-    np.multiply(i, g, out=scratch)
-    np.multiply(f, c_prev, out=c)
-    c += scratch
-    np.tanh(c, out=h)
-    h *= o
-
-
-@_quiet
+@quiet
 def lstm_forward(
-    x: Array, h0: Array, c0: Array, W_ih: Array, W_hh: Array, b: Array, lengths: Array | None = None
+    pointwise: Gates, x: Array, h0: Array, c0: Array, W_ih: Array, W_hh: Array, b: Array, lengths: Array | None = None
 ) -> tuple[Array, Array, Array, Cache]:
     """-> out, h_n, c_n, cache; shapes as in `contract`."""
     T, (B, H) = len(x), h0.shape
@@ -213,57 +199,25 @@ def lstm_forward(
     G = np.empty((T, B, 4 * H), x.dtype)
     _project_(x, W_ih, b, _rows(G))
     gates = G.reshape(T, 4, B, H)
-    a, scratch = np.empty((B, 4 * H), x.dtype), np.empty((B, H), x.dtype)
+    a = np.empty((B, 4 * H), x.dtype)
     for t in range(T):
         np.matmul(h[t], W_hh.T, out=a)
         a += G[t]
         gates[t] = _by_gate(a, 4)
-        _lstm_gates_(gates[t], c[t], c[t + 1], h[t + 1], scratch)
+        pointwise.lstm(gates[t], c[t], c[t + 1], h[t + 1])
         ends.clear_(t, h[t + 1])
     return h[1:], ends.last(h), ends.last(c), Cache(x, h, c, W_ih, W_hh, G, ends)
 
 
-# The derivation stands above `gates.lstm_gates_backward`. Here each gate's gradient is gathered as a product of three:
-#
-#            activation'     what it multiplied    what came in
-#     da_i =  i (1 - i)   *        g          *        dc
-#     da_f =  f (1 - f)   *        c_prev     *        dc
-#     da_g =  1 - g^2     *        i          *        dc
-#     da_o =  o (1 - o)   *        tanh(c)    *        dh
-
-
-def _lstm_gates_backward_(
-    gates: Array, c_prev: Array, c: Array, dh: Array, dc: Array, da: Array, tanh_c: Array
-) -> None:
-    """gates and the result da are (4, B, H); dc (B, H) becomes dc_prev; tanh_c (B, H) is scratch."""
-    i, f, g, o = gates
-    da_i, da_f, da_g, da_o = da
-
-    np.tanh(c, out=tanh_c)
-    np.multiply(tanh_c, tanh_c, out=da_o)  # dc += dh o (1 - tanh(c)^2)
-    np.subtract(1, da_o, out=da_o)
-    da_o *= o
-    da_o *= dh
-    dc += da_o
-
-    np.multiply(gates, gates, out=da)
-    np.subtract(gates[:2], da[:2], out=da[:2])
-    np.subtract(1, da_g, out=da_g)
-    np.subtract(o, da_o, out=da_o)
-
-    da_i *= g
-    da_f *= c_prev
-    da_g *= i
-    da_o *= tanh_c
-    da[:3] *= dc
-    da_o *= dh
-
-    dc *= f
-
-
-@_quiet
+@quiet
 def lstm_backward(
-    dout: Array | None, dh_n: Array | None, dc_n: Array | None, cache: Cache, *, keep_cache: bool = False
+    pointwise: Gates,
+    dout: Array | None,
+    dh_n: Array | None,
+    dc_n: Array | None,
+    cache: Cache,
+    *,
+    keep_cache: bool = False,
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
     """-> dx, dh0, dc0, dW_ih, dW_hh, db; shapes as in `contract`."""
     x, h, c, W_ih, W_hh, G, ends = cache.take(keep_cache)
@@ -271,13 +225,13 @@ def lstm_backward(
     gates = G.reshape(T, 4, B, H)
     da = np.empty_like(G) if keep_cache else G  # step by step, the gates are overwritten by their gradients
     dh, dc = np.zeros((B, H), G.dtype), np.zeros((B, H), G.dtype)
-    scratch, tanh_c = np.empty((4, B, H), G.dtype), np.empty((B, H), G.dtype)
+    scratch = np.empty((4, B, H), G.dtype)
     for t in reversed(range(T)):
         if dout is not None:
             dh += dout[t]
         ends.add_last_(t, dh, dh_n)
         ends.add_last_(t, dc, dc_n)
-        _lstm_gates_backward_(gates[t], c[t], c[t + 1], dh, dc, scratch, tanh_c)
+        pointwise.lstm_backward(gates[t], c[t], c[t + 1], dh, dc, scratch)
         _by_gate(da[t], 4)[:] = scratch
         ends.clear_(t, da[t], dc)
         np.matmul(da[t], W_hh, out=dh)
@@ -286,9 +240,9 @@ def lstm_backward(
     return dx, dh, dc, da.T @ _rows(x), da.T @ _rows(h[:-1]), da.sum(axis=0)
 
 
-@_quiet
+@quiet
 def lstm_inference(
-    x: Array, h0: Array, c0: Array, W_ih: Array, W_hh: Array, b: Array, lengths: Array | None = None
+    pointwise: Gates, x: Array, h0: Array, c0: Array, W_ih: Array, W_hh: Array, b: Array, lengths: Array | None = None
 ) -> tuple[Array, Array, Array]:
     """-> out, h_n, c_n: the forward without its memory; one c is updated in place."""
     T, (B, H) = len(x), h0.shape
@@ -298,12 +252,12 @@ def lstm_inference(
     G = np.empty((T, B, 4 * H), x.dtype)
     _project_(x, W_ih, b, _rows(G))
     gates = G.reshape(T, 4, B, H)
-    a, scratch = np.empty((B, 4 * H), x.dtype), np.empty((B, H), x.dtype)
+    a = np.empty((B, 4 * H), x.dtype)
     for t in range(T):
         np.matmul(h[t], W_hh.T, out=a)
         a += G[t]
         gates[t] = _by_gate(a, 4)
-        _lstm_gates_(gates[t], c, c, h[t + 1], scratch)
+        pointwise.lstm(gates[t], c, c, h[t + 1])
         ends.clear_(t, h[t + 1])
         ends.keep_last_(t, c_n, c)
     return h[1:], ends.last(h), c_n
@@ -335,22 +289,16 @@ def _gru_preactivations_(projected: Array, h_prev: Array, W_hh: Array, a: Array)
     a[:, : 3 * H] += projected
 
 
-def _gru_gates_(gates: Array, b_q: Array, h_prev: Array, h: Array) -> None:
-    """gates (4, B, H), the pre-activations, become n, r, z, q; h (B, H) is filled."""
-    n, r, z, q = gates
-    _sigmoid_(gates[1:3])
-    q += b_q
-    np.multiply(r, q, out=h)
-    n += h
-    np.tanh(n, out=n)
-    np.subtract(h_prev, n, out=h)  # h = (1 - z) n + z h_prev = n + z (h_prev - n)
-    h *= z
-    h += n
-
-
-@_quiet
+@quiet
 def gru_forward(
-    x: Array, h0: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, lengths: Array | None = None
+    pointwise: Gates,
+    x: Array,
+    h0: Array,
+    W_ih: Array,
+    W_hh: Array,
+    b_ih: Array,
+    b_hh: Array,
+    lengths: Array | None = None,
 ) -> tuple[Array, Array, Cache]:
     """-> out, h_n, cache; shapes as in `contract`."""
     T, (B, H) = len(x), h0.shape
@@ -366,41 +314,15 @@ def gru_forward(
     for t in range(T):
         _gru_preactivations_(G[t, :, : 3 * H], h[t], W_hh, a)
         gates[t] = _by_gate(a, 4)
-        _gru_gates_(gates[t], b_q, h[t], h[t + 1])
+        gates[t, 3] += b_q
+        pointwise.gru(gates[t], h[t], h[t + 1])
         ends.clear_(t, h[t + 1])
     return h[1:], ends.last(h), Cache(x, h, W_nrz, W_hh, G, ends)
 
 
-# The derivation stands above `gates.gru_gates_backward`. As products, with dq = da_hn:
-#
-#     da_n = (1 - n^2) (1 - z) dh       da_r = r (1 - r) q da_n       da_z = z (1 - z) (h_prev - n) dh       dq = r da_n
-
-
-def _gru_gates_backward_(gates: Array, h_prev: Array, dh: Array, da: Array) -> None:
-    """gates and the result da are (4, B, H); dh (B, H) becomes z * dh, the way past the gates."""
-    n, r, z, q = gates
-    da_n, da_r, da_z, dq = da
-
-    np.multiply(gates[:3], gates[:3], out=da[:3])
-    np.subtract(1, da_n, out=da_n)
-    np.subtract(gates[1:3], da[1:3], out=da[1:3])
-
-    np.subtract(h_prev, n, out=dq)  # dq is free until the end
-    da_z *= dq
-    da_z *= dh
-    np.subtract(1, z, out=dq)
-    da_n *= dq
-    da_n *= dh
-    da_r *= q
-    da_r *= da_n
-    np.multiply(r, da_n, out=dq)
-
-    dh *= z
-
-
-@_quiet
+@quiet
 def gru_backward(
-    dout: Array | None, dh_n: Array | None, cache: Cache, *, keep_cache: bool = False
+    pointwise: Gates, dout: Array | None, dh_n: Array | None, cache: Cache, *, keep_cache: bool = False
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
     """-> dx, dh0, dW_ih, dW_hh, db_ih, db_hh; shapes as in `contract`."""
     x, h, W_nrz, W_hh, G, ends = cache.take(keep_cache)
@@ -413,7 +335,7 @@ def gru_backward(
         if dout is not None:
             dh += dout[t]
         ends.add_last_(t, dh, dh_n)
-        _gru_gates_backward_(gates[t], h[t], dh, scratch)
+        pointwise.gru_backward(gates[t], h[t], dh, scratch)
         _by_gate(da[t], 4)[:] = scratch
         ends.clear_(t, da[t], dh)
         np.matmul(da[t, :, H:], W_hh, out=dh_recurrent)
@@ -424,9 +346,16 @@ def gru_backward(
     return dx, dh, dW_ih, da_hh.T @ _rows(h[:-1]), np.roll(da_ih.sum(axis=0), -H), da_hh.sum(axis=0)
 
 
-@_quiet
+@quiet
 def gru_inference(
-    x: Array, h0: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, lengths: Array | None = None
+    pointwise: Gates,
+    x: Array,
+    h0: Array,
+    W_ih: Array,
+    W_hh: Array,
+    b_ih: Array,
+    b_hh: Array,
+    lengths: Array | None = None,
 ) -> tuple[Array, Array]:
     """-> out, h_n: the forward without its memory; one set of gates is used by all steps."""
     T, (B, H) = len(x), h0.shape
@@ -440,21 +369,34 @@ def gru_inference(
     for t in range(T):
         _gru_preactivations_(projected[t], h[t], W_hh, a)
         gates[:] = _by_gate(a, 4)
-        _gru_gates_(gates, b_q, h[t], h[t + 1])
+        gates[3] += b_q
+        pointwise.gru(gates, h[t], h[t + 1])
         ends.clear_(t, h[t + 1])
     return h[1:], ends.last(h)
 
 
-KERNELS = Kernels(
-    name="numpy",
-    accepts=accepts,
-    rnn_forward=rnn_forward,
-    rnn_backward=rnn_backward,
-    rnn_inference=rnn_inference,
-    lstm_forward=lstm_forward,
-    lstm_backward=lstm_backward,
-    lstm_inference=lstm_inference,
-    gru_forward=gru_forward,
-    gru_backward=gru_backward,
-    gru_inference=gru_inference,
-)
+# ---- the record ----------------------------------------------------------------------------------------------------
+
+
+def sequences(name: str, gates: Gates, accepts: Callable[..., bool] = accepts) -> Kernels:
+    """The record of that name whose sequences are those above, with any gates that take the arrays it accepts."""
+    return Kernels(
+        name=name,
+        accepts=accepts,
+        gates=gates,
+        rnn_forward=partial(rnn_forward, gates),
+        rnn_backward=partial(rnn_backward, gates),
+        rnn_inference=partial(rnn_inference, gates),
+        rnn_step=rnn_step,
+        lstm_forward=partial(lstm_forward, gates),
+        lstm_backward=partial(lstm_backward, gates),
+        lstm_inference=partial(lstm_inference, gates),
+        lstm_step=lstm_step,
+        gru_forward=partial(gru_forward, gates),
+        gru_backward=partial(gru_backward, gates),
+        gru_inference=partial(gru_inference, gates),
+        gru_step=gru_step,
+    )
+
+
+KERNELS = sequences("numpy", GATES)

@@ -7,7 +7,7 @@ import pytest
 
 import minirnn_kernels
 from minirnn_kernels import numpy_kernels
-from minirnn_kernels.conformance import CASES, CELLS, prove
+from minirnn_kernels.conformance import CASES, CELLS, prove, prove_case
 
 KERNELS = minirnn_kernels.get("numpy")
 
@@ -31,30 +31,33 @@ def test_the_numpy_kernels_are_proven(seed):
     prove(KERNELS, seed)
 
 
-@pytest.mark.parametrize(("cell", "function"), [("lstm", "_lstm_gates_backward_"), ("gru", "_gru_gates_backward_")])
-def test_a_dropped_carry_is_caught(monkeypatch, cell, function):
-    right = getattr(numpy_kernels, function)
+def with_gates(**functions):
+    """The NumPy record with other gates in its sequences, while its field `gates` stays right."""
+    made = numpy_kernels.sequences("numpy", dataclasses.replace(KERNELS.gates, **functions))
+    return dataclasses.replace(made, gates=KERNELS.gates)
 
-    def without_carry(gates, state, *rest):
-        right(gates, state, *rest)
-        carry = rest[2] if cell == "lstm" else rest[0]  # dc of the LSTM, the z * dh of the GRU
+
+@pytest.mark.parametrize("function", ["lstm_backward", "gru_backward"])
+def test_a_dropped_carry_is_caught(function):
+    right = getattr(KERNELS.gates, function)
+
+    def without_carry(*arguments):
+        right(*arguments)
+        carry = arguments[4] if function == "lstm_backward" else arguments[2]  # dc of the LSTM, z * dh of the GRU
         carry[:] = 0
 
-    monkeypatch.setattr(numpy_kernels, function, without_carry)
+    cell = function.split("_")[0]
     with pytest.raises(AssertionError, match=rf"numpy, {cell}, float64, case 'plain', d\w+ of \w+: worst entry \["):
-        prove(KERNELS)
+        prove(with_gates(**{function: without_carry}))
 
 
-def test_one_wrong_gate_is_caught(monkeypatch):
-    right = numpy_kernels._lstm_gates_
-
+def test_one_wrong_gate_is_caught():
     def with_a_wrong_output_gate(gates, *rest):
         gates[3] *= 1.001
-        right(gates, *rest)
+        KERNELS.gates.lstm(gates, *rest)
 
-    monkeypatch.setattr(numpy_kernels, "_lstm_gates_", with_a_wrong_output_gate)
     with pytest.raises(AssertionError, match=r"numpy, lstm, float64, case 'plain', out of \w+: worst entry"):
-        prove(KERNELS)
+        prove(with_gates(lstm=with_a_wrong_output_gate))
 
 
 def swapped_gates(results, _):
@@ -106,6 +109,39 @@ def test_a_wrong_result_is_caught_and_named(field, change, message):
         prove(wrapped(field, change))
 
 
+@pytest.mark.parametrize(
+    ("field", "change", "message"),
+    [
+        ("rnn_step", lambda r, _: r * (1 + 1e-12), r"rnn-tanh, float64, case 'one step, plain', h' of step: worst"),
+        ("gru_step", lambda r, _: r[:1], r"h' of step: shape \(1, 6\), expected \(3, 6\)"),
+        ("gru_step", lambda r, _: r.astype(np.float32), r"h' of step: dtype float32, expected float64"),
+        ("lstm_step", lambda r, _: [r[0], r[1]], r"case 'one step, plain': step returned a list, expected a tuple"),
+        ("lstm_step", lambda r, _: (r[1], r[0]), r"h' of step: worst entry"),
+        (
+            "lstm_step",
+            lambda r, _: (r[0], np.nan_to_num(r[1])),
+            r"NaN in one row and in one unit', c' of step: a number",
+        ),
+        ("lstm_step", lambda r, _: (r[0], r[0]), r"c' of step: worst entry"),
+    ],
+)
+def test_a_wrong_step_is_caught_and_named(field, change, message):
+    with pytest.raises(AssertionError, match=message):
+        prove(wrapped(field, change))
+
+
+def test_a_step_that_gives_the_same_array_again_is_caught():
+    kept = {}
+
+    def reusing(result, _):
+        if result.shape in kept:
+            kept[result.shape][...] = result
+        return kept.setdefault(result.shape, result)
+
+    with pytest.raises(AssertionError, match=r"h' of step shares memory with h' of step"):
+        prove(wrapped("gru_step", reusing))
+
+
 def test_a_changed_argument_is_caught():
     def spoils_its_argument(results, arguments):
         h0 = arguments[1]
@@ -135,6 +171,15 @@ def test_a_cache_that_can_be_used_twice_is_caught():
 def test_a_record_that_accepts_nothing_is_not_called_proven():
     with pytest.raises(AssertionError, match="nothing to prove"):
         prove(dataclasses.replace(KERNELS, accepts=lambda *arrays: False))
+
+
+def test_a_case_of_ones_own():
+    prove_case(KERNELS, "gru", T=3, B=4, I=5, H=19, ragged=True, seed=3, dtype=np.float32)
+    with pytest.raises(AssertionError, match=r"numpy, lstm, float32, case 'T=3, B=2, I=5, H=19, seed 4', c_n of forw"):
+        prove_case(
+            wrapped("lstm_forward", lambda r, _: changed(r, 2, r[2] * np.float32(1.01))),
+            "lstm", T=3, B=2, I=5, H=19, seed=4, dtype=np.float32,
+        )  # fmt: skip
 
 
 def test_the_cases_cover_what_the_contract_names():

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 import minirnn_kernels
-from minirnn_kernels.contract import Cache, Kernels
+from minirnn_kernels.contract import Cache, Gates, Kernels
 
 
 def test_a_record_is_frozen():
@@ -15,10 +15,16 @@ def test_a_record_is_frozen():
         record.name = "other"
 
 
-def test_a_record_has_forward_backward_and_inference_of_each_cell():
-    names = {field.name for field in dataclasses.fields(Kernels)} - {"name", "accepts"}
+def test_gates_have_a_forward_and_a_backward_of_each_cell():
+    names = {field.name for field in dataclasses.fields(Gates)} - {"name"}
+    assert names == {f"{cell}{part}" for cell in ("rnn", "lstm", "gru") for part in ("", "_backward")}
+    assert isinstance(minirnn_kernels.get("numpy").gates, Gates)
+
+
+def test_a_record_has_forward_backward_inference_and_step_of_each_cell():
+    names = {field.name for field in dataclasses.fields(Kernels)} - {"name", "accepts", "gates"}
     assert names == {
-        f"{cell}_{part}" for cell in ("rnn", "lstm", "gru") for part in ("forward", "backward", "inference")
+        f"{cell}_{part}" for cell in ("rnn", "lstm", "gru") for part in ("forward", "backward", "inference", "step")
     }
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import minirnn_kernels
 from minirnn import cells
+from minirnn_kernels.conformance import prove_case
 
 KERNELS = minirnn_kernels.get("numpy")
 GATES = {"rnn-tanh": 1, "rnn-relu": 1, "lstm": 4, "gru": 3}
@@ -78,6 +79,18 @@ def test_forward_and_backward_equal_the_looped_steps(cell, sizes, seed):
     arguments, upstream = draw(cell, *sizes, seed)
     for got, expected in zip(run(cell, arguments, upstream), looped(cell, arguments, upstream), strict=True):
         assert_close(got, expected)
+
+
+@every_cell
+@given(
+    sizes=st.lists(st.integers(2, 70), min_size=4, max_size=4, unique=True),
+    ragged=st.booleans(),
+    seed=seeds,
+    dtype=st.sampled_from([np.float32, np.float64]),
+)
+def test_any_sizes_are_proven(cell, sizes, ragged, seed, dtype):
+    T, B, I, H = sizes
+    prove_case(KERNELS, cell, T=min(T, 12), B=B, I=I, H=H, ragged=ragged, seed=seed, dtype=dtype)
 
 
 @every_cell

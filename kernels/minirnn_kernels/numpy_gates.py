@@ -1,0 +1,161 @@
+"""The gates in NumPy, in place: the reference record of the contract's pointwise level.
+
+The equations and their derivations are those of `gates.py`, under the same names. What is new here is where the
+numbers live: every function writes into memory that is already there (`out=`), and a result that isn't due yet lends
+its place to a product that is. Blocks that are contiguous are fastest: functions of views with gaps take up to three
+times as long.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minirnn_kernels.contract import Gates
+
+Array = npt.NDArray[Any]
+
+# e^-a overflows to infinity for a << 0, and 1 / (1 + infinity) = 0 is the right sigmoid. Infinite and NaN arguments
+# pass through as IEEE arithmetic has them.
+quiet = np.errstate(over="ignore", invalid="ignore")
+
+
+def _sigmoid_(a: Array) -> None:
+    np.negative(a, out=a)
+    np.exp(a, out=a)
+    a += 1
+    np.divide(1, a, out=a)
+
+
+# ---- RNN -----------------------------------------------------------------------------------------------------------
+
+
+@quiet
+def rnn(a: Array, nonlinearity: str) -> None:
+    """a (B, H), the pre-activations, becomes h."""
+    if nonlinearity == "tanh":
+        np.tanh(a, out=a)
+    else:
+        np.maximum(a, 0, out=a)
+
+
+@quiet
+def rnn_backward(h: Array, dh: Array, nonlinearity: str) -> None:
+    """dh (B, H) becomes da."""
+    if nonlinearity == "tanh":  # da = dh (1 - h^2)
+        slope = h * h
+        np.subtract(1, slope, out=slope)
+        dh *= slope
+    else:
+        dh[h <= 0] = 0
+
+
+# ---- LSTM ----------------------------------------------------------------------------------------------------------
+
+
+@quiet
+def lstm(gates: Array, c_prev: Array, c: Array, h: Array) -> None:
+    """gates (4, B, H), the pre-activations, become i, f, g, o; c and h (B, H) are filled. c may be c_prev."""
+    i, f, g, o = gates
+    _sigmoid_(gates[:2])
+    np.tanh(g, out=g)
+    _sigmoid_(o)
+    np.multiply(i, g, out=h)  # h is free until c is there
+    np.multiply(f, c_prev, out=c)
+    c += h
+    np.tanh(c, out=h)
+    h *= o
+
+
+# The derivation stands above `gates.lstm_gates_backward`. Here each gate's gradient is gathered as a product of three:
+#
+#            activation'     what it multiplied    what came in
+#     da_i =  i (1 - i)   *        g          *        dc
+#     da_f =  f (1 - f)   *        c_prev     *        dc
+#     da_g =  1 - g^2     *        i          *        dc
+#     da_o =  o (1 - o)   *        tanh(c)    *        dh
+
+
+@quiet
+def lstm_backward(gates: Array, c_prev: Array, c: Array, dh: Array, dc: Array, da: Array) -> None:
+    """gates and the result da are (4, B, H); dc (B, H) becomes dc_prev."""
+    i, f, g, o = gates
+    da_i, da_f, da_g, da_o = da
+
+    tanh_c = da_g  # free until da_o is there
+    np.tanh(c, out=tanh_c)
+    np.multiply(tanh_c, tanh_c, out=da_o)  # dc += dh o (1 - tanh(c)^2)
+    np.subtract(1, da_o, out=da_o)
+    da_o *= o
+    da_o *= dh
+    dc += da_o
+
+    np.multiply(o, o, out=da_o)
+    np.subtract(o, da_o, out=da_o)
+    da_o *= tanh_c
+    da_o *= dh
+
+    np.multiply(gates[:3], gates[:3], out=da[:3])
+    np.subtract(gates[:2], da[:2], out=da[:2])
+    np.subtract(1, da_g, out=da_g)
+    da_i *= g
+    da_f *= c_prev
+    da_g *= i
+    da[:3] *= dc
+
+    dc *= f
+
+
+# ---- GRU -----------------------------------------------------------------------------------------------------------
+
+
+@quiet
+def gru(gates: Array, h_prev: Array, h: Array) -> None:
+    """gates (4, B, H), the pre-activations, become n, r, z, q; h (B, H) is filled."""
+    n, r, z, q = gates
+    _sigmoid_(gates[1:3])
+    np.multiply(r, q, out=h)
+    n += h
+    np.tanh(n, out=n)
+    np.subtract(h_prev, n, out=h)  # h = (1 - z) n + z h_prev = n + z (h_prev - n)
+    h *= z
+    h += n
+
+
+# The derivation stands above `gates.gru_gates_backward`. As products, with dq = da_hn:
+#
+#     da_n = (1 - n^2) (1 - z) dh       da_r = r (1 - r) q da_n       da_z = z (1 - z) (h_prev - n) dh       dq = r da_n
+
+
+@quiet
+def gru_backward(gates: Array, h_prev: Array, dh: Array, da: Array) -> None:
+    """gates and the result da are (4, B, H); dh (B, H) becomes z * dh."""
+    n, r, z, q = gates
+    da_n, da_r, da_z, dq = da
+
+    np.multiply(gates[:3], gates[:3], out=da[:3])
+    np.subtract(1, da_n, out=da_n)
+    np.subtract(gates[1:3], da[1:3], out=da[1:3])
+
+    np.subtract(h_prev, n, out=dq)  # dq is free until the end
+    da_z *= dq
+    da_z *= dh
+    np.subtract(1, z, out=dq)
+    da_n *= dq
+    da_n *= dh
+    da_r *= q
+    da_r *= da_n
+    np.multiply(r, da_n, out=dq)
+
+    dh *= z
+
+
+GATES = Gates(
+    name="numpy",
+    rnn=rnn,
+    rnn_backward=rnn_backward,
+    lstm=lstm,
+    lstm_backward=lstm_backward,
+    gru=gru,
+    gru_backward=gru_backward,
+)
