@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 import minirnn_kernels
@@ -16,8 +17,9 @@ _inside: ContextVar[str | None] = ContextVar("kernels", default=None)  # chosen 
 class kernels:
     """Choose the kernels by name: `minirnn.kernels("numpy")` for the process, or `with minirnn.kernels("numpy"):`.
 
-    The environment variable MINIRNN_KERNELS sets the choice for a process that makes none. Layers remember the kernels
-    that made their forward pass, so a choice made since doesn't disturb a backward pass.
+    The environment variable MINIRNN_KERNELS sets the choice for a process that makes none; without it the choice is
+    "numba" where that can run, else "numpy". Layers remember the kernels that made their forward pass, so a choice made
+    since doesn't disturb a backward pass.
 
     ValueError for a name that isn't known, ImportError (with the reason) for kernels that can't run here.
     """
@@ -37,9 +39,14 @@ class kernels:
         _inside.reset(self._token)
 
 
+@cache
+def _default() -> str:
+    return "numba" if minirnn_kernels.available()["numba"] is None else "numpy"
+
+
 def chosen(*arrays: Any) -> Kernels:
     """The record to compute with. TypeError if it can't take these arrays."""
-    name = _inside.get() or _process or os.environ.get("MINIRNN_KERNELS") or "numpy"
+    name = _inside.get() or _process or os.environ.get("MINIRNN_KERNELS") or _default()
     record = minirnn_kernels.get(name)
     if not record.accepts(*arrays):
         kinds = sorted({f"{type(a).__module__.partition('.')[0]} {a.dtype}" for a in arrays})

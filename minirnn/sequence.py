@@ -17,7 +17,7 @@ from minirnn_kernels.contract import Kernels
 from . import cells, ops
 from .backends import chosen
 from .graph import Array, is_grad_enabled
-from .tensor import Tensor, apply, apply_fused, plain, xp
+from .tensor import Tensor, apply, apply_fused, of_array, plain, xp
 
 State = tuple[Tensor, ...]  # (h,), for an LSTM (h, c)
 Weights = tuple[Any, Any, Any, Any]  # W_ih, W_hh, b_ih, b_hh; the biases None where there are none
@@ -71,8 +71,24 @@ class _Layer:
         return unroll(self.kind, *args, lengths=self.lengths, **self.options)
 
 
+def step(kind: str, x: Array, states: Sequence[Array], weights: Weights, **options: Any) -> tuple[Array, ...]:
+    """One step of one layer on plain arrays, not recorded: x (B, I), states (B, H) each -> the next states."""
+    W_ih, W_hh, b_ih, b_hh = weights
+    W_ih, W_hh = W_ih.data, W_hh.data
+    if b_ih is None:
+        b_ih = b_hh = np.zeros_like(W_hh, shape=len(W_hh))
+    else:
+        b_ih, b_hh = b_ih.data, b_hh.data
+    args = (x, *states, W_ih, W_hh, *((b_ih, b_hh) if kind == "gru" else (b_ih + b_hh,)))
+    made = getattr(chosen(*args), f"{kind}_step")(*args, **options)
+    return made if kind == "lstm" else (made,)
+
+
 def layer(kind: str, x: Any, states: Any, weights: Weights, lengths: Array | None, **options: Any) -> tuple[Any, State]:
-    """One layer in one direction: x (T, B, I), states (B, H) each -> out (T, B, H), final states."""
+    """One layer in one direction: x (T, B, I), states (B, H) each -> out (T, B, H), final states.
+
+    Of a single step that is not recorded, out is a view of the final h.
+    """
     W_ih, W_hh, b_ih, b_hh = weights
     if b_ih is None:
         b_ih = b_hh = np.zeros_like(W_hh.data, shape=len(W_hh))
@@ -82,6 +98,9 @@ def layer(kind: str, x: Any, states: Any, weights: Weights, lengths: Array | Non
     if is_grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in args):
         node = _Layer(kind, record, lengths, options)
         out, *final = apply_fused(node, args, node.forward(*arrays))
+    elif len(x) == 1 and lengths is None:
+        final = [of_array(s) for s in step(kind, arrays[0][0], arrays[1 : len(states) + 1], weights, **options)]
+        out = of_array(final[0].data[None])
     else:
         out, *final = map(Tensor, getattr(record, f"{kind}_inference")(*arrays, lengths, **options))
     return out, tuple(final)

@@ -20,6 +20,7 @@ def other(monkeypatch):
     record = Kernels(**{**vars(numpy), "name": "other"})
     monkeypatch.setattr(minirnn_kernels, "get", lambda name: {"numpy": numpy, "other": record}[name])
     monkeypatch.setattr(backends, "_process", None)
+    monkeypatch.setattr(backends, "_default", lambda: "numpy")
     return record
 
 
@@ -49,6 +50,17 @@ def test_the_backward_pass_uses_the_kernels_of_the_forward_pass(other):
         out, _ = lstm(np.zeros((2, 1, 2), np.float32))
     assert "other kernels" in repr(out._node.parents[0][1]._node.fn.name)
     out.sum().backward()
+
+
+def test_without_a_choice_it_is_numba_where_that_can_run(monkeypatch):
+    monkeypatch.setattr(backends, "_process", None)
+    monkeypatch.delenv("MINIRNN_KERNELS", raising=False)
+    backends._default.cache_clear()
+    assert backends.chosen(X).name == "numba"
+    monkeypatch.setattr(minirnn_kernels, "available", lambda: {"numpy": None, "numba": "no compiler"})
+    backends._default.cache_clear()
+    assert backends.chosen(X).name == "numpy"
+    backends._default.cache_clear()
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_known():

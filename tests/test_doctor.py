@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+import minirnn_kernels
 from minirnn import doctor
 
 OPENBLAS = {"internal_api": "openblas", "version": "0.3.30", "architecture": "Haswell", "num_threads": 2}
@@ -15,9 +16,23 @@ def test_it_names_what_is_asked_of_it():
     found = {finding.subject: finding.text for finding in doctor.examine()}
     assert found["numpy"] == np.__version__
     assert found["Python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
-    for subject in ("minirnn", "numba", "CPU", "CPU features", "BLAS", "kernels: numpy", "CuPy", "GPU", "data folder"):
+    for subject in (
+        "minirnn",
+        "numba",
+        "CPU",
+        "CPU features",
+        "BLAS",
+        "kernels: numpy",
+        "kernels: loops",
+        "kernels: fused",
+        "kernels: numba",
+        "CuPy",
+        "GPU",
+        "data folder",
+    ):
         assert found[subject].strip(), subject
     assert found["kernels: numpy"] == "can run here"
+    assert found["kernels: numba"] == (minirnn_kernels.available()["numba"] or "can run here")
     assert len(doctor.summary()) == 3
 
 

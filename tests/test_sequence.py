@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from minirnn import Tensor, grad, nn, no_grad
 from minirnn.sequence import STATES, detach, layer, reverse, run, unroll
 
+pytestmark = pytest.mark.usefixtures("record")
+
 KINDS = ("rnn", "lstm", "gru")
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}  # float64, two orders of the same sums
 K = {"rnn": 1, "lstm": 4, "gru": 3}

@@ -5,6 +5,7 @@ A module holds parameters only; states are passed in and returned. The computing
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ import numpy.typing as npt
 from minirnn_kernels.gates import check_nonlinearity
 
 from .. import sequence
-from ..tensor import Tensor, xp
+from ..graph import is_grad_enabled
+from ..tensor import Tensor, of_array, xp
 from . import functional, init
 from .layers import _size
 from .module import Module, Parameter, float_dtype
@@ -48,8 +50,8 @@ class _Recurrent(Module):
         return {}
 
     def _weights(self, suffix: str) -> sequence.Weights:
-        w_ih, w_hh, b_ih, b_hh = (getattr(self, n + suffix) for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
-        return w_ih, w_hh, b_ih, b_hh
+        own = vars(self)
+        return own["weight_ih" + suffix], own["weight_hh" + suffix], own["bias_ih" + suffix], own["bias_hh" + suffix]
 
     def _tensor(self, name: str, value: Any, dtype: Any) -> Tensor:
         """value as a Tensor of the parameters' dtype; TypeError otherwise."""
@@ -76,6 +78,25 @@ class _Recurrent(Module):
             if state.shape != shape:
                 raise ValueError(f"{name}: expected shape {shape}, got {state.shape}")
         return states
+
+    def _arrays(self, x: Any, state: Any, dtype: Any) -> tuple[Array, ...] | None:
+        """x and the parts of the state, if nothing is recorded and each is an array of NumPy's of this dtype.
+
+        None otherwise, a state that isn't given included. Shapes are left to the caller.
+        """
+        if is_grad_enabled():
+            return None
+        if self.kind != "lstm":
+            given = (x, state)
+        elif isinstance(state, (tuple, list)) and len(state) == 2:
+            given = (x, *state)
+        else:
+            return None
+        arrays = tuple([a.data if isinstance(a, Tensor) else a for a in given])
+        for a in arrays:
+            if type(a) is not np.ndarray or a.dtype != dtype:
+                return None
+        return arrays
 
     def _returned(self, states: tuple[Tensor, ...]) -> Any:
         return states if self.kind == "lstm" else states[0]
@@ -125,6 +146,8 @@ class _Layers(_Recurrent):
 
     def _run(self, x: Any, state: Any, lengths: Any) -> tuple[Tensor, Any]:
         like = self._weights("_l0")[1].data
+        if lengths is None and (arrays := self._arrays(x, state, like.dtype)) and self._are_one_step(*arrays):
+            return self._one_step(*arrays)
         x = self._tensor("x", x, like.dtype)
         batched = x.ndim == 3
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
@@ -151,6 +174,39 @@ class _Layers(_Recurrent):
         elif self.batch_first:
             out = out.swapaxes(0, 1)
         return out, self._returned(final)
+
+    def _are_one_step(self, x: Array, *states: Array) -> bool:
+        """Whether the shapes are those of a batch with one time step, for layers that `_one_step` can run."""
+        if self.bidirectional or (self.dropout and self.training) or x.ndim != 3 or x.shape[2] != self.input_size:
+            return False
+        B, T = x.shape[:2] if self.batch_first else x.shape[1::-1]
+        shape = (self.num_layers, B, self.hidden_size)
+        return T == 1 and states[0].shape == shape and states[-1].shape == shape
+
+    def _one_step(self, x: Array, *states: Array) -> tuple[Tensor, Any]:
+        """`_run` for such arguments, without the cost of a sequence."""
+        before = [[s[k] for s in states] for k in range(self.num_layers)]
+        rows, after = self.step(x.reshape(-1, self.input_size), before)
+        finals = [np.empty_like(s) for s in states]
+        for k, stepped in enumerate(after):
+            for final, s in zip(finals, stepped, strict=True):
+                final[k] = s
+        out = rows[:, None] if self.batch_first else rows[None]
+        return of_array(out), self._returned(tuple([of_array(f) for f in finals]))
+
+    def step(self, x: Array, states: Sequence[Sequence[Array]]) -> tuple[Array, list[tuple[Array, ...]]]:
+        """One time step as inference, on plain arrays and without checks: for a stream of them, such as drawing text.
+
+        x (B, input_size); states: for each layer its h, or h and c, (B, hidden_size). Returns the last layer's h and
+        the next states. Nothing is recorded and there is no dropout. ValueError where the layers have two directions.
+        """
+        if self.bidirectional:
+            raise ValueError("step: the backward direction begins at a sequence's end, so there is no single step")
+        after = []
+        for k in range(self.num_layers):
+            after.append(sequence.step(self.kind, x, states[k], self._weights(f"_l{k}"), **self._options))
+            x = after[k][0]
+        return x, after
 
     def _between(self, x: Tensor) -> Tensor:
         return functional.dropout(x, self.dropout)
@@ -262,6 +318,9 @@ class _Cell(_Recurrent):
     def _step(self, x: Any, state: Any) -> Any:
         weights = self._weights("")
         like = weights[1].data
+        if (arrays := self._arrays(x, state, like.dtype)) and self._are_rows(*arrays):
+            stepped = sequence.step(self.kind, arrays[0], arrays[1:], weights, **self._options)
+            return self._returned(tuple([of_array(s) for s in stepped]))
         x = self._tensor("x", x, like.dtype)
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
             raise ValueError(f"x: expected shape (B, {self.input_size}) or ({self.input_size},), got {x.shape}")
@@ -270,6 +329,13 @@ class _Cell(_Recurrent):
         rows = tuple(s.reshape(-1, self.hidden_size) for s in states)
         _, final = sequence.layer(self.kind, sequences, rows, weights, None, **self._options)
         return self._returned(final if x.ndim == 2 else tuple(s[0] for s in final))
+
+    def _are_rows(self, x: Array, *states: Array) -> bool:
+        """Whether the shapes are those of a batch."""
+        if x.ndim != 2 or x.shape[1] != self.input_size:
+            return False
+        shape = (x.shape[0], self.hidden_size)
+        return states[0].shape == shape and states[-1].shape == shape
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}"

@@ -56,6 +56,7 @@ def test_a_parameter_owns_a_contiguous_writable_copy():
     p.data[0, 0] = 9
     assert source[0, 0] == 0
     assert p.data.flags.c_contiguous
+    assert p.data.ctypes.data % 64 == 0
     assert p.requires_grad
     assert nn.Parameter(Tensor(source)).dtype == np.float64
     with pytest.raises(TypeError, match="only floating-point"):

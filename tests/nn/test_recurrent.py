@@ -1,10 +1,14 @@
 """nn.RNN, nn.LSTM, nn.GRU and their cells: equal to PyTorch's in float64, and strict about what comes in."""
 
+import contextlib
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 
+import minirnn
+import minirnn_kernels
 from minirnn import Tensor, grad, manual_seed, nn, no_grad
 
 KINDS = ("rnn-tanh", "rnn-relu", "lstm", "gru")
@@ -38,6 +42,7 @@ GRID = list(
 
 def compare_with_pytorch(case, seed):
     torch = pytest.importorskip("torch", reason="the comparison needs PyTorch (pip install '.[peers]')")
+    torch.set_num_threads(1)  # Numba's threads may have raised the number that OMP_NUM_THREADS set; all is tiny here
     kind, B, T, I, H, layers, bidirectional, bias, with_state, with_lengths = case
     options = {"bidirectional": bidirectional, "bias": bias}
     theirs = make(torch.nn, kind, I, H, layers, dtype=torch.float64, **options)
@@ -80,15 +85,15 @@ def compare_with_pytorch(case, seed):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_equal_pytorch_sampled(kind):
+def test_equal_pytorch_sampled(kind, record):
     cases = [case for case in GRID if case[0] == kind]
-    for i in np.random.default_rng(7).choice(len(cases), 300, replace=False):
+    for i in np.random.default_rng(7).choice(len(cases), 300 if record == "numpy" else 60, replace=False):
         compare_with_pytorch(cases[i], seed=int(i))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_equal_pytorch_whole_grid(kind):
+def test_equal_pytorch_whole_grid(kind, record):
     for i, case in enumerate(case for case in GRID if case[0] == kind):
         compare_with_pytorch(case, seed=i)
 
@@ -236,9 +241,134 @@ H0 = np.zeros((1, 2, 4), np.float32)
         (lambda m: m(X, lengths=[5.0, 2.0]), TypeError, r"lengths: expected ints, got float64"),
     ],
 )
-def test_bad_input_is_named(call, error, message):
-    with pytest.raises(error, match=message):
+@pytest.mark.parametrize("recorded", [True, False])
+def test_bad_input_is_named(call, error, message, recorded):
+    with contextlib.nullcontext() if recorded else no_grad(), pytest.raises(error, match=message):
         call(nn.LSTM(3, 4))
+
+
+# ---- single steps that are not recorded
+
+
+def drawn_state(kind, shape, rng):
+    parts = [rng.uniform(-1, 1, shape) for _ in range(2 if kind == "lstm" else 1)]
+    return tuple(parts) if kind == "lstm" else parts[0]
+
+
+def arrays_of(state):
+    return [s.data for s in state] if isinstance(state, tuple) else [state.data]
+
+
+def as_tensors(state):
+    return tuple(map(Tensor, state)) if isinstance(state, tuple) else Tensor(state)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("batch", [(), (1,), (3,), (0,)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_unrecorded_step_of_a_cell_is_the_recorded_one(kind, batch, bias, record):
+    cell = make(nn, kind, 5, 4, cell=True, dtype=np.float64, bias=bias)
+    rng = np.random.default_rng(0)
+    x, state = rng.standard_normal((*batch, 5)), drawn_state(kind, (*batch, 4), rng)
+    for given in (None, state, as_tensors(state)):
+        recorded = cell(Tensor(x), given)
+        with no_grad():
+            quiet = cell(Tensor(x), given), cell(x, given)
+        for made in quiet:
+            assert type(made) is type(recorded)
+            for a, b in zip(arrays_of(made), arrays_of(recorded), strict=True):
+                np.testing.assert_allclose(a, b, rtol=0, atol=1e-14)
+        assert not any(t.requires_grad for made in quiet for t in (made if kind == "lstm" else [made]))
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_unrecorded_single_step_of_layers_is_the_recorded_one(kind, layers, batch_first, record):
+    module = make(nn, kind, 5, 4, layers, dtype=np.float64, batch_first=batch_first)
+    rng = np.random.default_rng(0)
+    x, state = rng.standard_normal((2, 1, 5) if batch_first else (1, 2, 5)), drawn_state(kind, (layers, 2, 4), rng)
+    for given in (None, state, as_tensors(state)):
+        out, final = module(x, given)
+        with no_grad():
+            quiet_out, quiet_final = module(x, given)
+        for a, b in zip([quiet_out.data, *arrays_of(quiet_final)], [out.data, *arrays_of(final)], strict=True):
+            assert a.shape == b.shape
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-14)
+        assert not any(np.shares_memory(quiet_out.data, a) for a in arrays_of(quiet_final))
+    frozen = make(nn, kind, 5, 4, layers, dtype=np.float64, batch_first=batch_first)
+    frozen.load_state_dict(module.state_dict())
+    for parameter in frozen.parameters():
+        parameter.requires_grad = False
+    np.testing.assert_array_equal(frozen(x, state)[0].data, quiet_out.data)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_directions_and_dropout_take_single_steps_too(kind):
+    both = make(nn, kind, 5, 4, 2, dtype=np.float64, bidirectional=True)
+    x, state = np.ones((1, 2, 5)), drawn_state(kind, (4, 2, 4), np.random.default_rng(0))
+    recorded, _ = both(x, state)
+    thinned = make(nn, kind, 5, 4, 2, dtype=np.float64, dropout=0.5)
+    thinned_state = drawn_state(kind, (2, 2, 4), np.random.default_rng(0))
+    with no_grad():
+        np.testing.assert_allclose(both(x, state)[0].data, recorded.data, rtol=0, atol=1e-14)
+        manual_seed(0)
+        draws = [thinned(x, thinned_state)[0].data for _ in range(8)]
+        assert any(not np.array_equal(draws[0], d) for d in draws[1:])
+        thinned.eval()
+        np.testing.assert_array_equal(thinned(x, thinned_state)[0].data, thinned(x, thinned_state)[0].data)
+        with pytest.raises(ValueError, match=r"h0: expected shape \(4, 2, 4\), got \(2, 2, 4\)"):
+            both(x, thinned_state)
+    with pytest.raises(ValueError, match="no single step"):
+        both.step(x[0], [])
+
+
+def test_unrecorded_steps_go_to_the_kernels_function_of_a_step(monkeypatch):
+    numpy, calls = minirnn_kernels.get("numpy"), []
+
+    def step(*arguments):
+        calls.append(len(arguments))
+        return numpy.lstm_step(*arguments)
+
+    record = dataclasses.replace(numpy, lstm_step=step)
+    monkeypatch.setattr(minirnn_kernels, "get", lambda name: record)
+    x, state = X[:1, :, :], (H0, H0)
+    with minirnn.kernels("numpy"), no_grad():
+        nn.LSTMCell(3, 4)(x[0], (H0[0], H0[0]))
+        nn.LSTMCell(3, 4)(x[0, 0])
+        nn.LSTM(3, 4, 1)(x, state)
+        assert calls == [6, 6, 6]
+        nn.LSTM(3, 4)(X)
+    with minirnn.kernels("numpy"):
+        nn.LSTMCell(3, 4)(x[0], (H0[0], H0[0]))
+    assert calls == [6, 6, 6]
+
+
+CELL_H = np.zeros((2, 4), np.float32)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda m: m(X), ValueError, r"x: expected shape \(B, 3\) or \(3,\), got \(5, 2, 3\)"),
+        (lambda m: m(X[0, :, :2]), ValueError, r"x: expected shape \(B, 3\) or \(3,\), got \(2, 2\)"),
+        (
+            lambda m: m(X[0].astype(np.float64)),
+            TypeError,
+            r"x: expected dtype float32 like the parameters, got float64",
+        ),
+        (lambda m: m([1.0]), TypeError, r"x: expected a Tensor or an array, got list"),
+        (lambda m: m(X[0], CELL_H), TypeError, r"the state of an LSTM is a pair \(h0, c0\), got ndarray"),
+        (lambda m: m(X[0], (CELL_H, CELL_H[:1])), ValueError, r"c0: expected shape \(2, 4\), got \(1, 4\)"),
+        (lambda m: m(X[0], (CELL_H[:, :3], CELL_H)), ValueError, r"h0: expected shape \(2, 4\), got \(2, 3\)"),
+        (lambda m: m(X[0], (CELL_H, CELL_H.astype(np.float64))), TypeError, r"c0: expected dtype float32"),
+        (lambda m: m(X[0], (CELL_H, 0)), TypeError, r"c0: expected a Tensor or an array, got int"),
+    ],
+)
+def test_bad_input_of_a_cell_is_named(call, error, message, recorded):
+    with contextlib.nullcontext() if recorded else no_grad(), pytest.raises(error, match=message):
+        call(nn.LSTMCell(3, 4))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""Memory for the compiled kernels: aligned, and used again.
+
+Fresh memory is given out by the operating system page by page, at the first touch, and where a sequence is short that
+takes as long as what is computed in it. So what a pass needs for itself, and nobody else sees, is kept for the next.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import numpy as np
+
+Array = Any
+
+LINE = 64  # bytes of a cache line, at whose multiples arrays begin
+SLACK = 5 * LINE  # bytes behind an array's end: reading a whole panel's row may go beyond it
+KEPT = 1 << 28  # bytes that a thread keeps at most
+
+
+class _Free(threading.local):
+    """Each thread has its own, so that no thread waits for another."""
+
+    def __init__(self) -> None:
+        self.buffers: list[Array] = []
+
+
+_free = _Free()
+
+
+def aligned(*shape: int, dtype: Any, make: Any = np.empty) -> Array:
+    """A new array, or with `make=np.zeros` one of zeros."""
+    n = math.prod(shape)
+    return _part(make(n * np.dtype(dtype).itemsize + SLACK, np.uint8), n, shape, dtype)
+
+
+def borrowed(*shape: int, dtype: Any) -> Array:
+    """An array of anything, from what was given back if something fits. `give_back` it, if nobody else can see it."""
+    n = math.prod(shape)
+    need = n * np.dtype(dtype).itemsize + SLACK
+    for k, buffer in enumerate(_free.buffers):
+        if need <= len(buffer) <= 2 * need:
+            return _part(_free.buffers.pop(k), n, shape, dtype)
+    return _part(np.empty(need, np.uint8), n, shape, dtype)
+
+
+def give_back(*arrays: Array) -> None:
+    """Arrays that were borrowed and are not used any more."""
+    _free.buffers.extend(array.base for array in arrays)
+    while sum(map(len, _free.buffers)) > KEPT:
+        _free.buffers.pop(0)
+
+
+def _part(buffer: Array, n: int, shape: tuple[int, ...], dtype: Any) -> Array:
+    skip = -buffer.__array_interface__["data"][0] % LINE
+    return buffer[skip : skip + n * np.dtype(dtype).itemsize].view(dtype).reshape(shape)

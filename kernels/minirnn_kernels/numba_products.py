@@ -1,0 +1,94 @@
+"""Packed matrices and their products.
+
+A panel is a vertical strip of a matrix, some vectors wide, written row after row into consecutive memory: what the
+inner loop of a product reads next always stands next. Weights are packed once for a whole sequence. Every array here
+has rows that fill whole vectors or whole panels, with zeros at their ends (`numba_kernels.py` lays them out).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minirnn_kernels.numba_compile import compiled
+from minirnn_kernels.numba_words import at, copy_panel, lanes, tile3, tile4, tile_rows, transpose
+
+PANEL = 4  # vectors in a panel of units
+
+
+@compiled
+def multiply(
+    like: Any,
+    vectors: int,
+    n: int,
+    a: int,
+    a_stride: int,
+    k_stride: int,
+    K: int,
+    panel: int,
+    c: int,
+    c_stride: int,
+    v_stride: int,
+    add: int,
+    ahead: int,
+) -> None:
+    """n rows of a, K numbers each, times a panel of 3 or 4 vectors -> n rows of c. Addresses and strides are in bytes.
+
+    Tiles have equally many rows, give or take one. Each of the first four brings a quarter of the panel at `ahead`
+    near.
+    """
+    tiles = -(-n // tile_rows())
+    for k in range(tiles):
+        r = -(-n // (tiles - k))
+        if vectors == 3:
+            tile3(like, r, a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead)
+        else:
+            tile4(like, r, a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead)
+        n -= r
+        a += r * a_stride
+        c += r * c_stride
+        ahead += 64 * K
+
+
+@compiled
+def pack_columns(like: Any, W: Any, gates: int, P: Any, first: int, last: int) -> None:
+    """Panels `first` to `last` of W^T, W (gates*H, K) -> P (panels, K * vectors * lanes).
+
+    A panel has a vector of the same units for each gate; with one gate, PANEL vectors of units.
+    """
+    H, K = W.shape[0] // gates, W.shape[1]
+    L, vectors = lanes(like), PANEL if gates == 1 else gates
+    line = vectors * L * W.itemsize  # bytes of a row of a panel
+    for p in range(first, last):
+        for v in range(vectors):
+            gate, unit = (0, (p * PANEL + v) * L) if gates == 1 else (v, p * L)
+            k = 0
+            if unit + L <= H:
+                while k + L <= K:
+                    transpose(like, at(W, gate * H + unit, k), K * W.itemsize, at(P, p, (k * vectors + v) * L), line)
+                    k += L
+            for rest in range(k, K):
+                for u in range(L):
+                    inside = unit + u < H
+                    P[p, (rest * vectors + v) * L + u] = W[gate * H + unit + u, rest] if inside else 0
+
+
+@compiled
+def pack_rows(like: Any, W: Any, gates: int, P: Any, first: int, last: int) -> None:
+    """Panels `first` to `last` of W (gates*H, N) -> P (panels, gates * Hp * width): rows of each gate, then zeros."""
+    width = PANEL * lanes(like)
+    H, N = W.shape[0] // gates, W.shape[1]
+    Hp = P.shape[1] // (gates * width)
+    sums = np.empty((1, width), W.dtype)  # which nobody asked for
+    for p in range(first, last):
+        columns = N - p * width
+        for gate in range(gates):
+            to = gate * Hp * width
+            if columns >= width:
+                copy_panel(like, at(W, gate * H, p * width), N * W.itemsize, H, at(P, p, to), at(sums, 0, 0))
+            else:
+                for k in range(H):
+                    for u in range(width):
+                        P[p, to + k * width + u] = W[gate * H + k, p * width + u] if u < columns else 0
+            P[p, to + H * width : to + Hp * width] = 0

@@ -1,0 +1,74 @@
+"""Runs the work of a pass, in one thread or in several."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+
+from minirnn_kernels import numba_compile, numba_launch, numba_threads, numba_work
+from minirnn_kernels.numba_work import JOB
+
+Array = Any
+
+_FORWARD = (numba_work.forward_first, numba_work.forward_second)
+_BACKWARD = (numba_work.backward_first, numba_work.backward_second, numba_work.backward_third)
+
+
+@cache
+def _work(which: str, dtype: Any) -> Array:
+    """The addresses of a pass's stretches of work for this dtype, compiled if need be."""
+    number = types.float32 if dtype == np.float32 else types.float64
+    job = types.CPointer(numba.from_dtype(JOB))
+    signature = types.void(types.int64, job, types.CPointer(number))
+    stretches = _FORWARD if which == "forward" else _BACKWARD
+    with _announced():
+        return np.array([numba_compile.address(f, signature) for f in stretches])
+
+
+class _announced:
+    """Says, once in a process and only if it takes longer than a second, that a first use compiles."""
+
+    said = False
+
+    def __enter__(self) -> None:
+        self.timer = threading.Timer(1.0, self.say)
+        self.timer.daemon = True
+        self.timer.start()
+
+    def say(self) -> None:
+        if not _announced.said:
+            _announced.said = True
+            print(
+                "minirnn: compiling the CPU kernels, once on this machine; some 15 seconds, more on a busy one",
+                file=sys.stderr,
+            )
+
+    def __exit__(self, *error: object) -> None:
+        self.timer.cancel()
+
+
+def _address(a: Array) -> int:
+    return int(a.__array_interface__["data"][0])  # five times as fast as a.ctypes.data
+
+
+def run(which: str, dtype: Any, parts: int, **entries: Any) -> None:
+    """Run the pass `which`. `entries` of the job are numbers or arrays."""
+    alone = parts == 1 or numba_threads.how_many() == 1
+    if alone and entries["by_units"]:
+        parts = 1
+    met = np.zeros(1, np.int64)
+    job = np.zeros((), JOB)
+    for name, value in dict(entries, parts=parts, met=met).items():
+        job[name] = _address(value) if isinstance(value, np.ndarray) else value
+    work = _work(which, dtype)
+    if alone:
+        numba_launch.one(work, _address(job), parts)
+    else:
+        with numba_threads.turn:
+            numba_launch.several(work, _address(job), parts)
