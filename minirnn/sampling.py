@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from minirnn.graph import no_grad
-from minirnn.models import LanguageModel, from_arrays, to_arrays
+from minirnn.models import LanguageModel, step_states, to_arrays
 from minirnn.text import UNKNOWN, CharTokenizer, WordTokenizer
 
 __all__ = ["SamplingError", "distribution", "generate"]
@@ -33,22 +34,38 @@ def distribution(
         raise SamplingError(f"top-k must be at least 1, got {top_k}")
     if top_p is not None and not 0 < top_p <= 1:
         raise SamplingError(f"top-p must be above 0 and at most 1, got {top_p}")
-    scores = np.asarray(logits, np.float64)
-    if not np.isfinite(scores.max()) or np.isnan(scores).any():
+    weights = _weights(np.asarray(logits, np.float64), temperature, top_k, top_p)
+    return weights / weights.sum()
+
+
+def _weights(scores: np.ndarray, temperature: float, top_k: int | None, top_p: float | None) -> np.ndarray:
+    """The probabilities (V,) of `distribution`, times a number; SamplingError where a score is NaN or the best isn't
+    finite."""
+    best = scores.max()
+    if not math.isfinite(best):
         raise SamplingError("the model's scores are not finite numbers: its weights are broken")
-    order = np.argsort(-scores, kind="stable")
     if temperature == 0:
-        order = order[:1]
+        weights = np.zeros(len(scores))
+        weights[scores.argmax()] = 1.0
+        return weights
     with np.errstate(over="ignore"):  # a tiny temperature: what is not the best gets exp(-inf)
-        weights = np.exp((scores[order] - scores[order[0]]) / (temperature or 1.0))
-    weights = weights[:top_k]
-    weights /= weights.sum()
+        weights = np.exp((scores - best) / temperature)
+    if top_k is None and top_p is None:
+        return weights
+    order = np.argsort(-scores, kind="stable")[:top_k]
     if top_p is not None:
-        kept = int(np.searchsorted(np.cumsum(weights), top_p * (1 - 1e-12))) + 1  # the last sum may round below 1
-        weights = weights[:kept] / weights[:kept].sum()
-    probabilities = np.zeros(scores.shape)
-    probabilities[order[: len(weights)]] = weights
-    return probabilities
+        sums = np.cumsum(weights[order])
+        order = order[: int(np.searchsorted(sums, top_p * (1 - 1e-12) * sums[-1])) + 1]  # the last may round below 1
+    kept = np.zeros(len(scores))
+    kept[order] = weights[order]
+    return kept
+
+
+def _draw(weights: np.ndarray, uniform: float) -> int:
+    """The index to which `uniform`, in [0, 1), belongs when each index has a share as large as its weight."""
+    sums = weights.cumsum()
+    index = int(sums.searchsorted(uniform * sums[-1], side="right"))
+    return index if index < len(sums) else int(np.flatnonzero(weights)[-1])  # the product may round up to the last sum
 
 
 def generate(
@@ -82,15 +99,25 @@ def generate(
 def _stream(
     model: LanguageModel, tokenizer: Any, ids: np.ndarray, length: int, rng: np.random.Generator, settings: Any
 ) -> Iterator[str]:
-    was_training = model.training
-    carried = None
-    for _ in range(length):
-        model.eval()
-        with no_grad():
-            logits, state = model(ids[:, None], from_arrays(carried))
-        model.train(was_training)
-        carried = to_arrays(state)
-        scores = logits.data[-1, 0].astype(np.float64)
+    logits, states = _read(model, ids)
+    pieces: dict[int, str] = {}
+    for n in range(length):
+        if n:
+            logits, states = model.step(ids, states)
+        scores = logits[0].astype(np.float64)
         scores[UNKNOWN] = -np.inf
-        ids = rng.choice(len(scores), size=1, p=distribution(scores, *settings))
-        yield tokenizer.decode(ids)
+        index = _draw(_weights(scores, *settings), rng.random())
+        ids = np.array([index])
+        if index not in pieces:
+            pieces[index] = tokenizer.decode(ids)
+        yield pieces[index]
+
+
+def _read(model: LanguageModel, ids: np.ndarray) -> tuple[np.ndarray, Any]:
+    """The model's scores (1, V) after the prompt, and its states for `model.step`."""
+    was_training = model.training
+    model.eval()
+    with no_grad():
+        logits, state = model(ids[:, None])
+    model.train(was_training)
+    return logits.data[-1], step_states(to_arrays(state))

@@ -5,9 +5,9 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from minirnn import random
+from minirnn import no_grad, random
 from minirnn.models import LanguageModel
-from minirnn.sampling import SamplingError, distribution, generate
+from minirnn.sampling import SamplingError, _draw, _weights, distribution, generate
 from minirnn.text import CharTokenizer, WordTokenizer
 
 RTOL = 1e-12  # float64 exponentials and one sum
@@ -139,3 +139,47 @@ def test_words_are_sampled_too(model):
     pieces = list(generate(model, tokenizer, "the cat", 8))
     assert "".join(pieces) == text
     assert all(tokenizer.unknown(piece) == [] for piece in pieces)
+
+
+# ---- the draw
+
+
+@pytest.mark.parametrize("settings", [(1.0, None, None), (0.7, 20, None), (1.5, None, 0.8), (0, None, None)])
+def test_a_draw_takes_one_number_and_is_numpys_choice(settings):
+    rng = np.random.default_rng(0)
+    ours, numpys = np.random.default_rng(1), np.random.default_rng(1)
+    for _ in range(300):
+        scores = 3 * rng.standard_normal(50)
+        scores[0] = -np.inf
+        expected = numpys.choice(50, p=distribution(scores, *settings))
+        assert _draw(_weights(scores, *settings), ours.random()) == expected
+
+
+def test_the_shares_of_a_draw_are_its_weights():
+    weights = np.array([0.0, 3.0, 0.0, 1.0, 4.0, 0.0])
+    drawn = [_draw(weights, u) for u in (np.arange(800) + 0.5) / 800]
+    assert np.bincount(drawn, minlength=6).tolist() == [0, 300, 0, 100, 400, 0]
+
+
+def test_the_ends_of_the_interval_never_draw_what_has_no_weight():
+    last = np.nextafter(1.0, 0.0)
+    for weights in ([0.0, 1.0, 0.0], [0.0, 0.1, 0.7, 0.0, 0.0], [0.0, 3e-5, 1.1, 0.0]):
+        weights = np.array(weights)
+        assert weights[_draw(weights, 0.0)] > 0
+        assert weights[_draw(weights, last)] > 0
+        assert weights[_draw(weights, 1.0)] > 0  # as if the product with the sum had been rounded up
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_text_is_what_reading_everything_again_would_draw(cell, layers, record):
+    random.manual_seed(0)
+    model = LanguageModel(6, cell, 5, layers=layers, embedding=3, dtype=np.float64)
+    rng, ids = np.random.default_rng(3), TOKENIZER.encode("ab")
+    for _ in range(30):
+        with no_grad():
+            scores = model(ids[:, None])[0].data[-1, 0].copy()
+        scores[0] = -np.inf
+        ids = np.append(ids, rng.choice(6, p=distribution(scores, 0.8)))
+    expected = TOKENIZER.decode(ids[2:])
+    assert "".join(generate(model, TOKENIZER, "ab", 30, temperature=0.8, seed=3)) == expected

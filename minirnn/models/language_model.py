@@ -10,10 +10,11 @@ import numpy.typing as npt
 from minirnn import nn
 from minirnn.tensor import Tensor
 
-__all__ = ["CELLS", "LanguageModel", "from_arrays", "to_arrays"]
+__all__ = ["CELLS", "LanguageModel", "from_arrays", "step_states", "to_arrays"]
 
 CELLS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
+Steps = list[tuple[np.ndarray, ...]]  # for each layer h, or h and c, (B, H)
 State = Any  # h (layers, B, H), or (h, c) for an LSTM; Tensors or arrays; None is zeros
 
 
@@ -47,6 +48,23 @@ class LanguageModel(nn.Module):
         """ids (T, B) ints, state as returned by the call before (None: zeros) -> logits (T, B, vocab_size), state."""
         out, state = self.rnn(self.embedding(ids), state)
         return self.linear(self.dropout(out)), state
+
+    def step(self, ids: npt.NDArray[np.integer[Any]], states: Steps) -> tuple[npt.NDArray[Any], Steps]:
+        """`forward` of one time step, as inference on plain arrays: ids (B,) -> logits (B, vocab_size), states.
+
+        states: for each layer its h, or h and c, (B, hidden); `step_states` makes them of a state. Neither dropout nor
+        a check of the ids.
+        """
+        out, states = self.rnn.step(self.embedding.weight.data.take(ids, axis=0), states)
+        logits = out @ self.linear.weight.data.T
+        if self.linear.bias is not None:
+            logits += self.linear.bias.data
+        return logits, states
+
+
+def step_states(arrays: list[np.ndarray]) -> Steps:
+    """A state as `to_arrays` has it, (layers, B, H) each, layer by layer: as `LanguageModel.step` takes it."""
+    return list(zip(*arrays, strict=True))
 
 
 def to_arrays(state: State) -> list[np.ndarray]:

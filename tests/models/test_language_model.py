@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minirnn import no_grad, random
-from minirnn.models import LanguageModel, from_arrays, to_arrays
+from minirnn.models import LanguageModel, from_arrays, step_states, to_arrays
 from minirnn.nn import cross_entropy
 
 T, B, V, H = 5, 3, 7, 4
@@ -103,3 +103,20 @@ def test_an_unknown_cell_is_named():
 def test_ids_out_of_range_are_refused(ids):
     with pytest.raises(IndexError):
         make()(ids + V)
+
+
+@CELLS
+@pytest.mark.parametrize("layers", [1, 2])
+def test_steps_are_the_forward_without_dropout(cell, layers, ids, record):
+    model = make(cell, layers=layers, dropout=0.5)
+    with no_grad():
+        expected, end = model.eval()(ids)
+        _, state = model(ids[:2])
+    model.train()
+    states = step_states(to_arrays(state))
+    for t in range(2, T):
+        logits, states = model.step(ids[t], states)
+        np.testing.assert_allclose(logits, expected.data[t], rtol=0, atol=RTOL)
+    for k, after in enumerate(states):
+        for a, b in zip(after, to_arrays(end), strict=True):
+            np.testing.assert_allclose(a, b[k], rtol=0, atol=RTOL)
