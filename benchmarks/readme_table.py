@@ -1,0 +1,109 @@
+"""Rewrites the tables of speed in README.md from a file of results: the numbers there come from nowhere else.
+
+    python benchmarks/readme_table.py benchmarks/results/cpu-DATE-CPU.json
+
+What stands between the two markers is replaced; a second run on the same file changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+README = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- speed: begin, written by benchmarks/readme_table.py -->", "<!-- speed: end -->"
+PEERS = ("torch", "torch compiled", "onnxruntime", "jax", "torch packed", "torch padded", "numpy")
+
+
+def section(document: dict[str, Any], name: str) -> str:
+    """Everything between the markers: the machine, the nine LSTM sizes, a line for each other kind."""
+    machine, most = document["machine"], max(run["threads"] for run in document["runs"])
+    versions = ", ".join(f"{n} {v}" for n, v in machine["versions"].items() if n not in ("minirnn", "jaxlib"))
+    peak = max(run["flops"].get("float32", 0) for run in document["runs"] if run["threads"] == most)
+    others = max((run["others"] or 0) for run in document["runs"])
+    head = (
+        f"{machine['cpu']}, {most} threads, float32, {machine['date'][:10]}; {versions}; "
+        f"{'; '.join(dict.fromkeys(machine['blas']))}. "
+        f"FMA peak in the same run: {peak / 1e9:.0f} GFLOP/s. Other programs took at most {others:.0%} of the cores. "
+        f"`{document['command']}`, {name}."
+    )
+    parts = [head]
+    for what in ("training", "inference"):
+        rows = [
+            r
+            for r in document["rows"]
+            if (r["what"], r["cell"], r["dtype"], r["threads"]) == (what, "lstm", "float32", most)
+        ]
+        if rows:
+            parts.append(_sizes(what, rows))
+    parts.append(_kinds(document))
+    return "\n\n".join(parts)
+
+
+def _sizes(what: str, rows: list[dict[str, Any]]) -> str:
+    """A row for each size: our time and share of the peak, and each peer's time as a multiple of ours."""
+    peers = [name for name in PEERS if any(name in row["ratios"] for row in rows)]
+    lines = [
+        f"LSTM {what}{' (forward and all gradients)' * (what == 'training')}; peers as multiples of our time:",
+        "",
+        "| size (B, T, I, H) | ms | of peak | " + " | ".join(peers) + " |",
+        "|---|---|---|" + "---|" * len(peers),
+    ]
+    for row in rows:
+        size, times = row["size"], row["times"].get(row["ours"])
+        shown = "refused" if times is None else f"{1e3 * times['median']:.3g}"
+        part = "–" if times is None or times["of_peak"] is None else f"{times['of_peak']:.0%}"
+        ratios = [f"{row['ratios'][name]['median']:.2f}" if name in row["ratios"] else "–" for name in peers]
+        label = f"{size['name']} ({size['B']}, {size['T']}, {size['I']}, {size['H']})"
+        lines.append(f"| {label} | {shown} | {part} | " + " | ".join(ratios) + " |")
+    return "\n".join(lines)
+
+
+def _kinds(document: dict[str, Any]) -> str:
+    """A row for each kind of run: geometric means over its sizes, and the least."""
+    peers = [name for name in PEERS if any(s["peer"] == name for s in document["summaries"])]
+    lines = [
+        "Geometric mean over the sizes of each peer's time / ours (the least in brackets):",
+        "",
+        "| | threads | sizes | " + " | ".join(peers) + " |",
+        "|---|---|---|" + "---|" * len(peers),
+    ]
+    groups: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for s in document["summaries"]:
+        groups.setdefault((s["cell"], s["what"], s["dtype"], s["threads"], s["ours"]), {})[s["peer"]] = s
+    for (cell, what, dtype, threads, _), found in groups.items():
+        label = f"{cell.upper()} {what}{' float64' * (dtype == 'float64')}"
+        cells = [f"{s['geometric_mean']:.2f} ({s['least']:.2f})" if (s := found.get(p)) else "–" for p in peers]
+        lines.append(f"| {label} | {threads} | {max(s['sizes'] for s in found.values())} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def rewritten(text: str, body: str) -> str:
+    """`text` with `body` between its markers; ValueError unless each stands there once, in order."""
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise ValueError(f"expected the lines {BEGIN!r} and {END!r} once each, in this order")
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{body}\n{END}{rest.split(END)[1]}"
+
+
+def main(results: Path, readme: Path = README) -> None:
+    document = json.loads(results.read_text(encoding="utf-8"))
+    text = rewritten(readme.read_text(encoding="utf-8"), section(document, results.name))
+    handle, beside = tempfile.mkstemp(dir=readme.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(beside, 0o644)
+    os.replace(beside, readme)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    try:
+        main(Path(sys.argv[1]))
+    except (OSError, ValueError, KeyError) as error:
+        sys.exit(f"readme_table.py: {type(error).__name__}: {error}")

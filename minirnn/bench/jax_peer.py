@@ -1,0 +1,82 @@
+"""JAX: a `lax.scan` over time, compiled by `jit`, the input's product hoisted out of it.
+
+JAX has no LSTM of its own; this is the form its users write, in its fastest common shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from minirnn.bench.peers import Contender, Missing, library
+from minirnn.bench.problems import STATES, Array, Problem
+
+__all__ = ["contender"]
+
+
+def contender(problem: Problem) -> Contender:
+    """JAX on the CPU; `Missing` for sequences with lengths."""
+    if problem.lengths is not None:
+        raise Missing("jax: no form with lengths is measured")
+    jax = library("jax")
+    jax.config.update("jax_platforms", "cpu")
+    if problem.dtype == "float64":
+        jax.config.update("jax_enable_x64", True)
+    sequence = _sequence(jax, problem)
+    arguments = [jax.numpy.asarray(a) for a in problem.arguments]
+    dout = jax.numpy.asarray(problem.arrays["dout"])
+    outputs = ["out", *(f"{s}_n" for s in STATES[problem.cell])]
+
+    def train(arguments: Any, dout: Any) -> Any:
+        out, pull, last = jax.vjp(lambda *a: sequence(*a), *arguments, has_aux=True)
+        return (out, *last, *pull(dout))
+
+    if problem.trains:
+        compiled, given = jax.jit(train), [arguments, dout]
+        names = [*outputs, *(f"d{name}" for name in problem.inputs)]
+    elif problem.what == "forward":
+        raise Missing("jax: keeps nothing between a forward and a backward that are compiled apart")
+    else:
+
+        def infer(arguments: Any) -> Any:
+            out, last = sequence(*arguments)
+            return (out, *last)
+
+        compiled, given, names = jax.jit(infer), [arguments], outputs
+
+    def results(made: Any) -> dict[str, Array]:
+        return dict(zip(names, map(jax.device_get, made), strict=True))
+
+    return Contender("jax", lambda: jax.block_until_ready(compiled(*given)), results)
+
+
+def _sequence(jax: Any, problem: Problem) -> Callable[..., Any]:
+    """(x, states, W_ih, W_hh, biases) -> out, the last states."""
+    jnp, states = jax.numpy, len(STATES[problem.cell])
+
+    def step_of(W_hh: Any, b_hh: Any) -> Callable[..., Any]:
+        def rnn(carry: Any, a: Any) -> Any:
+            h = jnp.tanh(a + carry[0] @ W_hh.T)
+            return (h,), h
+
+        def lstm(carry: Any, a: Any) -> Any:
+            i, f, g, o = jnp.split(a + carry[0] @ W_hh.T, 4, axis=-1)
+            c = jax.nn.sigmoid(f) * carry[1] + jax.nn.sigmoid(i) * jnp.tanh(g)
+            h = jax.nn.sigmoid(o) * jnp.tanh(c)
+            return (h, c), h
+
+        def gru(carry: Any, a: Any) -> Any:
+            r, z, n = jnp.split(a, 3, axis=-1)
+            r_h, z_h, n_h = jnp.split(carry[0] @ W_hh.T + b_hh, 3, axis=-1)
+            z = jax.nn.sigmoid(z + z_h)
+            h = (1 - z) * jnp.tanh(n + jax.nn.sigmoid(r + r_h) * n_h) + z * carry[0]
+            return (h,), h
+
+        return {"rnn": rnn, "lstm": lstm, "gru": gru}[problem.cell]
+
+    def sequence(x: Any, *rest: Any) -> Any:
+        carry, (W_ih, W_hh, b_ih, *b_hh) = rest[:states], rest[states:]
+        last, out = jax.lax.scan(step_of(W_hh, b_hh[0] if b_hh else None), carry, x @ W_ih.T + b_ih)
+        return out, last
+
+    return sequence

@@ -1,0 +1,154 @@
+"""What this machine can do at most, measured in the same run as everything else.
+
+    multiply-adds   independent ones on vectors in registers: the roof of every matrix product
+    the gates' mix  multiply-adds and divisions in the numbers that a cell's activations need, on registers
+    traffic         a[i] = b[i] + s c[i] over arrays of a given size, in the caches or beyond
+
+Numba compiles the loops and LLVM's vectors are written out, so that nothing depends on what a compiler guesses. Each
+figure is the best of several tries: other work on the machine can only slow it down. `Missing` without the compiler.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minirnn.bench.peers import Missing, library
+
+__all__ = ["ACCUMULATORS", "flops", "mix_seconds", "traffic", "vector_bytes"]
+
+ACCUMULATORS = 12  # enough to hide a multiply-add's latency on two pipes, few enough for 16 registers
+TRIES = 7
+
+
+def flops(dtype: str, threads: int) -> float:
+    """Multiplications and additions a second, of all threads together."""
+    burn, lanes = _burn(dtype, ACCUMULATORS, 0), vector_bytes() // np.dtype(dtype).itemsize
+    n = 1_000_000
+    seconds = _best(lambda: burn(n), threads)
+    return 2 * n * ACCUMULATORS * lanes * threads / seconds
+
+
+def mix_seconds(dtype: str, threads: int, multiply_adds: int, divisions: int) -> float:
+    """Seconds for each element's share of vectors' multiply-adds and divisions, all threads at work."""
+    burn, lanes = _burn(dtype, multiply_adds, divisions), vector_bytes() // np.dtype(dtype).itemsize
+    n = 8_000_000 // (multiply_adds + 8 * divisions)
+    return _best(lambda: burn(n), threads) / (n * lanes * threads)
+
+
+def traffic(working_set: int, dtype: str, threads: int) -> float:
+    """Bytes a second that are read and written where the arrays together have `working_set` bytes."""
+    n = max(64, working_set // threads // 3 // np.dtype(dtype).itemsize)
+    arrays = [[np.ones(n, dtype) for _ in range(3)] for _ in range(threads)]
+    loop = _triad()
+    passes = max(1, 30_000_000 // n)
+    seconds = _best(lambda k: loop(*arrays[k], passes), threads, numbered=True)
+    return 3 * n * np.dtype(dtype).itemsize * threads * passes / seconds
+
+
+def vector_bytes() -> int:
+    """The width of this CPU's widest vectors."""
+    binding = _binding()
+    features = dict(binding.get_host_cpu_features())
+    return 64 if features.get("avx512f") else 32 if features.get("avx") else 16
+
+
+def _binding() -> Any:
+    numba = library("numba")
+    if numba.config.DISABLE_JIT:
+        raise Missing("numba's compiler is switched off (NUMBA_DISABLE_JIT)")
+    return library("llvmlite.binding")
+
+
+def _best(work: Callable[..., Any], threads: int, numbered: bool = False) -> float:
+    """The shortest time in which `threads` threads have each done the work once."""
+    work(*[0] * numbered)
+    best = float("inf")
+    for _ in range(TRIES):
+        others = [threading.Thread(target=work, args=(k,) * numbered) for k in range(1, threads)]
+        begin = time.perf_counter()
+        for thread in others:
+            thread.start()
+        work(*[0] * numbered)
+        for thread in others:
+            thread.join()
+        best = min(best, time.perf_counter() - begin)
+    return best
+
+
+@functools.cache
+def _triad() -> Any:
+    def loop(a: Any, b: Any, c: Any, passes: int) -> None:
+        for k in range(passes):
+            s = a.dtype.type(k & 1)
+            for i in range(len(a)):
+                a[i] = b[i] + s * c[i]
+
+    return library("numba").njit(nogil=True, fastmath={"contract"})(loop)
+
+
+@functools.cache
+def _burn(dtype: str, multiply_adds: int, divisions: int) -> Any:
+    """n -> a number: n rounds of so many vector multiply-adds and divisions, each independent of its neighbours."""
+    binding, numba, ir = _binding(), library("numba"), library("llvmlite.ir")
+    types, extending = library("numba.core.types"), library("numba.extending")
+    bits = 8 * np.dtype(dtype).itemsize
+    lanes = 8 * vector_bytes() // bits
+    scalar = ir.FloatType() if dtype == "float32" else ir.DoubleType()
+    vector, integer = ir.VectorType(scalar, lanes), ir.IntType(64)
+    fused = dict(binding.get_host_cpu_features()).get("fma") or binding.get_process_triple().startswith(
+        ("aarch64", "arm64")
+    )
+
+    def splat(number: float) -> Any:
+        return ir.Constant(vector, [scalar(number)] * lanes)
+
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        entry, body = builder.block, builder.append_basic_block("body")
+        after = builder.append_basic_block("after")
+        builder.branch(body)
+        builder.position_at_end(body)
+        counter = builder.phi(integer)
+        counter.add_incoming(integer(0), entry)
+        sums = [builder.phi(vector) for _ in range(ACCUMULATORS)]
+        quotients = [builder.phi(vector) for _ in range(min(divisions, 4))]
+        for k, phi in enumerate([*sums, *quotients]):
+            phi.add_incoming(splat(1 + k / 64), entry)
+        now, latest = list(sums), list(quotients)
+        for k in range(multiply_adds):
+            now[k % ACCUMULATORS] = _multiply_add(builder, ir, now[k % ACCUMULATORS], splat(0.5), splat(0.5), fused)
+        for k in range(divisions):
+            latest[k % len(latest)] = builder.fdiv(splat(1.5), latest[k % len(latest)])
+        following = builder.add(counter, integer(1))
+        counter.add_incoming(following, body)
+        for phi, value in zip([*sums, *quotients], [*now, *latest], strict=True):
+            phi.add_incoming(value, body)
+        builder.cbranch(builder.icmp_signed("<", following, arguments[0]), body, after)
+        builder.position_at_end(after)
+        total = now[0]
+        for value in [*now[1:], *latest]:
+            total = builder.fadd(total, value)
+        return builder.extract_element(total, ir.IntType(32)(0))
+
+    result = getattr(types, dtype)
+
+    def typed(_typing: Any, _n: Any) -> Any:
+        return result(types.int64), emit
+
+    rounds = extending.intrinsic(typed)
+    return numba.njit(nogil=True)(lambda n: rounds(n))
+
+
+def _multiply_add(builder: Any, ir: Any, a: Any, b: Any, c: Any, fused: bool) -> Any:
+    if not fused:
+        return builder.fadd(builder.fmul(a, b), c)
+    kind = a.type
+    suffix = f"v{kind.count}f{32 if isinstance(kind.element, ir.FloatType) else 64}"
+    name = f"llvm.fma.{suffix}"
+    declared = builder.module.globals.get(name) or ir.Function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
+    return builder.call(declared, [a, b, c])

@@ -1,0 +1,228 @@
+"""A process that measures: `python -m minirnn.bench.worker`, a plan on stdin, events as lines of JSON on stdout.
+
+Libraries read their number of threads when they load, so each number of threads has a process of its own, started with
+it in the environment. Events: {"event": "machine" | "peak" | "proof" | "begin" | "row" | "end", ...}.
+
+Nothing is timed before it is right: each record is proven by the conformance kit, and at each size every contender's
+results and gradients are held against the NumPy kernels in float64. What is wrong is refused, by name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import minirnn_kernels
+from minirnn.bench import machine, peak, peers, pointwise, steps, timing
+from minirnn.bench.peers import Contender, Missing
+from minirnn.bench.problems import Problem, disagreement, tolerance
+from minirnn.bench.sizes import Size
+from minirnn_kernels.conformance import prove
+from minirnn_kernels.contract import Kernels
+
+__all__ = ["main", "measure"]
+
+Event = dict[str, Any]
+
+OURS = ("numba", "numpy")  # the records of this package that take part, the faster first
+
+
+def main() -> None:
+    """Read the plan, measure, write events. What libraries print goes to stderr."""
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for event in measure(json.load(sys.stdin)):
+        print(json.dumps(event), file=channel, flush=True)
+
+
+def measure(plan: dict[str, Any]) -> Iterator[Event]:
+    """The events of a plan: {"threads", "seed", "seconds", "rounds", "kernel", "peers", "tasks"}."""
+    threads = plan["threads"]
+    machine.use_cores(threads)
+    try:
+        records = list(_records(plan["kernel"]))
+    except minirnn_kernels.KernelFileError as error:
+        yield {"event": "mistake", "text": str(error)}
+        return
+    _set_torch_threads(plan["peers"], threads)
+    proven: list[Kernels] = []
+    for record in records:
+        yield {"event": "begin", "what": f"proving {record.name}"}
+        wrong = _proof(record)
+        yield {"event": "proof", "record": record.name, "error": wrong}
+        if wrong is None:
+            proven.append(record)
+    yield _peak("before", plan)
+    for task in plan["tasks"]:
+        name = f"{task['cell']} {task['what']} {task['size']['name']} {task['dtype']}, {threads} threads"
+        yield {"event": "begin", "what": name}
+        yield {"event": "row", "threads": threads} | _row(plan, task, proven, records[0].name)
+        gc.collect()
+    yield _peak("after", plan)
+    yield {"event": "machine", **machine.stamp()}
+    yield {"event": "end"}
+
+
+def _records(kernel: str | None) -> Iterator[Kernels]:
+    """The user's record, then each of ours that can run here, the fastest first. The first is the one to be judged."""
+    if kernel is not None:
+        yield minirnn_kernels.load(kernel)
+    available = minirnn_kernels.available()
+    for name in OURS:
+        if name in available and available[name] is None:
+            yield minirnn_kernels.get(name)
+
+
+def _set_torch_threads(names: list[str], threads: int) -> None:
+    if any(name.startswith("torch") for name in names):
+        try:
+            peers.library("torch").set_num_threads(threads)
+        except Missing:
+            return
+
+
+def _proof(record: Kernels) -> str | None:
+    """None, or what the conformance kit found wrong."""
+    try:
+        prove(record)
+    except AssertionError as error:
+        return str(error)
+    return None
+
+
+def _peak(when: str, plan: dict[str, Any]) -> Event:
+    """Multiply-adds of each dtype, and traffic in the caches and beyond; or why not."""
+    found: Event = {"event": "peak", "when": when, "flops": {}, "traffic": {}, "reason": None}
+    try:
+        for dtype in sorted({task["dtype"] for task in plan["tasks"]}):
+            found["flops"][dtype] = peak.flops(dtype, plan["threads"])
+        for working_set in (2**20, 2**28):
+            found["traffic"][str(working_set)] = peak.traffic(working_set, "float32", plan["threads"])
+    except Missing as missing:
+        found["reason"] = str(missing)
+    return found
+
+
+# ---- one row ---------------------------------------------------------------------------------------------------------
+
+
+def _row(plan: dict[str, Any], task: dict[str, Any], records: list[Kernels], judged: str) -> Event:
+    size = Size(**task["size"])
+    row: Event = task | {"ours": judged, "missing": {}, "refused": {}, "errors": {}, "bound": None}
+    if task["what"].startswith("gates"):
+        contenders = _pointwise(row, plan, size, records)
+    else:
+        contenders = _sequences(row, plan, size, records)
+    functions = {c.name: c.run for c in contenders}
+    others = machine.Others()
+    rounds = timing.interleaved(functions, plan["seconds"], plan["rounds"]) if functions else {}
+    row["others"] = others.share()
+    calls = {c.name: c.calls for c in contenders}
+    rounds = {name: [[t / calls[name] for t in taken] for taken in each] for name, each in rounds.items()}
+    row["times"] = {name: dataclasses.asdict(timing.summary(each)) for name, each in rounds.items()}
+    row["ratios"] = {
+        name: timing.ratio(each, rounds[judged]) for name, each in rounds.items() if judged in rounds and name != judged
+    }
+    return row
+
+
+def _sequences(row: Event, plan: dict[str, Any], size: Size, records: list[Kernels]) -> list[Contender]:
+    problem = Problem(row["what"], row["cell"], size, row["dtype"], plan["seed"])
+    row |= {"flop": problem.flop, "bytes": problem.bytes, "tolerance": tolerance(problem)}
+    exact = _exact(problem)
+    found = []
+    for name, make in _makers(problem, plan, records):
+        try:
+            contender = make()
+        except Missing as missing:
+            if str(missing):
+                row["missing"][name] = str(missing)
+            continue
+        error, words = _judge(contender, exact, tolerance(problem))
+        row["errors"][contender.name] = error
+        if words is None:
+            found.append(contender)
+        else:
+            row["refused"][contender.name] = words
+    return found
+
+
+def _makers(
+    problem: Problem, plan: dict[str, Any], records: list[Kernels]
+) -> Iterator[tuple[str, Callable[[], Contender]]]:
+    """Whoever may take part, by name, and how to make the contender."""
+    known = minirnn_kernels.available()
+    for record in records:
+        if problem.what != "step":
+            yield record.name, partial(peers.of_record, record, problem)
+        elif record.name in known:
+            yield record.name, partial(steps.of_cell, record.name, problem)
+        else:
+            yield record.name, partial(steps.of_record, record, problem)
+    for name in plan["peers"]:
+        if problem.what != "step":
+            yield name, partial(peers.of_peer, name, problem)
+        elif name == "torch":
+            yield name, partial(steps.of_torch, problem)
+
+
+def _exact(problem: Problem) -> dict[str, Any]:
+    """What the NumPy kernels make of the same numbers in float64."""
+    exact = dataclasses.replace(problem, dtype="float64")
+    exact.arrays.update({name: a.astype(np.float64) for name, a in problem.arrays.items()})
+    what = "inference" if problem.what == "step" else problem.what
+    contender = peers.of_record(minirnn_kernels.get("numpy"), _as(exact, what))
+    return contender.results(contender.run())
+
+
+def _as(problem: Problem, what: str) -> Problem:
+    other = dataclasses.replace(problem, what=what)
+    other.arrays.update(problem.arrays)
+    return other
+
+
+def _judge(contender: Contender, exact: dict[str, Any], allowed: float) -> tuple[float | None, str | None]:
+    """The worst error as a share of what is allowed; and why the contender is refused, or None."""
+    try:
+        got = contender.results(contender.run())
+        error, words = disagreement(got, exact, allowed)
+    except Exception as problem:  # somebody's kernel may raise anything
+        return None, f"{type(problem).__name__}: {problem}"
+    return (error if np.isfinite(error) else None), words
+
+
+def _pointwise(row: Event, plan: dict[str, Any], size: Size, records: list[Kernels]) -> list[Contender]:
+    problem = pointwise.PointwiseProblem(
+        row["cell"], row["what"].endswith("backward"), size, row["dtype"], plan["seed"]
+    )
+    row |= {"flop": 0, "bytes": problem.bytes, "tolerance": None}
+    found = []
+    for record in records:
+        try:
+            contender = pointwise.contender(record, problem)
+        except Missing as missing:
+            row["missing"][record.name] = str(missing)
+            continue
+        error, words = pointwise.check(record, problem)
+        row["errors"][record.name] = error if np.isfinite(error) else None
+        if words is None:
+            found.append(contender)
+        else:
+            row["refused"][record.name] = words
+    try:
+        row["bound"] = pointwise.bound(problem, plan["threads"])
+    except Missing:
+        row["bound"] = None
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""`minirnn bench`: kernels against the best there is on this machine, proven before they are timed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import minirnn_kernels
+from minirnn.bench import phases, report, sizes, suite
+from minirnn.bench.errors import BenchError
+from minirnn.bench.peers import PEERS
+from minirnn.bench.problems import GATES
+from minirnn.bench.suite import WHATS, Plan
+from minirnn.bench.worker import OURS
+
+__all__ = ["bench", "planned"]
+
+SECONDS, QUICK_SECONDS = 2.0, 0.5  # for each row
+
+
+def bench(console: Console, plan: Plan, *, first_use: bool, json_file: Path | None, plot_file: Path | None) -> bool:
+    """Measure, show, and write what was asked for; True if everything that was measured is right."""
+    for option, path in (("--json", json_file), ("--plot", plot_file)):
+        if path is not None and not path.parent.is_dir():
+            raise BenchError(f"{option} {path}: there is no folder {path.parent}")
+    if plot_file is not None:
+        from minirnn.bench import plot
+
+        plot.check(plot_file)
+    with console.status("starting", spinner="line") as status:
+        document = suite.run(plan, lambda event: _tell(status, event))
+        document["phases"] = []
+        if first_use:
+            status.update("first use: compiling with an empty cache")
+            available = minirnn_kernels.available()
+            names = [name for name in OURS if name in available and available[name] is None]
+            document["phases"] = [phases.measure(name, threads=plan.threads[-1]) for name in names]
+    report.show(console, document)
+    try:
+        if json_file is not None:
+            report.write(json_file, document)
+        if plot_file is not None:
+            plot.draw(document, plot_file)
+    except OSError as error:
+        raise BenchError(f"cannot write {error.filename}: {error.strerror}") from None
+    return not suite.refusals(document)
+
+
+def planned(
+    kernel: Path | None,
+    cells: list[str],
+    names: list[str],
+    dtypes: list[str],
+    threads: list[int],
+    whats: list[str],
+    quick: bool,
+) -> Plan:
+    """What the options ask for; empty lists mean the usual. BenchError for what can't be."""
+    from minirnn.bench import machine
+
+    if kernel is not None and not kernel.is_file():
+        raise BenchError(f"--kernel {kernel}: there is no such file")
+    try:
+        asked = tuple(sizes.named(name) for name in names)
+    except ValueError as error:
+        raise BenchError(f"--size: {error}") from None
+    for option, given, expected in (
+        ("--cell", cells, tuple(GATES)),
+        ("--dtype", dtypes, ("float32", "float64")),
+        ("--what", whats, WHATS),
+    ):
+        for value in given:
+            if value not in expected:
+                raise BenchError(f"{option} {value}: expected one of {', '.join(expected)}")
+    cores = len(machine.cores())
+    for count in threads:
+        if not 1 <= count <= cores:
+            raise BenchError(f"--threads {count}: expected 1 to {cores}, the cores that this process may use")
+    return Plan(
+        whats=tuple(dict.fromkeys(whats)) or ("training", "inference"),
+        cells=tuple(dict.fromkeys(cells)) or ("lstm",),
+        sizes=asked or (sizes.QUICK if quick else sizes.USUAL),
+        dtypes=tuple(dict.fromkeys(dtypes)) or ("float32",),
+        threads=tuple(dict.fromkeys(threads)) or (cores,),
+        kernel=kernel,
+        peers=PEERS,
+        seconds=QUICK_SECONDS if quick else SECONDS,
+        rounds=3 if quick else 5,
+    )
+
+
+def _tell(status: Any, event: dict[str, Any]) -> None:
+    if event["event"] == "begin":
+        status.update(event["what"])
