@@ -1,4 +1,4 @@
-"""`minirnn demo`: in two minutes, that the gradients are right and that a network learns."""
+"""`minirnn demo`: in two minutes, that gradients are right, that a mistake is named, and that a network learns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from minirnn.commands import check, doctor, train
+from minirnn.assignments import TASKS, judge
+from minirnn.assignments.gallery import specimen
+from minirnn.assignments.render import finding_lines
+from minirnn.commands import bugs, check, doctor, train
 from minirnn.models import LanguageModel
 from minirnn.sampling import generate
 from minirnn.text import CharTokenizer, WordTokenizer, load_corpus
@@ -15,14 +18,15 @@ from minirnn.training import BEST, TrainConfig, Trainer, calibrate, load_model
 
 __all__ = ["demo"]
 
+PLANTED = "c-carry-dropped"
 PROMPT = "The "
 LENGTH = 300
 
 
 def demo(console: Console, out: Path | None, seconds: float, seed: int) -> bool:
-    """Doctor's summary, the gradient table, an LSTM trained for `seconds` on Python's documentation, samples around it.
+    """Doctor's summary, the gradient table, a planted mistake, an LSTM trained on Python's documentation, samples.
 
-    True if every gradient passed. Ctrl-C in the training ends it with exit code 130.
+    True if every gradient passed and the mistake was named. Ctrl-C in the training ends it with exit code 130.
     """
     folder = out or Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S")
     train.prepare(folder)
@@ -30,9 +34,11 @@ def demo(console: Console, out: Path | None, seconds: float, seed: int) -> bool:
     doctor.summarise(console)
     console.rule("gradients", align="left")
     right = check.check(console, seed)
+    console.rule("a mistake, planted in the LSTM's backward pass", align="left")
+    right = _planted(console, seed) and right
 
     corpus = load_corpus("python-docs")
-    config = TrainConfig(text=corpus.name, seed=seed)
+    config = TrainConfig(text=corpus.name, hidden=256, dropout=0.1, lr=4e-3, seed=seed)  # for a minute, not for ten
     trainer = Trainer(calibrate(config, corpus, seconds), corpus)
     console.rule("before training", align="left")
     _sample(console, trainer.model, trainer.tokenizer, seed)
@@ -43,6 +49,16 @@ def demo(console: Console, out: Path | None, seconds: float, seed: int) -> bool:
     model, tokenizer, _state = load_model(folder / BEST)
     _sample(console, model, tokenizer, seed)
     return right
+
+
+def _planted(console: Console, seed: int) -> bool:
+    """Plant a known mistake and let the check find it; True if it names it."""
+    planted = specimen(PLANTED)
+    for line in planted.lines:
+        train.say(console, line)
+    finding = judge(bugs.functions(planted.source), TASKS[planted.task], seed)
+    train.say(console, "\n".join(finding_lines(finding, 4)))
+    return planted.mistake in finding.named
 
 
 def _sample(console: Console, model: LanguageModel, tokenizer: CharTokenizer | WordTokenizer, seed: int) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 
 import minirnn_kernels
+from minirnn.bench.errors import BenchError
 from minirnn.checkpoint import CheckpointError
 from minirnn.sampling import SamplingError
 from minirnn.text import CorpusError, TextTooShort
@@ -15,7 +16,7 @@ from minirnn.training import ConfigError, Diverged
 
 __all__ = ["MISTAKES", "reported"]
 
-MISTAKES = (CheckpointError, ConfigError, CorpusError, Diverged, SamplingError, TextTooShort)
+MISTAKES = (BenchError, CheckpointError, ConfigError, CorpusError, Diverged, SamplingError, TextTooShort)
 
 
 def _check_kernels() -> None:

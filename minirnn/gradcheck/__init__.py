@@ -2,5 +2,7 @@
 
 from .check import check, compare
 from .report import GradientError, Report, Row, Verdict
+from .shrink import shrink
+from .sweep import Sweep, sweep
 
-__all__ = ["GradientError", "Report", "Row", "Verdict", "check", "compare"]
+__all__ = ["GradientError", "Report", "Row", "Sweep", "Verdict", "check", "compare", "shrink", "sweep"]

@@ -14,6 +14,8 @@ import numpy as np
 
 from .arguments import argument, chosen, matched, named, one_of, output, upstreams_for
 from .decide import Sizes, decide, malformed
+from .graphs import as_pair
+from .hygiene import examine
 from .judges import Evidence, Untrusted, by_complex_step, by_differences, confirm
 from .objective import Array, Objective, duplicate, real, split
 from .report import Report, Row, Verdict
@@ -27,8 +29,8 @@ _ALL_ZERO = "every gradient is exactly zero at these inputs, so that zeros would
 
 def check(
     forward: Callable[..., Any],
-    backward: Callable[..., Any],
-    inputs: Sequence[Any],
+    backward: Callable[..., Any] | None = None,
+    inputs: Sequence[Any] = (),
     *,
     upstream: Any = None,
     mode: Mode = "full",
@@ -45,6 +47,9 @@ def check(
     `backward(dh, dc, cache)`. It returns one gradient per input, in order. Inputs of ints, None or text aren't
     differentiated, and backward may leave them out.
 
+    A function on Tensors needs no backward: `check(f, inputs=tensors)` judges the gradients that its graph gives to the
+    tensors that require one.
+
     inputs: arrays of float16, float32 or float64, of any shape and strides, and whatever else forward takes. They are
         not changed.
     upstream: the gradients into the outputs. None: drawn from `seed`. For one output the array itself, for several a
@@ -55,6 +60,9 @@ def check(
     step: the step of the differences, for one's own experiments; implies differences, in the inputs' own dtype.
     names: of the inputs; by default those of forward's parameters.
     wrt: judge only these inputs (names or positions).
+
+    Both functions are called a few times more, to see whether they change what isn't theirs, answer twice alike, and
+    whether backward is linear in its upstream.
 
     Raises ValueError or TypeError if the question itself is wrong (inputs or outputs that aren't finite, an upstream
     of another shape); what is wrong with the gradients is in the Report.
@@ -68,6 +76,9 @@ def check(
     if not isinstance(inputs, tuple | list):
         raise TypeError(f"inputs must be a tuple or list of forward's arguments; got {type(inputs).__name__}")
     labels = named(forward, len(inputs), names)
+    if backward is None:
+        forward, backward, inputs, judged = as_pair(forward, inputs)
+        wrt = judged if wrt is None else wrt
     arguments = tuple(argument(name, value) for name, value in zip(labels, inputs, strict=True))
     targets = chosen(arguments, labels, wrt)
     rng = np.random.default_rng(seed)
@@ -98,7 +109,9 @@ def check(
         rows = tuple(map(_unproven, rows))
     first = np.concatenate([np.zeros(0), *(y.reshape(-1) for y in results)])
     note = "" if np.array_equal(first, objective.base) else "forward gives different results for the same inputs"
-    return Report(rows, mode, seed, note=note)
+    around = examine(forward, backward, arguments, labels, upstreams, gradients, eps)
+    notes = "; ".join(filter(None, (note, *around.remarks)))
+    return Report(rows, mode, seed, note=notes, faults=around.faults)
 
 
 def _unproven(row: Row) -> Row:

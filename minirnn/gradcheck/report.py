@@ -57,19 +57,24 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """All rows. True in a condition only if the verdict is PASS; `str()` is a table."""
+    """All rows. True in a condition only if the verdict is PASS; `str()` is a table.
+
+    `faults` are wrong whatever the numbers: arguments changed in place, calls that differ, a backward that isn't
+    linear.
+    """
 
     rows: tuple[Row, ...]
     mode: str
     seed: int | None = None
     problem: str = ""
     note: str = ""
+    faults: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
         """FAIL if anything failed, else CANNOT TELL if anything couldn't be told, else PASS."""
         found = [row.verdict for row in self.rows]
-        if self.problem or Verdict.FAIL in found:
+        if self.problem or self.faults or Verdict.FAIL in found:
             return Verdict.FAIL
         return Verdict.CANNOT_TELL if Verdict.CANNOT_TELL in found else Verdict.PASS
 
@@ -95,7 +100,7 @@ class Report:
     def __str__(self) -> str:
         seed = "" if self.seed is None else f", seed {self.seed}"
         lines = [f"gradient check: {self.verdict} ({self.mode}{seed})"]
-        lines += [f"  {text}" for text in (self.problem, self.note) if text]
+        lines += [f"  {text}" for text in (self.problem, *self.faults, self.note) if text]
         if self.rows:
             lines += _table([_HEAD, *(_cells(row) for row in self.rows)])
         lines += [f"  {row.name}: {text}" for row in self.rows for text in _remarks(row)]

@@ -296,7 +296,10 @@ def test_non_contiguous_inputs_stay_untouched_though_the_functions_write_into_th
         dout[...] = 0
         return gradients
 
-    assert check(forward, backward, (view, turned))
+    report = check(forward, backward, (view, turned))
+    assert {row.verdict for row in report.rows} == {Verdict.PASS}
+    assert report.faults == ("x changed in place", "backward changes its upstream gradient in place")
+    assert report.verdict is Verdict.FAIL
     assert (whole.tobytes(), turned.tobytes()) == before
 
 

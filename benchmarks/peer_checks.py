@@ -1,0 +1,74 @@
+"""Gradient checks as they are commonly written, to see what they say of the same mistakes. True means "right"."""
+
+from __future__ import annotations
+
+import numpy as np
+
+N, T, D, H = 2, 3, 4, 5
+
+
+def arguments(cell: str, seed: int = 0, c0: bool = False) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    K = {"rnn": H, "lstm": 4 * H, "gru": 3 * H}[cell]
+    biases = [(K,), (K,)] if cell == "gru" else [(K,)]
+    return [0.5 * rng.standard_normal(s) for s in [(N, T, D), (N, H), (D, K), (H, K), *biases]]
+
+
+def numerical(forward, given, k, upstream, h):
+    gradient = np.zeros_like(given[k])
+    for index in np.ndindex(gradient.shape):
+        values = []
+        for sign in (1, -1):
+            moved = [v.copy() for v in given]
+            moved[k][index] += sign * h
+            values.append(np.sum(forward(*moved)[0] * upstream))
+        gradient[index] = (values[0] - values[1]) / (2 * h)
+    return gradient
+
+
+def _analytic(forward, backward, given, upstream):
+    _, cache = forward(*[v.copy() for v in given])
+    return backward(upstream.copy(), cache)
+
+
+def pytorch_style(forward, backward, cell):
+    given = arguments(cell)
+    ones = np.ones((N, T, H))
+    results = _analytic(forward, backward, given, ones)
+    return all(
+        np.allclose(g, numerical(forward, given, k, ones, 1e-6), rtol=1e-3, atol=1e-5) for k, g in enumerate(results)
+    )
+
+
+def cs231n_style(forward, backward, cell):
+    given = arguments(cell)
+    upstream = np.random.default_rng(1).standard_normal((N, T, H))
+    results = _analytic(forward, backward, given, upstream)
+    worst = 0.0
+    for k, g in enumerate(results):
+        num = numerical(forward, given, k, upstream, 1e-5)
+        worst = max(worst, np.max(np.abs(g - num) / np.maximum(1e-8, np.abs(g) + np.abs(num))))
+    return worst < 1e-6
+
+
+def inner_product(forward, backward, cell):
+    given = arguments(cell)
+    rng = np.random.default_rng(1)
+    w = rng.standard_normal((N, T, H))
+    v = [rng.standard_normal(x.shape) for x in given]
+    results = _analytic(forward, backward, given, w)
+    eps = 1e-6
+    ends = [forward(*[x + s * eps * d for x, d in zip(given, v, strict=True)])[0] for s in (0.5, -0.5)]
+    right = np.sum(w * (ends[0] - ends[1])) / eps
+    left = sum(np.sum(g * d) for g, d in zip(results, v, strict=True))
+    return abs(left - right) < 1e-5 * max(abs(left), abs(right))
+
+
+def one_norm(forward, backward, cell):
+    """All parameters' gradients in one long vector, as in many courses; dx and dh0 aren't looked at."""
+    given = arguments(cell)
+    upstream = np.random.default_rng(1).standard_normal((N, T, H))
+    results = _analytic(forward, backward, given, upstream)
+    an = np.concatenate([np.ravel(g) for g in results[2:]])
+    num = np.concatenate([numerical(forward, given, k, upstream, 1e-5).ravel() for k in range(2, len(given))])
+    return np.linalg.norm(an - num) / (np.linalg.norm(an) + np.linalg.norm(num)) < 1e-5
