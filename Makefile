@@ -1,5 +1,5 @@
 # make demo    the main job: check the gradients, train an LSTM on real text, sample from it
-# make test    lint, types, architecture, and the tests (2 cores: under 3 minutes)
+# make test    lint, types, architecture, and the tests (2 cores: under 4 minutes)
 # make test-all the long proofs too
 # Each makes its own .venv; nothing else is touched.
 
@@ -23,10 +23,10 @@ types: .venv/dev
 	@$(BIN)/mypy
 
 unit: .venv/dev
-	@$(ONE_THREAD) $(BIN)/python -m pytest -n auto -m "not slow"
+	@$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow"
 
 test-all: lint types
-	@$(ONE_THREAD) HYPOTHESIS_PROFILE=minirnn-all $(BIN)/python -m pytest -n auto
+	@$(ONE_THREAD) HYPOTHESIS_PROFILE=minirnn-all $(BIN)/python -m pytest -n auto --dist loadgroup
 	@$(MAKE) --no-print-directory plant
 
 # Every derivative replaced by a wrong one in turn: the tests must notice each.

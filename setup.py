@@ -7,6 +7,7 @@ belongs to another package on PyPI.
 from setuptools import find_packages, setup
 
 setup(
+    py_modules=["minirnn_pytest"],
     packages=find_packages(include=["minirnn", "minirnn.*"]) + find_packages("kernels"),
     package_dir={"minirnn_kernels": "kernels/minirnn_kernels"},
 )

@@ -109,13 +109,91 @@ def sample(
 
 
 @app.command()
-def check(seed: Annotated[int, typer.Option(help="Of the inputs and upstream gradients.", min=0)] = 0) -> None:
-    """Judge every cell's hand-written gradients three ways. Exit code 1 if anything doesn't pass."""
+def check(
+    file: Annotated[
+        Path | None, typer.Argument(help="A file with an assignment's functions.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the inputs and upstream gradients.", min=0)] = 0,
+    hint: Annotated[
+        int, typer.Option(help="0 pass or fail, 1 results, 2 places, 3 family, 4 the mistake.", min=0, max=4)
+    ] = 4,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; docs/instructors.md has the schema.")] = False,
+    gates: Annotated[
+        str | None, typer.Option(help="Order of the gates' blocks, such as ifgo. [default: ifog, rzn]")
+    ] = None,
+    quick: Annotated[bool, typer.Option(help="Fewer probes, no search for the smallest problem.")] = False,
+    truncate: Annotated[int, typer.Option(help="The gradient is to be cut off every so many steps.", min=0)] = 0,
+    sweep: Annotated[
+        str | None, typer.Option(help="Draw the error against the step into this PNG; - for text.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="One assignment or pair of functions, such as lstm.")] = None,
+) -> None:
+    """Find what is wrong in a file of an assignment; without a file, judge minirnn's own gradients three ways.
+
+    Exit code 0 all right, 1 something is wrong, 2 it can't be judged.
+    """
     with _reported("check"):
         from minirnn.commands import check as command
 
-        passed = command.check(_console(), seed)
-    raise typer.Exit(0 if passed else 1)
+        if file is None:
+            code = 0 if command.check(_console(), seed) else 1
+        else:
+            code = command.check_file(file, seed, hint, as_json, gates, quick, truncate, only, sweep)
+    raise typer.Exit(code)
+
+
+@app.command()
+def assignments(
+    action: Annotated[str, typer.Argument(help="list, or start.", show_default=False)] = "list",
+    name: Annotated[str | None, typer.Argument(help="The assignment to start.", show_default=False)] = None,
+    folder: Annotated[Path, typer.Argument(help="Where its file goes.")] = Path("."),
+) -> None:
+    """List the assignments that can be checked; `start NAME DIR` writes a file to begin with."""
+    with _reported("assignments"):
+        from minirnn.commands import assignments as command
+
+        if action == "list":
+            command.show()
+        elif action == "start" and name is not None:
+            command.begin(name, folder)
+        else:
+            raise ConfigError(
+                f"say `list` or `start NAME DIR`; got {action!r}{'' if name is None else ' ' + repr(name)}"
+            )
+
+
+@app.command()
+def bugs(
+    name: Annotated[str | None, typer.Argument(help="One mistake to show.", show_default=False)] = None,
+    quiz: Annotated[bool, typer.Option(help="Find the mistakes yourself.")] = False,
+    count: Annotated[int, typer.Option(help="Questions of the quiz.", min=1)] = 5,
+    seed: Annotated[int | None, typer.Option(help="Of the quiz. [default: random, shown]", min=0)] = None,
+) -> None:
+    """The gallery of known mistakes: what each is, what it does, how the check shows it."""
+    with _reported("bugs"):
+        from minirnn.commands import bugs as command
+
+        if quiz:
+            command.quiz(count, secrets.randbelow(2**32) if seed is None else seed)
+        elif name is None:
+            command.show_all()
+        else:
+            command.show(name)
+
+
+@app.command()
+def audit(
+    tests: Annotated[Path, typer.Argument(help="A file of tests.", show_default=False)],
+    module: Annotated[
+        str, typer.Option(help="The module of the student's functions that the tests import.")
+    ] = "rnn_layers",
+) -> None:
+    """Say which of the known mistakes a file of tests would let through. Exit code 1 if there are any."""
+    with _reported("audit"):
+        from minirnn.commands import audit as command
+
+        complete = command.run(tests, module, _console())
+    raise typer.Exit(0 if complete else 1)
 
 
 @app.command()
@@ -125,6 +203,34 @@ def doctor() -> None:
         from minirnn.commands import doctor as command
 
         command.examine(_console())
+
+
+@app.command()
+def bench(
+    kernel: Annotated[Path | None, typer.Option(help="A Python file with a record of kernels, to judge.")] = None,
+    cell: Annotated[list[str] | None, typer.Option(help="lstm (unless you say otherwise), gru, rnn.")] = None,
+    size: Annotated[list[str] | None, typer.Option(help="A name, or BxTxIxH; five usual ones otherwise.")] = None,
+    dtype: Annotated[list[str] | None, typer.Option(help="float32 (unless you say otherwise), float64.")] = None,
+    threads: Annotated[list[int] | None, typer.Option(help="As many as there are cores otherwise.")] = None,
+    what: Annotated[
+        list[str] | None,
+        typer.Option(help="gates, forward, inference, training, step, lengths; otherwise training and inference."),
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything that was measured there.")] = None,
+    plot_file: Annotated[Path | None, typer.Option("--plot", help="Draw roofline and ratios: png, svg, pdf.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Two sizes, less time, no look at the first use.")] = False,
+) -> None:
+    """Race kernels against PyTorch, JAX and ONNX Runtime, proven right first. Exit code 1 if anything is wrong.
+
+    Options that can be several (--size, --threads, ...) are given several times.
+    """
+    with _reported("bench"):
+        from minirnn.commands import bench as command
+
+        plan = command.planned(kernel, cell or [], size or [], dtype or [], threads or [], what or [], quick)
+        first_use = not (quick or kernel or what)
+        right = command.bench(_console(), plan, first_use=first_use, json_file=json_file, plot_file=plot_file)
+    raise typer.Exit(0 if right else 1)
 
 
 @app.command()

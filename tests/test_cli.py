@@ -358,7 +358,8 @@ def test_demo_shows_all_its_parts(tmp_path, text, monkeypatch):
     from minirnn.text import load_corpus
 
     monkeypatch.setattr(demo, "load_corpus", lambda _name: load_corpus(text))
-    monkeypatch.setattr(demo, "TrainConfig", lambda **kw: TrainConfig(hidden=5, embedding=3, batch=2, seq=4, **kw))
+    small = {"hidden": 5, "embedding": 3, "batch": 2, "seq": 4}
+    monkeypatch.setattr(demo, "TrainConfig", lambda **asked: TrainConfig(**asked | small))
     monkeypatch.setattr(demo, "PROMPT", "the ")
     result = minirnn("demo", "--seconds", 0.2, "--out", tmp_path / "r")
     assert result.exit_code == 0, result.output

@@ -32,11 +32,13 @@ def test_the_broken_transpose_is_found(capsys):
 
 
 def test_commands_run(tmp_path):
-    """In order, in an empty folder; training for fewer minutes than printed."""
+    """In order, in an empty folder; training for fewer minutes than printed, and racing at a size that takes none."""
     env = os.environ | {"PYTHONPATH": ":".join(map(str, [ROOT, ROOT / "kernels"]))}
-    assert [c.split()[1] for c in COMMANDS] == ["check", "train", "sample"]
+    assert [c.split()[1] for c in COMMANDS] == ["check", "train", "sample", "bench"]
     for command in COMMANDS:
-        words = shlex.split(command.replace("--minutes 1 ", "--steps 3 --hidden 8 --batch 2 "))[1:]
+        command = command.replace("--minutes 1 ", "--steps 3 --hidden 8 --batch 2 ")
+        command = command.replace("--quick ", "--quick --size 2x3x4x5 ")
+        words = shlex.split(command)[1:]
         done = subprocess.run(
             [sys.executable, "-m", "minirnn.cli", *words], cwd=tmp_path, env=env, capture_output=True, text=True
         )
