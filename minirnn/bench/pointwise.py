@@ -90,7 +90,7 @@ class PointwiseProblem:
             if self.cell == "gru":
                 made["a"][2] = 1
         made = {name: a.astype(self.dtype) for name, a in made.items()}
-        return made | {"da": np.empty_like(made["a"])}
+        return made | {"da": np.zeros_like(made["a"])}
 
 
 def _call(record: Kernels, problem: PointwiseProblem, a: dict[str, Array]) -> dict[str, Array]:
