@@ -1,5 +1,5 @@
 # make demo    the main job: check the gradients, train an LSTM on real text, sample from it
-# make test    lint, types, architecture, and the tests (2 cores: under 4 minutes)
+# make test    lint, types, architecture, and the tests (2 cores: about 5 minutes)
 # make test-all the long proofs too
 # Each makes its own .venv; nothing else is touched.
 
