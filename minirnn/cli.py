@@ -234,6 +234,31 @@ def bench(
 
 
 @app.command()
+def experiment(
+    name: Annotated[str | None, typer.Argument(help="Which one; --list shows them.", show_default=False)] = None,
+    show: Annotated[bool, typer.Option("--list", help="List the experiments and their claims.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="About 20 seconds, coarser.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Everything, however long it takes.")] = False,
+    seed: Annotated[int, typer.Option(help="Of everything random in it.", min=0)] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for NAME.json and the figure.")] = Path("experiments"),
+    svg: Annotated[bool, typer.Option("--svg", help="Draw the figure as SVG instead of PNG.")] = False,
+) -> None:
+    """Run a claim of the course week: numbers, a figure, and whether the claim held. At most 5 minutes as it is."""
+    with _reported("experiment"):
+        from minirnn.commands import experiment as command
+
+        if show:
+            command.list_all(_console())
+        elif name is None:
+            raise ConfigError("say which experiment, or --list")
+        elif quick and full:
+            raise ConfigError("--quick and --full exclude each other")
+        else:
+            effort: Any = "quick" if quick else "full" if full else "default"
+            command.run(name, effort, seed, out, ".svg" if svg else ".png", _console())
+
+
+@app.command()
 def demo(
     seconds: Annotated[float, typer.Option(help="How long to train.", min=0.1, max=86400)] = 70.0,
     out: Annotated[Path | None, typer.Option(help="New folder for the run. [default: runs/demo-DATE-TIME]")] = None,

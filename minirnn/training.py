@@ -47,6 +47,7 @@ __all__ = [
     "calibrate",
     "checkpoint_file",
     "load_model",
+    "one_blas_thread",
     "run",
 ]
 

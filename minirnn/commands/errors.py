@@ -10,13 +10,14 @@ from collections.abc import Iterator
 import minirnn_kernels
 from minirnn.bench.errors import BenchError
 from minirnn.checkpoint import CheckpointError
+from minirnn.plots import PlotError
 from minirnn.sampling import SamplingError
 from minirnn.text import CorpusError, TextTooShort
 from minirnn.training import ConfigError, Diverged
 
 __all__ = ["MISTAKES", "reported"]
 
-MISTAKES = (BenchError, CheckpointError, ConfigError, CorpusError, Diverged, SamplingError, TextTooShort)
+MISTAKES = (BenchError, CheckpointError, ConfigError, CorpusError, Diverged, PlotError, SamplingError, TextTooShort)
 
 
 def _check_kernels() -> None:
