@@ -1,6 +1,7 @@
 """Modules, losses and initialisers, under PyTorch's names."""
 
 from . import functional, init
+from .attention import AdditiveAttention, DotAttention
 from .functional import cross_entropy, dropout, log_softmax, mse_loss, relu, sigmoid, softmax
 from .layers import Dropout, Embedding, LayerNorm, Linear, ReLU, Sigmoid, Tanh
 from .module import Module, ModuleList, Parameter, Sequential
@@ -10,6 +11,8 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "AdditiveAttention",
+    "DotAttention",
     "Dropout",
     "Embedding",
     "GRUCell",

@@ -1,0 +1,172 @@
+"""The network of the chatbot: an encoder that hears the whole conversation, a decoder that answers, attention, copying.
+
+The encoder reads every word, the user's and the bot's, one recurrent network from the first word of the conversation to
+the last. A second one reads each utterance by itself from its end, so that a word knows what follows it. Both outputs
+side by side are the memory m_k of word k. The decoder begins with what the encoder knows at the end of the user's turn,
+and for each word of the reply (state d)
+
+    weights a  = softmax_k(score(d, m_k) - r · log(1 + utterances since word k))       attention, a bias for what is recent
+    context    = Σ_k a_k m_k
+    vocabulary = softmax(V tanh(C [d, context]))
+    g          = σ(G [d, context])
+    p(word)    = g · vocabulary[word] + (1 - g) · Σ_{k: word k is this word} a_k        a mixture: say it, or copy it
+
+so a word that stands in no vocabulary can still be said, if somebody said it before. Sources: attention, Bahdanau, Cho
+and Bengio 2015, and Luong, Pham and Manning 2015; the mixture, See, Liu and Manning 2017, equations 8 and 9.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minirnn import nn
+from minirnn.models.language_model import CELLS
+from minirnn.tensor import Tensor
+
+__all__ = ["ATTENTIONS", "Batch", "ConversationModel", "copied_or_said"]
+
+ATTENTIONS = ("dot", "additive", "none")
+TINY = 1e-12  # a probability under which its logarithm goes no further
+Array = Any
+Ints = npt.NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B conversations of K turns each, T words long at most, replies of at most D words.
+
+    Encoder: `ids` (T, B); `utterance` (T, B), the number of the utterance that the word is in; `backwards` (L, M), for
+    each of M utterances the flat places (t * B + b) of its words from the last to the first, and `lengths` (M,).
+    Decoder: `starts` (B, K), the place t of the word after the user's turn, where the encoder's state is taken over and
+    until which, that word not included, the decoder may look; `previous` (D, B, K), the words that the decoder is given.
+    Targets: `targets` (D, B, K), ids, -1 where there is none (padding); `said` (D, B, K), False where the target stands in
+    no vocabulary; `same` (B, K, D, T), True where the word of the conversation is the target.
+    """
+
+    ids: Ints
+    utterance: Ints
+    backwards: Ints
+    lengths: Ints
+    starts: Ints
+    previous: Ints
+    targets: Ints
+    said: npt.NDArray[np.bool_]
+    same: npt.NDArray[np.bool_]
+
+
+def copied_or_said(gate: Array, said: Array, copied: Array) -> Any:
+    """The mixture g · said + (1 - g) · copied of two probabilities, as -log: gate is g before its sigmoid."""
+    g = nn.sigmoid(gate)
+    return -np.log(g * said + (1.0 - g) * copied + TINY)
+
+
+class ConversationModel(nn.Module):
+    """The module docstring has the equations. `attention`: "dot", "additive", or "none" (then nothing is copied either).
+
+    Weights are drawn from the generator of `minirnn.random`.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        cell: str = "lstm",
+        hidden: int = 128,
+        attention: str = "dot",
+        embedding: int = 64,
+        dropout: float = 0.1,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
+        if cell not in CELLS:
+            raise ValueError(f"cell must be one of {', '.join(CELLS)}, got {cell!r}")
+        if attention not in ATTENTIONS:
+            raise ValueError(f"attention must be one of {', '.join(ATTENTIONS)}, got {attention!r}")
+        self.settings = {
+            "cell": cell, "hidden": hidden, "attention": attention, "embedding": embedding, "dropout": dropout
+        }  # fmt: skip
+        self.vocab_size, self.hidden, self.attends = vocab_size, hidden, attention != "none"
+        self.embedding = nn.Embedding(vocab_size, embedding, dtype=dtype)
+        self.dropout = nn.Dropout(dropout)
+        self.encoder = CELLS[cell](embedding, hidden, dtype=dtype)
+        self.states = 2 if cell == "lstm" else 1
+        self.bridge = nn.Linear(hidden, self.states * hidden, dtype=dtype)
+        self.decoder = CELLS[cell](embedding, hidden, dtype=dtype)
+        seen = hidden
+        if self.attends:
+            back = hidden // 2
+            self.backward_encoder = CELLS[cell](embedding, back, dtype=dtype)
+            memory = hidden + back
+            self.attention: Any = (
+                nn.DotAttention(hidden, memory, dtype=dtype)
+                if attention == "dot"
+                else nn.AdditiveAttention(hidden, memory, back, dtype=dtype)
+            )
+            self.recency = nn.Parameter(np.ones(1, dtype))
+            self.gate = nn.Linear(hidden + memory, 1, dtype=dtype)
+            seen += memory
+        self.combine = nn.Linear(seen, hidden, dtype=dtype)
+        self.output = nn.Linear(hidden, vocab_size, dtype=dtype)
+
+    def forward(self, batch: Batch) -> tuple[Tensor, npt.NDArray[np.bool_]]:
+        """-log p of every word of every reply, (N,) in nats, and which of `targets` they are: a mask (D, B, K), N True."""
+        words = self.dropout(self.embedding(batch.ids))
+        heard, _ = self.encoder(words)
+        turns = np.arange(batch.ids.shape[1])[:, None]
+        D, B, K = batch.targets.shape
+        counts = batch.targets >= 0
+        decoded = self.decode(heard[batch.starts, turns], batch.previous, counts.sum(axis=0).reshape(-1))
+        asked = np.moveaxis(counts, 0, 2).reshape(-1)  # in the order B, K, D
+        queries = decoded.reshape(D, B, K, self.hidden).transpose(1, 2, 0, 3).reshape(B, K * D, self.hidden)
+        copied: Any = None
+        if self.attends:
+            memory = self.memory(words, heard, batch)
+            visible, age = _visible(batch)
+            bias = -self.recency * np.repeat(np.log1p(age).astype(memory.dtype), D, axis=1)
+            context, weights = self.attention(queries, memory, np.repeat(visible, D, axis=1), bias)
+            copied = (weights * batch.same.reshape(weights.shape)).sum(axis=2).reshape(-1)[asked]
+            queries = np.concatenate([queries, context], axis=2)
+        rows = queries.reshape(B * K * D, -1)[np.flatnonzero(asked)]
+        targets = np.moveaxis(batch.targets, 0, 2).reshape(-1)[asked]
+        losses = nn.cross_entropy(self.scores(rows), targets, reduction="none")
+        if self.attends:
+            said = np.exp(-losses) * np.moveaxis(batch.said, 0, 2).reshape(-1)[asked]
+            losses = copied_or_said(self.gate(rows).reshape(-1), said, copied)
+        return losses, counts
+
+    def memory(self, words: Tensor, heard: Tensor, batch: Batch) -> Tensor:
+        """What attention looks at: both encoders' outputs for each word, (B, T, M)."""
+        T, B, E = words.shape
+        flat = words.reshape(T * B, E)
+        back, _ = self.backward_encoder(flat[batch.backwards], lengths=batch.lengths)
+        steps, rows = np.nonzero(np.arange(len(batch.backwards))[:, None] < batch.lengths)
+        place = np.zeros((2, T * B), np.int64)
+        place[:, batch.backwards[steps, rows]] = steps, rows
+        back = back[place[0].reshape(T, B), place[1].reshape(T, B)]
+        return np.concatenate([heard, back], axis=2).transpose(1, 0, 2)
+
+    def decode(self, heard: Tensor, previous: Ints, lengths: Ints) -> Tensor:
+        """The decoder's outputs (D, B * K, H) for words `previous` (D, B, K), begun from `heard` (B, K, H)."""
+        states = tuple(state[None] for state in self.begin(heard.reshape(-1, self.hidden)))
+        inputs = self.dropout(self.embedding(previous.reshape(len(previous), -1)))
+        out, _ = self.decoder(inputs, states if self.states > 1 else states[0], lengths=lengths)
+        return out
+
+    def begin(self, heard: Array) -> tuple[Tensor, ...]:
+        """The decoder's first state, h or h and c, (N, H) each, from the encoder's output (N, H)."""
+        state = np.tanh(self.bridge(heard))
+        return tuple(state[:, k * self.hidden : (k + 1) * self.hidden] for k in range(self.states))
+
+    def scores(self, rows: Tensor) -> Tensor:
+        """The vocabulary's scores (N, V) of decoder outputs, with their contexts where there are any."""
+        return self.output(self.dropout(np.tanh(self.combine(rows))))
+
+
+def _visible(batch: Batch) -> tuple[Array, Array]:
+    """For each turn and each word: whether it was said by then (B, K, T), and how many utterances ago."""
+    T = len(batch.ids)
+    visible = np.arange(T) < batch.starts[:, :, None]
+    now = np.take_along_axis(batch.utterance.T, batch.starts - 1, axis=1)[:, :, None]
+    return visible, np.maximum(now - batch.utterance.T[:, None], 0)

@@ -1,0 +1,89 @@
+"""Attention: for each query, a mean of the values whose keys match it.
+
+Queries (B, Q, D), memory (B, K, M). Both kinds score each query against each element of the memory, turn the scores into
+weights that sum to 1 by softmax, and return the mean of the memory with those weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import functional
+from .layers import Linear, _size
+from .module import Module, Parameter
+from . import init
+
+__all__ = ["AdditiveAttention", "DotAttention"]
+
+Array = Any
+
+
+class _Attention(Module):
+    def forward(
+        self, query: Array, memory: Array, mask: Array | None = None, bias: Array | None = None
+    ) -> tuple[Any, Any]:
+        """-> context (B, Q, M) and weights (B, Q, K).
+
+        mask (B, Q, K) bools: where False, the weight is 0; each query needs one True. bias (B, Q, K) is added to the
+        scores. ValueError for shapes that don't fit.
+        """
+        if query.ndim != 3 or memory.ndim != 3 or len(query) != len(memory):
+            raise ValueError(f"expected query (B, Q, D) and memory (B, K, M), got {query.shape} and {memory.shape}")
+        expected = (len(query), query.shape[1], memory.shape[1])
+        for name, array in (("mask", mask), ("bias", bias)):
+            if array is not None and array.shape != expected:
+                raise ValueError(f"{name}: expected shape {expected}, got {array.shape}")
+        scores = self.scores(query, memory)
+        if bias is not None:
+            scores = scores + bias
+        if mask is not None:
+            scores = np.where(mask, scores, -np.inf)
+        weights = functional.softmax(scores, axis=-1)
+        return weights @ memory, weights
+
+    def scores(self, query: Array, memory: Array) -> Any:
+        raise NotImplementedError
+
+
+class DotAttention(_Attention):
+    """score = (W q) · k. Source: Luong, Pham and Manning 2015, section 3.1, "general"."""
+
+    def __init__(
+        self,
+        query_size: int,
+        memory_size: int,
+        *,
+        dtype: npt.DTypeLike = np.float32,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        self.project = Linear(query_size, memory_size, bias=False, dtype=dtype, rng=rng)
+
+    def scores(self, query: Array, memory: Array) -> Any:
+        return self.project(query) @ memory.transpose(0, 2, 1)
+
+
+class AdditiveAttention(_Attention):
+    """score = v · tanh(W q + U k). Source: Bahdanau, Cho and Bengio 2015, appendix A.1.2.
+
+    Holds (B, Q, K, size) numbers: far more than DotAttention where Q and K are large.
+    """
+
+    def __init__(
+        self,
+        query_size: int,
+        memory_size: int,
+        size: int,
+        *,
+        dtype: npt.DTypeLike = np.float32,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        self.of_query = Linear(query_size, _size("size", size), bias=False, dtype=dtype, rng=rng)
+        self.of_memory = Linear(memory_size, size, dtype=dtype, rng=rng)
+        self.weight = init.fan_uniform_(Parameter(np.empty(size, self.of_query.weight.dtype)), size, rng)
+
+    def scores(self, query: Array, memory: Array) -> Any:
+        together = self.of_query(query)[:, :, None] + self.of_memory(memory)[:, None]
+        return np.tanh(together) @ self.weight

@@ -1,0 +1,25 @@
+"""Conversations with a bot that is to remember what it is told: generated, as many as are wanted, from seeds."""
+
+from .dialogue import DEVICES, FACTS, Turn, conversation, ordinary_words, value_words
+from .values import Split
+from .vocabulary import BOT, END, NUMBER, UNKNOWN, USER, Vocabulary
+from .words import CAPITAL, read, write
+
+__all__ = [
+    "BOT",
+    "CAPITAL",
+    "DEVICES",
+    "END",
+    "FACTS",
+    "NUMBER",
+    "UNKNOWN",
+    "USER",
+    "Split",
+    "Turn",
+    "Vocabulary",
+    "conversation",
+    "ordinary_words",
+    "read",
+    "value_words",
+    "write",
+]

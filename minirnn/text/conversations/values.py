@@ -1,0 +1,177 @@
+"""The values that people tell: names, towns, foods and so on, in three parts that share no word.
+
+"train" values stand in the vocabulary; those of "valid" and "test" don't, so a model can only copy them. Names and
+towns are also made up, letter by letter, which gives as many as are wanted; a made-up word belongs to the part that a
+hash of its letters says.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Literal
+
+import numpy as np
+
+__all__ = ["KINDS", "RELATIONS", "UNITS", "Split", "draw", "part_of", "trained_values"]
+
+Split = Literal["train", "valid", "test"]
+
+RELATIONS = tuple(
+    "sister brother mother father wife husband daughter son friend neighbour boss cousin aunt uncle girlfriend "
+    "boyfriend partner colleague roommate grandmother grandfather".split()
+)
+KINDS = tuple("dog cat hamster parrot rabbit horse goldfish turtle pony ferret budgie snake".split())
+UNITS = ("minutes", "seconds", "hours")
+
+LISTS: dict[str, dict[Split, tuple[str, ...]]] = {
+    "name": {
+        "train": tuple(
+            "James Mary Robert Patricia John Jennifer Michael Linda David Elizabeth William Barbara Richard Susan "
+            "Joseph Jessica Thomas Sarah Charles Karen Daniel Lisa Matthew Nancy Anthony Betty Mark Sandra Donald "
+            "Margaret Steven Ashley Paul Kimberly Andrew Emily Joshua Donna Kenneth Michelle Kevin Carol Brian Amanda "
+            "George Melissa Timothy Deborah Ronald Stephanie Jason Rebecca Edward Sharon Jeffrey Laura Ryan Cynthia "
+            "Jacob Amy Gary Kathleen Nicholas Angela Eric Shirley Jonathan Brenda Stephen Emma Larry Anna Justin Pamela "
+            "Scott Nicole Brandon Samantha Benjamin Katherine Samuel Christine Gregory Helen Alexander Debra Patrick "
+            "Rachel Jack Carolyn Dennis Janet Tyler Maria Aaron Olivia Jose Heather Adam Diane Nathan Julie Henry "
+            "Joyce Peter Victoria Kyle Ruth Noah Virginia Ethan Lauren Hannah Bob Tom Ana Ben Sam Max Leo Mia Zoe".split()
+        ),
+        "valid": tuple(
+            "Ingrid Yusuf Priya Mateo Astrid Kofi Leilani Dmitri Saoirse Hiroshi Amara Bjorn Chiara Tariq".split()
+        ),
+        "test": tuple(
+            "Zyphra Oluwaseun Xiomara Thandiwe Siobhan Rajesh Yevgenia Caoimhe Kwame Nadezhda Aurelio Ikram Guadalupe "
+            "Wolfgang Parvati Quentin Soren Anneliese Bartholomew Evangeline Takumi Fatoumata Ludmila Zebedee".split()
+        ),
+    },
+    "town": {
+        "train": (
+            *"London Paris Berlin Madrid Rome Vienna Oslo Dublin Lisbon Prague Warsaw Athens Budapest Copenhagen Helsinki "
+            "Stockholm Brussels Amsterdam Zurich Geneva Munich Hamburg Milan Naples Barcelona Seville Porto Lyon "
+            "Marseille Bristol Leeds Glasgow Edinburgh Manchester Liverpool Chicago Boston Seattle Denver Dallas Houston "
+            "Austin Miami Atlanta Portland Toronto Montreal Vancouver Sydney Melbourne Perth Auckland Tokyo Osaka Kyoto "
+            "Seoul Beijing Shanghai Delhi Mumbai Cairo Nairobi Lagos Accra Lima Bogota Santiago Moscow Istanbul".split(),
+            *(
+                "New York",
+                "San Diego",
+                "Los Angeles",
+                "Cape Town",
+                "Hong Kong",
+                "Rio Grande",
+                "Buenos Aires",
+                "Las Vegas",
+            ),
+        ),
+        "valid": (
+            *"Utrecht Tampere Graz Bergen Adelaide Winnipeg Tucson Porvoo".split(),
+            "Puerto Montt",
+            "Baton Rouge",
+        ),
+        "test": (
+            *"Reykjavik Ljubljana Timbuktu Ouagadougou Novosibirsk Antananarivo Thessaloniki Wagga Tbilisi Valparaiso "
+            "Samarkand Bratislava Kathmandu Ulaanbaatar Trondheim Coimbra Eindhoven Gaborone".split(),
+            *("Addis Ababa", "Santa Fe", "Kuala Lumpur", "Des Moines", "Phnom Penh"),
+        ),
+    },
+    "job": {
+        "train": (
+            *"teacher nurse doctor plumber baker lawyer farmer pilot painter writer singer dancer driver waiter carpenter "
+            "mechanic dentist cook chef gardener librarian student scientist programmer designer photographer journalist "
+            "accountant engineer electrician architect actor artist editor".split(),
+            *("truck driver", "police officer", "software engineer", "shop assistant", "yoga coach"),
+        ),
+        "valid": (*"tailor surgeon barista umpire optician".split(), "tax inspector"),
+        "test": (
+            *"beekeeper locksmith astronomer cartographer undertaker illustrator anthropologist welder juggler".split(),
+            *("marine biologist", "crane operator", "opera conductor"),
+        ),
+    },
+    "food": {
+        "train": (
+            *"pizza pasta sushi chocolate spaghetti lasagna curry salad soup steak bread cheese rice noodles burgers tacos "
+            "pancakes waffles strawberries apples bananas chicken salmon tofu dumplings ramen potatoes risotto".split(),
+            *("fried rice", "apple pie", "mashed potatoes", "fish fingers", "roast beef"),
+        ),
+        "valid": (*"falafel goulash paella mussels".split(), "garlic prawns"),
+        "test": (
+            *"moussaka pierogi couscous ceviche gnocchi haggis borscht shakshuka tiramisu bibimbap".split(),
+            *("pumpkin stew", "shepherds pie", "lentil dal"),
+        ),
+    },
+    "colour": {
+        "train": tuple(
+            "red blue green yellow purple pink black white orange brown grey violet silver gold beige".split()
+        ),
+        "valid": ("magenta", "lilac", "navy"),
+        "test": tuple("turquoise maroon teal indigo crimson chartreuse mauve".split()),
+    },
+    "errand": {  # the thing in "buy THING"
+        "train": (
+            *"milk eggs butter flowers batteries stamps tickets shoes paint sugar flour candles medicine wine tea".split(),
+            *("orange juice", "birthday cards", "light bulbs"),
+        ),
+        "valid": (*"vinegar yeast".split(), "shoe laces"),
+        "test": (*"oatmeal detergent cinnamon sandpaper mustard envelopes".split(), *("lamp oil", "cat litter")),
+    },
+}
+NUMBERS: dict[str, dict[Split, tuple[str, ...]]] = {
+    "age": {
+        "train": tuple(str(n) for n in range(6, 99) if n % 5 not in (1, 3)),
+        "valid": tuple(str(n) for n in range(6, 99) if n % 5 == 1),
+        "test": tuple(str(n) for n in range(6, 99) if n % 5 == 3),
+    },
+    "count": {
+        "train": (
+            *(str(n) for n in range(2, 61) if n % 5 not in (1, 3)),
+            *"two three four five ten twelve fifteen twenty thirty forty fifty".split(),
+        ),
+        "valid": tuple(str(n) for n in range(2, 61) if n % 5 == 1),
+        "test": tuple(str(n) for n in range(2, 61) if n % 5 == 3),
+    },
+    "time": {
+        "train": (
+            *(str(n) for n in range(2, 13)),
+            *(f"{h}:{m}" for h in range(1, 13) for m in ("00", "15", "30", "45")),
+            *"two three four five ten twelve".split(),
+        ),
+        "valid": tuple(f"{h}:{m}" for h in range(1, 13) for m in ("05", "25")),
+        "test": tuple(f"{h}:{m}" for h in range(1, 13) for m in ("10", "20", "35", "40", "50", "55")),
+    },
+}
+SYLLABLES = tuple(
+    "ba be bi bo da del dor e fa fen ga gri ha i jo ka kel ki la len li lo ma mi mor na ne nor o pa pel qui ra ri ro sa "
+    "sel shi so ta te thi tor u va vel vi wen xa ya yo za zel zu".split()
+)
+ENDINGS = {
+    "name": ("", "n", "s", "ra", "l", "th", "x"),
+    "town": ("ville", "burg", "ton", "field", "mouth", "stad", "ford"),
+}
+
+
+def part_of(text: str) -> Split:
+    """The part that this text belongs to, by a hash of its letters: three quarters train, the rest in halves."""
+    place = zlib.crc32(text.encode()) % 8
+    return "valid" if place == 6 else "test" if place == 7 else "train"
+
+
+def draw(kind: str, split: Split, rng: np.random.Generator) -> str:
+    """A value of this kind from this part. Of the names and towns of "valid" and "test" every second is made up."""
+    lists = NUMBERS[kind] if kind in NUMBERS else LISTS["name" if kind == "pet" else kind]
+    made = {"pet": "name"}.get(kind, kind)
+    if split != "train" and made in ENDINGS and rng.random() < 0.5:
+        return _made_up(made, split, rng)
+    options = lists[split]
+    return options[rng.integers(len(options))]
+
+
+def trained_values() -> list[str]:
+    """Every value of the part "train", kind by kind."""
+    return [value for lists in (*LISTS.values(), *NUMBERS.values()) for value in lists["train"]]
+
+
+def _made_up(kind: str, split: Split, rng: np.random.Generator) -> str:
+    while True:
+        syllables = [SYLLABLES[rng.integers(len(SYLLABLES))] for _ in range(rng.integers(2, 4))]
+        endings = ENDINGS[kind]
+        word = "".join(syllables) + endings[rng.integers(len(endings))]
+        if len(word) >= 5 and part_of(word) == split:
+            return word.capitalize()

@@ -1,0 +1,41 @@
+"""Which words a chatbot knows by heart, and the numbers that stand for them and for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .dialogue import ordinary_words, value_words
+
+__all__ = ["BOT", "END", "NUMBER", "SPECIAL", "UNKNOWN", "USER", "Vocabulary"]
+
+UNKNOWN, NUMBER, USER, BOT, END = range(5)
+SPECIAL = ("<unknown>", "<number>", "<user>", "<bot>", "<end>")
+
+
+class Vocabulary:
+    """Ids 0 to 4 are those of SPECIAL; then the known words. Any other word is UNKNOWN, or NUMBER if it has a digit."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self.words = (*SPECIAL, *words)
+        self._ids = {word: index for index, word in enumerate(self.words) if index > END}
+
+    @classmethod
+    def of_conversations(cls) -> Vocabulary:
+        """The words of the generated conversations, those of the values of training included."""
+        return cls((*ordinary_words(), *value_words()))
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def id(self, word: str) -> int:
+        """The id of a lower-cased word."""
+        found = self._ids.get(word)
+        return found if found is not None else NUMBER if any(map(str.isdigit, word)) else UNKNOWN
+
+    def __contains__(self, word: object) -> bool:
+        return word in self._ids
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the vocabulary is rebuilt from: `Vocabulary(**state)`."""
+        return {"words": list(self.words[END + 1 :])}
