@@ -1,13 +1,14 @@
-"""What is shown of a layer is what the layer computes: gates against its own output and its equations."""
+"""What is shown of a layer is what it computes: gates against its output, influence against other gradients."""
 
 import numpy as np
 import pytest
 
-from minirnn import Tensor, nn
-from minirnn.inspection import gates
+from minirnn import Tensor, grad, nn
+from minirnn.inspection import gates, influence
+from minirnn_kernels.gates import gru_gates, lstm_gates, rnn_gates
 
 T, B, I, H = 7, 3, 2, 5
-NAMES = {"RNN": "h", "LSTM": "ifgoch", "GRU": "rznh"}
+NAMES = {"RNN": "h", "LSTM": "ifgohc", "GRU": "rznh"}
 
 
 def layer(kind, seed=0, **options):
@@ -64,3 +65,83 @@ def test_what_can_not_be_shown_is_refused():
         gates(nn.Linear(I, H), x)
     with pytest.raises(ValueError, match="x: expected shape"):
         gates(layer("RNN"), x[..., :1])
+
+
+def composed(module, x, state, through):
+    """The layer as an autograd graph: h and c of each step; h reaches the blocks outside `through` without gradient."""
+    kind, (h, *c) = (
+        module.kind,
+        [Tensor(s[0], requires_grad=True) for s in (state if type(state) is tuple else (state,))],
+    )
+    W_ih, W_hh = module.weight_ih_l0, module.weight_hh_l0
+    names = {"rnn": "h", "lstm": "ifgo", "gru": "rzn"}[kind]
+    hs, cs = [], []
+    for x_t in x:
+        a_ih = x_t @ W_ih.T + module.bias_ih_l0
+        blocks = [
+            [h.detach(), h][name in through] @ W.T for name, W in zip(names, np.split(W_hh, len(names)), strict=True)
+        ]
+        a_hh = np.concatenate(blocks, -1) + module.bias_hh_l0
+        if kind == "rnn":
+            h = rnn_gates(a_ih + a_hh, module.nonlinearity)
+        elif kind == "lstm":
+            h, *c = lstm_gates(a_ih + a_hh, c[0])[:2]
+        else:
+            h = gru_gates(a_ih, a_hh, h)[0]
+        hs.append(h)
+        cs += c
+    return hs, cs
+
+
+CASES = [("RNN", "h"), ("LSTM", "ifgo"), ("GRU", "rzn"), ("LSTM", ""), ("LSTM", "fo"), ("GRU", ""), ("GRU", "n")]
+
+
+@pytest.mark.parametrize(("kind", "through"), [*CASES, ("RNN", "")])
+def test_influence_is_the_norm_of_autograds_gradients(kind, through):
+    rng = np.random.default_rng(3)
+    module, x, state = layer(kind), rng.standard_normal((T, B, I)), state_of(kind, rng)
+    grads = rng.standard_normal((T, B, H))
+    whole = set(through) == set({"RNN": "h", "LSTM": "ifgo", "GRU": "rzn"}[kind])
+    found = influence(module, x, grads, state, None if whole else through)
+    hs, cs = composed(module, x, state, through)
+    for name, states in {"h": hs, "c": cs}.items():
+        for t in range(T if states else 0):
+            assert not found[name][t, t + 1 :].any()
+            for s in range(t + 1):
+                loss = (hs[t] * grads[t]).sum() + 0 * states[s].sum()  # so that the state is in the graph in any case
+                wanted = np.linalg.norm(grad(loss, [states[s]], retain_graph=True)[0].data)
+                np.testing.assert_allclose(found[name][t, s], wanted, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("RNN", "h"), ("LSTM", "h"), ("LSTM", "c"), ("GRU", "h")])
+def test_influence_is_what_moving_a_state_does_to_a_later_loss(kind, name):
+    rng = np.random.default_rng(4)
+    module, x, grads = layer(kind), rng.standard_normal((T, 1, I)), rng.standard_normal((T, 1, H))
+    s, step = 2, 1e-5
+    shown = gates(module, x)
+
+    def losses(moved):
+        """dot(g_t, h_t) of each step after s, where the state after step s was moved"""
+        h, c = (shown[n][s] + moved if n == name else shown.get(n, shown["h"])[s] for n in "hc")
+        if name == "c":
+            h = shown["o"][s] * np.tanh(c)
+        out, _ = module(x[s + 1 :], (h[None], c[None]) if kind == "LSTM" else h[None])
+        return np.sum(out.data * grads[s + 1 :], axis=(1, 2))
+
+    slopes = [(losses(step * unit) - losses(-step * unit)) / (2 * step) for unit in np.eye(H)]
+    found = influence(module, x, grads)[name]
+    np.testing.assert_allclose(found[s + 1 :, s], np.linalg.norm(slopes, axis=0), rtol=1e-7)
+
+
+def test_influence_takes_the_layouts_of_the_module():
+    rng = np.random.default_rng(5)
+    x, grads = rng.standard_normal((T, 1, I)), rng.standard_normal((T, 1, H))
+    wanted = influence(layer("LSTM"), x, grads)["c"]
+    turned = influence(layer("LSTM", batch_first=True), x.swapaxes(0, 1), grads.swapaxes(0, 1))["c"]
+    single = influence(layer("LSTM"), x[:, 0], grads[:, 0])["c"]
+    np.testing.assert_allclose(turned, wanted, rtol=1e-12)
+    np.testing.assert_allclose(single, wanted, rtol=1e-12)
+    with pytest.raises(ValueError, match="grads: expected"):
+        influence(layer("LSTM"), x, grads[1:])
+    with pytest.raises(ValueError, match="through: expected gates among i, f, g, o"):
+        influence(layer("LSTM"), x, grads, through="z")
