@@ -55,7 +55,8 @@ def influence(
     where numbers below about 1e-38 (float32) or 1e-308 (float64) become 0.
 
     x, state: as in `gates`. grads (T, B, hidden_size), or laid out as x is: ∂L_t/∂h_t of each step's loss alone, that
-    is, from what follows the layer at step t. The module: as in `gates`.
+    is, from what follows the layer at step t; a step where they are 0 has no loss and costs nothing. The module: as in
+    `gates`.
 
     through: keep only what passes the recurrent weights of these gates (of "ifgo", of "rzn"; an RNN's one block is
     "h"); None is all. With () an LSTM keeps its c alone, dL_t/dc_s = dL_t/dc_t * f_t ... f_(s+1), the constant error
@@ -69,13 +70,15 @@ def influence(
     W_hh = _kept(module, through)
     T = len(grads)
     found = {name: np.zeros((T, T), grads.dtype) for name in ("h", "c")[: 1 + (module.kind == "lstm")]}
-    dh = dc = grads[:0]
+    rows, dh, dc = np.arange(0), grads[:0], grads[:0]
     for s in reversed(range(T)):
-        dh, dc = np.concatenate([grads[s : s + 1], dh]), np.concatenate([np.zeros_like(grads[:1]), dc])
-        found["h"][s:, s] = np.sqrt(np.sum(dh * dh, axis=(1, 2)))
+        if grads[s].any():
+            rows = np.append(s, rows)
+            dh, dc = np.concatenate([grads[s : s + 1], dh]), np.concatenate([np.zeros_like(grads[:1]), dc])
+        found["h"][rows, s] = np.sqrt(np.sum(dh * dh, axis=(1, 2)))
         dh, dc, through_c = _step_back(module, dh, dc, steps[s][1], W_hh)
         if "c" in found:
-            found["c"][s:, s] = np.sqrt(np.sum(through_c * through_c, axis=(1, 2)))
+            found["c"][rows, s] = np.sqrt(np.sum(through_c * through_c, axis=(1, 2)))
     return found
 
 
