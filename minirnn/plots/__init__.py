@@ -1,8 +1,21 @@
 """Figures of recurrent networks: functions that take arrays and return matplotlib figures, all in one style.
 
-matplotlib is the extra `plots`; it is imported when the first figure is drawn.
+Those called `draw_…` draw into axes that they are given. matplotlib is the extra `plots`; it is imported when the first
+figure is drawn.
 """
 
+from minirnn.plots.reach import draw_decay, draw_influence, draw_trace, gate_traces
 from minirnn.plots.style import PlotError, check, lines, new_figure, save, style
 
-__all__ = ["PlotError", "check", "lines", "new_figure", "save", "style"]
+__all__ = [
+    "PlotError",
+    "check",
+    "draw_decay",
+    "draw_influence",
+    "draw_trace",
+    "gate_traces",
+    "lines",
+    "new_figure",
+    "save",
+    "style",
+]
