@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.resources
 import os
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from minirnn import checkpoint, nn
 from minirnn.checkpoint import CheckpointError
 from minirnn.graph import no_grad
 from minirnn.models.conversation import ConversationModel
-from minirnn.text.conversations import BOT, CAPITAL, END, UNKNOWN, USER, Vocabulary, read, write
+from minirnn.text.conversations import BOT, END, UNKNOWN, USER, Vocabulary, read, write
 
 __all__ = ["Answer", "Chatbot", "Conversation"]
 
@@ -84,7 +83,7 @@ class Chatbot:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None) -> Chatbot:
-        """The bot in a file that `save` wrote, or the one that comes with minirnn. CheckpointError says what is wrong."""
+        """The bot that `save` wrote, or the one that comes with minirnn; CheckpointError says what is wrong."""
         if path is None:
             with importlib.resources.as_file(
                 importlib.resources.files("minirnn.models") / "chatbot.safetensors"
@@ -207,7 +206,11 @@ class Chatbot:
         memory = before.memory[None]
         age = np.log1p(before.utterance[-1] - np.array(before.utterance)) if before.utterance else np.zeros(0)
         bias = age.astype(memory.dtype)[None, None]
-        index, words, shown, looked, gates = BOT, [], [], [], []
+        index = BOT
+        words: list[str] = []
+        shown: list[str] = []
+        looked: list[Array] = []
+        gates: list[float] = []
         while len(words) < LONGEST_REPLY:
             out, states = model.decoder.step(model.embedding.weight.data[[index]], states)
             row = out
@@ -240,7 +243,7 @@ class Chatbot:
 
     def _places(self, words: Sequence[str]) -> Array:
         """For each word its id, or a number above all ids that equal words share; marks get UNKNOWN."""
-        names: dict[str, int] = {name: UNKNOWN for name in self.vocabulary.words[:END]}
+        names: dict[str, int] = dict.fromkeys(self.vocabulary.words[:END], UNKNOWN)
         for word in words:
             if word not in names:
                 index = self.vocabulary.id(word)

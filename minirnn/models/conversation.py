@@ -5,11 +5,11 @@ the last. A second one reads each utterance by itself from its end, so that a wo
 side by side are the memory m_k of word k. The decoder begins with what the encoder knows at the end of the user's turn,
 and for each word of the reply (state d)
 
-    weights a  = softmax_k(score(d, m_k) - r · log(1 + utterances since word k))       attention, a bias for what is recent
+    weights a  = softmax_k(score(d, m_k) - r · log(1 + utterances since word k))    attention, biased to what is recent
     context    = Σ_k a_k m_k
     vocabulary = softmax(V tanh(C [d, context]))
     g          = σ(G [d, context])
-    p(word)    = g · vocabulary[word] + (1 - g) · Σ_{k: word k is this word} a_k        a mixture: say it, or copy it
+    p(word)    = g · vocabulary[word] + (1 - g) · Σ_{k: word k is this word} a_k     a mixture: say it, or copy it
 
 so a word that stands in no vocabulary can still be said, if somebody said it before. Sources: attention, Bahdanau, Cho
 and Bengio 2015, and Luong, Pham and Manning 2015; the mixture, See, Liu and Manning 2017, equations 8 and 9.
@@ -41,10 +41,10 @@ class Batch:
 
     Encoder: `ids` (T, B); `utterance` (T, B), the number of the utterance that the word is in; `backwards` (L, M), for
     each of M utterances the flat places (t * B + b) of its words from the last to the first, and `lengths` (M,).
-    Decoder: `starts` (B, K), the place t of the word after the user's turn, where the encoder's state is taken over and
-    until which, that word not included, the decoder may look; `previous` (D, B, K), the words that the decoder is given.
-    Targets: `targets` (D, B, K), ids, -1 where there is none (padding); `said` (D, B, K), False where the target stands in
-    no vocabulary; `same` (B, K, D, T), True where the word of the conversation is the target.
+    Decoder: `starts` (B, K), the place t of the mark after the user's turn, where the encoder's state is taken over,
+    and before which the decoder may look; `previous` (D, B, K), the words that it is given.
+    Targets: `targets` (D, B, K), ids, -1 where there is none (padding); `said` (D, B, K), False where the target stands
+    in no vocabulary; `same` (B, K, D, T), True where the word of the conversation is the target.
     """
 
     ids: Ints
@@ -65,7 +65,7 @@ def copied_or_said(gate: Array, said: Array, copied: Array) -> Any:
 
 
 class ConversationModel(nn.Module):
-    """The module docstring has the equations. `attention`: "dot", "additive", or "none" (then nothing is copied either).
+    """The module docstring has the equations. attention: "dot", "additive", or "none" (then nothing is copied either).
 
     Weights are drawn from the generator of `minirnn.random`.
     """
@@ -111,15 +111,15 @@ class ConversationModel(nn.Module):
         self.output = nn.Linear(hidden, vocab_size, dtype=dtype)
 
     def forward(self, batch: Batch) -> tuple[Tensor, npt.NDArray[np.bool_]]:
-        """-log p of every word of every reply, (N,) in nats, and which of `targets` they are: a mask (D, B, K), N True."""
+        """-log p of every word of every reply, (N,) in nats, and which of the targets they are, a mask (D, B, K)."""
         words = self.dropout(self.embedding(batch.ids))
-        heard, _ = self.encoder(words)
+        heard: Any = self.encoder(words)[0]
         turns = np.arange(batch.ids.shape[1])[:, None]
         D, B, K = batch.targets.shape
         counts = batch.targets >= 0
         decoded = self.decode(heard[batch.starts, turns], batch.previous, counts.sum(axis=0).reshape(-1))
         asked = np.moveaxis(counts, 0, 2).reshape(-1)  # in the order B, K, D
-        queries = decoded.reshape(D, B, K, self.hidden).transpose(1, 2, 0, 3).reshape(B, K * D, self.hidden)
+        queries: Any = decoded.reshape(D, B, K, self.hidden).transpose(1, 2, 0, 3).reshape(B, K * D, self.hidden)
         copied: Any = None
         if self.attends:
             memory = self.memory(words, heard, batch)
@@ -140,12 +140,13 @@ class ConversationModel(nn.Module):
         """What attention looks at: both encoders' outputs for each word, (B, T, M)."""
         T, B, E = words.shape
         flat = words.reshape(T * B, E)
-        back, _ = self.backward_encoder(flat[batch.backwards], lengths=batch.lengths)
+        back: Any = self.backward_encoder(flat[batch.backwards], lengths=batch.lengths)[0]
         steps, rows = np.nonzero(np.arange(len(batch.backwards))[:, None] < batch.lengths)
         place = np.zeros((2, T * B), np.int64)
         place[:, batch.backwards[steps, rows]] = steps, rows
         back = back[place[0].reshape(T, B), place[1].reshape(T, B)]
-        return np.concatenate([heard, back], axis=2).transpose(1, 0, 2)
+        memory: Any = np.concatenate([heard, back], axis=2)
+        return memory.transpose(1, 0, 2)
 
     def decode(self, heard: Tensor, previous: Ints, lengths: Ints) -> Tensor:
         """The decoder's outputs (D, B * K, H) for words `previous` (D, B, K), begun from `heard` (B, K, H)."""

@@ -1,8 +1,8 @@
 """Conversations as arrays for the chatbot's network: words as ids, values forgotten on purpose, batches.
 
 A known value, "Oslo", and an unknown one, "Zyphra", are to be answered alike. So in training each word of a value is
-replaced, in half of the conversations that it occurs in, by what an unknown word looks like; and now and then a word that
-no reply needs.
+replaced, in half of the conversations that it occurs in, by what an unknown word looks like; and now and then a word
+that no reply needs.
 """
 
 from __future__ import annotations
