@@ -5,13 +5,14 @@ the last. A second one reads each utterance by itself from its end, so that a wo
 side by side are the memory m_k of word k. The decoder begins with what the encoder knows at the end of the user's turn,
 and for each word of the reply (state d)
 
-    weights a  = softmax_k(score(d, m_k) - r · log(1 + utterances since word k))    attention, biased to what is recent
+    weights a  = softmax_k(score(d, m_k) - r · log(1 + utterances since word k) + s · [word k - 1 is the one just said])
     context    = Σ_k a_k m_k
     vocabulary = softmax(V tanh(C [d, context]))
     g          = σ(G [d, context])
     p(word)    = g · vocabulary[word] + (1 - g) · Σ_{k: word k is this word} a_k     a mixture: say it, or copy it
 
-so a word that stands in no vocabulary can still be said, if somebody said it before. Sources: attention, Bahdanau, Cho
+so a word that stands in no vocabulary can still be said, if somebody said it before. r and s are two learned numbers: a
+bias to what is recent, and one that lets copying go on where it is. Sources: attention, Bahdanau, Cho
 and Bengio 2015, and Luong, Pham and Manning 2015; the mixture, See, Liu and Manning 2017, equations 8 and 9.
 """
 
@@ -41,10 +42,11 @@ class Batch:
 
     Encoder: `ids` (T, B); `utterance` (T, B), the number of the utterance that the word is in; `backwards` (L, M), for
     each of M utterances the flat places (t * B + b) of its words from the last to the first, and `lengths` (M,).
-    Decoder: `starts` (B, K), the place t of the mark after the user's turn, where the encoder's state is taken over,
-    and before which the decoder may look; `previous` (D, B, K), the words that it is given.
+    Decoder: `starts` (B, K), the place t of the mark that ends the user's turn, where the encoder's state is taken over
+    and up to which the decoder may look; `previous` (D, B, K), the words that it is given.
     Targets: `targets` (D, B, K), ids, -1 where there is none (padding); `said` (D, B, K), False where the target stands
-    in no vocabulary; `same` (B, K, D, T), True where the word of the conversation is the target.
+    in no vocabulary; (B, K, D, T): `same`, True where the word of the conversation is the target, `follows`, True where
+    the word before it is the one just said.
     """
 
     ids: Ints
@@ -56,6 +58,7 @@ class Batch:
     targets: Ints
     said: npt.NDArray[np.bool_]
     same: npt.NDArray[np.bool_]
+    follows: npt.NDArray[np.bool_]
 
 
 def copied_or_said(gate: Array, said: Array, copied: Array) -> Any:
@@ -105,6 +108,7 @@ class ConversationModel(nn.Module):
                 else nn.AdditiveAttention(hidden, memory, back, dtype=dtype)
             )
             self.recency = nn.Parameter(np.ones(1, dtype))
+            self.follow = nn.Parameter(np.ones(1, dtype))
             self.gate = nn.Linear(hidden + memory, 1, dtype=dtype)
             seen += memory
         self.combine = nn.Linear(seen, hidden, dtype=dtype)
@@ -124,7 +128,7 @@ class ConversationModel(nn.Module):
         if self.attends:
             memory = self.memory(words, heard, batch)
             visible, age = _visible(batch)
-            bias = -self.recency * np.repeat(np.log1p(age).astype(memory.dtype), D, axis=1)
+            bias = self.bias(np.repeat(age, D, axis=1), batch.follows.reshape(B, K * D, -1))
             context, weights = self.attention(queries, memory, np.repeat(visible, D, axis=1), bias)
             copied = (weights * batch.same.reshape(weights.shape)).sum(axis=2).reshape(-1)[asked]
             queries = np.concatenate([queries, context], axis=2)
@@ -148,6 +152,12 @@ class ConversationModel(nn.Module):
         memory: Any = np.concatenate([heard, back], axis=2)
         return memory.transpose(1, 0, 2)
 
+    def bias(self, age: Array, follows: Array) -> Tensor:
+        """What is added to the attention's scores, for words so many utterances ago, that follow the one just said."""
+        dtype = self.recency.dtype
+        bias: Any = self.follow * follows.astype(dtype) - self.recency * np.log1p(age).astype(dtype)
+        return bias
+
     def decode(self, heard: Tensor, previous: Ints, lengths: Ints) -> Tensor:
         """The decoder's outputs (D, B * K, H) for words `previous` (D, B, K), begun from `heard` (B, K, H)."""
         states = tuple(state[None] for state in self.begin(heard.reshape(-1, self.hidden)))
@@ -168,6 +178,6 @@ class ConversationModel(nn.Module):
 def _visible(batch: Batch) -> tuple[Array, Array]:
     """For each turn and each word: whether it was said by then (B, K, T), and how many utterances ago."""
     T = len(batch.ids)
-    visible = np.arange(T) < batch.starts[:, :, None]
-    now = np.take_along_axis(batch.utterance.T, batch.starts - 1, axis=1)[:, :, None]
+    visible = np.arange(T) <= batch.starts[:, :, None]
+    now = np.take_along_axis(batch.utterance.T, batch.starts, axis=1)[:, :, None]
     return visible, np.maximum(now - batch.utterance.T[:, None], 0)
