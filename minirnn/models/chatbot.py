@@ -53,7 +53,7 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Answer:
-    """A reply, and why: for each of its words (and the mark that ends it) what the decoder looked at.
+    """A reply, and why: for each of its words (and the mark that ends it, unless it grew too long) what the decoder looked at.
 
     `weights` (words, N): the attention over the N words said before it; `gates` (words,): the share g of the vocabulary
     in the mixture, 1 - g that of copying. Both None without attention. `conversation`: as it is now.
@@ -139,8 +139,8 @@ class Chatbot:
             return Answer(NOTHING_SAID, (), None, None, conversation)
         before = self._hear(conversation, words, spellings, BOT)
         replied, shown, weights, gates = self._decode(before)
-        after = self._hear(before, replied, shown, USER)
-        return Answer(write(shown), (*replied, SPECIAL[USER]), weights, gates, after)
+        after = self._hear(before, replied[: len(shown)], shown, USER)
+        return Answer(write(shown), tuple(replied), weights, gates, after)
 
     def restore(self, state: dict[str, Any]) -> Conversation:
         """The conversation that `state_dict` described. ValueError if it isn't one, or not one of this bot's."""
@@ -191,7 +191,8 @@ class Chatbot:
     # ---- answering
 
     def _decode(self, before: Conversation) -> tuple[list[str], list[str], Array | None, Array | None]:
-        """The most probable word, one after the other: words, their spellings, attention weights, gates."""
+        """The most probable word, one after the other, the mark at the end included; their spellings, without it;
+        attention weights and gates."""
         decoder = _Decoder(self.model, self.vocabulary, before)
         words: list[str] = []
         shown: list[str] = []
@@ -203,6 +204,7 @@ class Chatbot:
             gates.append(gate)
             best = int(decoder.mixture(said, copied, gate).argmax())
             if best == USER:
+                words.append(SPECIAL[USER])
                 break
             source = decoder.source(best, said, copied, gate)
             words.append(self.vocabulary.words[best] if source is None else before.words[source])
@@ -221,7 +223,7 @@ class _Decoder:
         self.states = [tuple(part.data for part in model.begin(before.state[0]))]
 
     def step(self, word: str | None) -> tuple[Array, Array, float]:
-        """After `word` (None: at the beginning): the vocabulary's probabilities (V,), attention (N,), and the gate g."""
+        """After `word` (None: at the beginning): the vocabulary's probabilities (V,), attention (N,), the gate g."""
         model = self.model
         index = BOT if word is None else self.vocabulary.id(word)
         row, self.states = model.decoder.step(model.embedding.weight.data[[index]], self.states)
@@ -238,12 +240,12 @@ class _Decoder:
     def mixture(self, said: Array, copied: Array, gate: float) -> Array:
         """p of each word of the vocabulary, and of those of the conversation beyond it, as `places` numbers them.
 
-        Words that nobody can say (unknown, number, the bot's mark) have none.
+        What nobody can say (unknown, number, the bot's mark) gets -1.
         """
         mixed = np.zeros(max(len(said), self.places.max(initial=0) + 1))
         mixed[: len(said)] = gate * said
         np.add.at(mixed, self.places, (1.0 - gate) * copied)
-        mixed[[UNKNOWN, NUMBER, BOT]] = 0.0
+        mixed[[UNKNOWN, NUMBER, BOT]] = -1.0
         return mixed
 
     def source(self, index: int, said: Array, copied: Array, gate: float) -> int | None:

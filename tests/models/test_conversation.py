@@ -18,9 +18,9 @@ CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 ATTENTION = pytest.mark.parametrize("attention", ["dot", "additive", "none"])
 
 
-def make(cell="lstm", attention="dot", vocab_size=len(V), hidden=6):
+def make(cell="lstm", attention="dot", vocab_size=None, hidden=6):
     random.manual_seed(0)
-    model = ConversationModel(vocab_size, cell, hidden, attention, embedding=5, dropout=0.0, dtype=np.float64)
+    model = ConversationModel(vocab_size or len(V), cell, hidden, attention, embedding=5, dropout=0.0, dtype=np.float64)
     for (
         parameter
     ) in model.parameters():  # larger than they start, so that attention and gates differ from place to place
@@ -77,7 +77,7 @@ def test_a_batch_gives_each_reply_the_probability_that_a_conversation_does(cell,
         for k, turn in enumerate(turns):
             heard = bot._hear(state, *read(turn.user), mark=3)
             decoder = _Decoder(model, V, heard)
-            numbers = {word: place for word, place in zip(heard.words, decoder.places, strict=True)}
+            numbers = dict(zip(heard.words, decoder.places, strict=True))
             previous = None
             for d, word in enumerate((*turn.words, "<user>")):
                 said, copied, gate = decoder.step(previous)

@@ -48,7 +48,6 @@ def test_forgetting_hides_values_in_the_whole_conversation_and_keeps_what_replie
 def test_each_index_of_a_batch_points_at_its_word():
     made = [encode(turns, V) for turns in alike(4)]
     b = batch(made)
-    T, B = b.ids.shape
     flat = b.ids.reshape(-1)
     for k, encoded in enumerate(made):
         ids = [index for words in encoded.ids for index in words]
