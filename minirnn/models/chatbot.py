@@ -53,7 +53,7 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Answer:
-    """A reply, and why: for each of its words (and the mark that ends it, unless it grew too long) what the decoder looked at.
+    """A reply, and why: what the decoder looked at for each of its `words`, with the mark that ends it.
 
     `weights` (words, N): the attention over the N words said before it; `gates` (words,): the share g of the vocabulary
     in the mixture, 1 - g that of copying. Both None without attention. `conversation`: as it is now.
