@@ -92,6 +92,7 @@ def test_a_reply_ends(bot):
 def test_why_the_weights_and_gates_of_each_word():
     bot = make()
     bot.model.gate.bias.data[:] = 3.0
+    bot.model.output.bias.data[USER] += 6.0
     answer = bot.answer("hello there", bot.answer("my name is Ana", bot.beginning()).conversation)
     assert len(answer.words) < LONGEST_REPLY
     heard = len(answer.conversation.words) - len(answer.words)
