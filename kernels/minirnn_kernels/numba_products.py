@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minirnn_kernels.numba_compile import compiled
-from minirnn_kernels.numba_words import at, copy_panel, lanes, tile3, tile4, tile_rows, transpose
+from minirnn_kernels.numba_words import at, copy_panel, lanes, tile3, tile3_rows, tile4, tile4_rows, transpose
 
 PANEL = 4  # vectors in a panel of units
 
@@ -38,7 +38,7 @@ def multiply(
     Tiles have equally many rows, give or take one. Each of the first four brings a quarter of the panel at `ahead`
     near.
     """
-    tiles = -(-n // tile_rows())
+    tiles = -(-n // (tile3_rows() if vectors == 3 else tile4_rows()))
     for k in range(tiles):
         r = -(-n // (tiles - k))
         if vectors == 3:

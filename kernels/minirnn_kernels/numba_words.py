@@ -42,11 +42,21 @@ def lanes(typing: Any, like: Any) -> Any:
 
 
 @intrinsic
-def tile_rows(typing: Any) -> Any:
-    """The most rows that a tile can have: a constant of the compiled code."""
+def tile4_rows(typing: Any) -> Any:
+    """The most rows that `tile4` takes: a constant of the compiled code."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return I64(vectors.machine().rows)
+        return I64(vectors.machine().rows[4])
+
+    return types.int64(), emit
+
+
+@intrinsic
+def tile3_rows(typing: Any) -> Any:
+    """The same for `tile3`."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return I64(vectors.machine().rows[3])
 
     return types.int64(), emit
 
@@ -96,7 +106,7 @@ def _tile(width: int, like: Any, arguments: tuple[Any, ...]) -> Any:
         a, panel, c, ahead = (_pointer(builder, like, address) for address in (a, panel, c, ahead))
         done = builder.append_basic_block("done")
         switch = builder.switch(rows, done)
-        for n in range(1, vectors.machine().rows + 1):
+        for n in range(1, vectors.machine().rows[width] + 1):
             case = builder.append_basic_block(f"rows_{n}")
             switch.add_case(I64(n), case)
             builder.position_at_end(case)

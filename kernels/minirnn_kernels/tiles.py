@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from minirnn_kernels.vectors import I32, I64, PANEL, Emitter, Vector
+from minirnn_kernels.vectors import I32, I64, PANEL, Emitter, Machine, Vector
 
 # ---- a tile of a product ---------------------------------------------------------------------------------------------
 #
@@ -20,6 +20,16 @@ from minirnn_kernels.vectors import I32, I64, PANEL, Emitter, Vector
 # The sums stay in registers over the whole of k: each step loads the vectors of one row of the panel, broadcasts one
 # number for each row of a, and multiplies and adds each pair. With few rows the sums of consecutive k are kept apart,
 # because a multiply-add takes four cycles until its result can be used, and these are what hides them.
+#
+# Beside the sums a step needs registers for what it uses more than once. It holds the numbers or the vectors, whichever
+# are fewer, and takes the others one by one (`registers_beside`). LLVM keeps to the order in which this is written: a
+# tile of three rows and four vectors takes all of 16 registers, and if it held its vectors, not its numbers, it would
+# take 17, and go through the stack at every step.
+
+
+def registers_beside(machine: Machine, rows: int, width: int) -> int:
+    """Registers that a step takes beside the sums; without a fused multiply-add there is a product to keep, too."""
+    return min(rows, width) + (1 if machine.fused else 2)
 
 
 def tile_function(module: Any, dtype: Any, rows: int, width: int) -> Any:
@@ -54,13 +64,19 @@ def tile_function(module: Any, dtype: Any, rows: int, width: int) -> Any:
 
     def step(k: Any, sums: list[Vector]) -> list[Vector]:
         line = e.at(panel, builder.mul(k, I64(width * e.lanes)))
-        vectors = [e.load(e.at(line, v * e.lanes)) for v in range(width)]
         ak = builder.mul(k, k_stride)
-        numbers = [e.broadcast(e.beyond(row, ak)) for row in a_rows]
+        vectors = (e.load(e.at(line, v * e.lanes)) for v in range(width))  # loaded where they are taken from here
+        numbers = (e.broadcast(e.beyond(row, ak)) for row in a_rows)
         e.prefetch(e.beyond(ahead, builder.mul(k, I64(64))))
-        return [e.fma(numbers[r], vectors[v], sums[r * width + v]) for r in range(rows) for v in range(width)]
+        if rows < width:
+            held = list(numbers)
+            columns = [[e.fma(held[r], x, sums[r * width + v]) for r in range(rows)] for v, x in enumerate(vectors)]
+            return [columns[v][r] for r in range(rows) for v in range(width)]
+        held = list(vectors)
+        return [e.fma(x, held[v], sums[r * width + v]) for r, x in enumerate(numbers) for v in range(width)]
 
-    apart = max(1, 4 // rows)
+    free = e.machine.registers - registers_beside(e.machine, rows, width)
+    apart = max(1, min(4 // rows, free // (rows * width)))
     chains = [sums, *([zero] * len(sums) for _ in range(apart - 1))]
     n = len(sums)
 

@@ -10,8 +10,8 @@ Python's operators, each of which emits one instruction, so that the equations b
 Nothing in this file runs at a kernel's run time: it is run once by the compiler, through the intrinsics of
 `numba_words.py`.
 
-How wide vectors are, how many rows a product's tile has, and whether multiply and add are one instruction is read from
-the CPU (`Machine`).
+How wide vectors are, how many registers hold them, how many rows a product's tile has, and whether multiply and add are
+one instruction is read from the CPU (`Machine`).
 """
 
 from __future__ import annotations
@@ -34,20 +34,21 @@ class Machine:
 
     name: str
     vector_bytes: int
-    rows: int  # of a product's tile: rows * PANEL accumulators, PANEL vectors and a broadcast must fit the registers
+    registers: int  # for vectors
+    rows: dict[int, int]  # of a product's tile, for each number of vectors in a row of it; `tiles.py` says what fits
     fused: bool  # multiply and add in one instruction; where there is none, llvm.fma would be a slow library call
 
 
 def machine_of(features: dict[str, bool], architecture: str) -> Machine:
     """The machine with these CPU features, of an architecture as in LLVM's triples."""
     if architecture.startswith(("aarch64", "arm64")):
-        return Machine("NEON", 16, 6, True)  # 32 registers
+        return Machine("NEON", 16, 32, {3: 6, 4: 6}, True)
     fused = bool(features.get("fma"))
     if features.get("avx512f"):
-        return Machine("AVX-512", 64, 6, fused)  # 32 registers
+        return Machine("AVX-512", 64, 32, {3: 6, 4: 6}, fused)
     if features.get("avx2"):
-        return Machine("AVX2", 32, 3, fused)  # 16 registers
-    return Machine("generic", 16, 3, False)
+        return Machine("AVX2", 32, 16, {3: 4, 4: 3}, fused)
+    return Machine("generic", 16, 16, {3: 3, 4: 2}, False)
 
 
 @cache
@@ -66,6 +67,7 @@ class Emitter:
 
     def __init__(self, builder: Any, dtype: Any) -> None:
         self.builder = builder
+        self.machine = machine()
         self.dtype = np.dtype(dtype)
         self.scalar = ir.FloatType() if self.dtype == np.float32 else ir.DoubleType()
         self.integer = I32 if self.dtype == np.float32 else I64
@@ -158,7 +160,7 @@ class Emitter:
     def fma(self, a: Vector, b: Any, c: Any) -> Vector:
         """a * b + c, rounded once where the machine can."""
         factor, term = a.of(b), a.of(c)
-        if not machine().fused:
+        if not self.machine.fused:
             return a * factor + term
         return Vector(self, self._call("fma", self.suffix, self.type, [a.value, factor.value, term.value]))
 

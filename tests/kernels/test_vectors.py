@@ -71,15 +71,3 @@ def test_activations_at_the_ends(dtype):
     got = x.copy()
     all_tanh(got)
     assert np.array_equal(np.signbit(got[3:5]), [False, True])
-
-
-def test_every_machine_has_a_tile_that_fits_its_registers():
-    cases = [
-        ({"avx512f": True, "fma": True}, "x86_64", 32),
-        ({"avx2": True, "fma": True}, "x86_64", 16),
-        ({}, "x86_64", 16),
-        ({}, "aarch64-linux", 32),
-    ]
-    for features, architecture, registers in cases:
-        machine = vectors.machine_of(features, architecture)
-        assert machine.rows * vectors.PANEL + machine.rows + 1 <= registers

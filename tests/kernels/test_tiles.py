@@ -1,0 +1,76 @@
+"""The inner loops of the packed kernels: the machine code of their tiles, for this CPU and for others like it."""
+
+import numpy as np
+import pytest
+from llvmlite import binding, ir
+
+from minirnn_kernels import tiles, vectors
+
+CPUS = {  # as LLVM names them: what they can do, and how a line of code says that it is about a whole vector
+    "znver4": ({"avx512f": True, "fma": True}, "%zmm"),
+    "sapphirerapids": ({"avx512f": True, "fma": True}, "%zmm"),
+    "znver3": ({"avx2": True, "fma": True}, "%ymm"),
+    "haswell": ({"avx2": True, "fma": True}, "%ymm"),
+    "x86-64": ({}, "%xmm"),
+}
+x86 = pytest.mark.skipif(not binding.get_process_triple().startswith("x86_64"), reason="LLVM is here without x86")
+
+
+@pytest.fixture(params=CPUS)
+def cpu(request, monkeypatch):
+    machine = vectors.machine_of(CPUS[request.param][0], "x86_64")
+    monkeypatch.setattr(vectors, "machine", lambda: machine)
+    return request.param
+
+
+def tile_lines(cpu, dtype, rows, width):
+    """The lines of a tile's machine code that are about whole vectors."""
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    module = ir.Module()
+    module.triple = binding.get_process_triple()
+    tiles.tile_function(module, dtype, rows, width).linkage = ""
+    target = binding.Target.from_triple(module.triple).create_target_machine(cpu=cpu, opt=3, jit=True)
+    compiled = binding.parse_assembly(str(module))
+    passes = binding.create_pass_builder(target, binding.create_pipeline_tuning_options(speed_level=3))
+    passes.getModulePassManager().run(compiled, passes)
+    return [line for line in target.emit_assembly(compiled).splitlines() if CPUS[cpu][1] in line]
+
+
+def on_the_stack(lines):
+    return [line for line in lines if "(%rsp)" in line]
+
+
+@x86
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", [3, 4])
+def test_every_tile_keeps_to_the_registers(cpu, dtype, width):
+    machine = vectors.machine()
+    for rows in range(1, machine.rows[width] + 1):
+        lines = tile_lines(cpu, dtype, rows, width)
+        assert sum(("vfmadd" if machine.fused else "mulp") in line for line in lines) >= rows * width
+        assert not on_the_stack(lines), rows
+
+
+@x86
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", [3, 4])
+def test_a_tile_that_is_too_large_would_be_seen(cpu, dtype, width):
+    rows = vectors.machine().registers // width + 1
+    assert on_the_stack(tile_lines(cpu, dtype, rows, width))
+
+
+@pytest.mark.parametrize("width", [3, 4])
+@pytest.mark.parametrize(
+    ("features", "architecture"),
+    [
+        ({"avx512f": True, "fma": True}, "x86_64"),
+        ({"avx2": True, "fma": True}, "x86_64"),
+        ({}, "x86_64"),
+        ({}, "arm64"),
+    ],
+)
+def test_every_machine_has_tiles_that_fit_its_registers(features, architecture, width):
+    machine = vectors.machine_of(features, architecture)
+    rows = machine.rows[width]
+    assert rows * width + tiles.registers_beside(machine, rows, width) <= machine.registers
