@@ -8,6 +8,7 @@ hash of its letters says.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -22,6 +23,11 @@ RELATIONS = tuple(
 )
 KINDS = tuple("dog cat hamster parrot rabbit horse goldfish turtle pony ferret budgie snake".split())
 UNITS = ("minutes", "seconds", "hours")
+
+
+def _several(text: str) -> list[str]:
+    return text.split(", ")
+
 
 LISTS: dict[str, dict[Split, tuple[str, ...]]] = {
     "name": {
@@ -50,15 +56,9 @@ LISTS: dict[str, dict[Split, tuple[str, ...]]] = {
             "Marseille Bristol Leeds Glasgow Edinburgh Manchester Liverpool Chicago Boston Seattle Denver Dallas Houston "
             "Austin Miami Atlanta Portland Toronto Montreal Vancouver Sydney Melbourne Perth Auckland Tokyo Osaka Kyoto "
             "Seoul Beijing Shanghai Delhi Mumbai Cairo Nairobi Lagos Accra Lima Bogota Santiago Moscow Istanbul".split(),
-            *(
-                "New York",
-                "San Diego",
-                "Los Angeles",
-                "Cape Town",
-                "Hong Kong",
-                "Rio Grande",
-                "Buenos Aires",
-                "Las Vegas",
+            *_several(
+                "New York, San Diego, Los Angeles, Cape Town, Hong Kong, Rio Grande, Buenos Aires, Las Vegas, "
+                "San Francisco, New Orleans, Salt Lake, Mexico City, Tel Aviv, Abu Dhabi, Sao Paulo, San Jose"
             ),
         ),
         "valid": (
@@ -69,7 +69,7 @@ LISTS: dict[str, dict[Split, tuple[str, ...]]] = {
         "test": (
             *"Reykjavik Ljubljana Timbuktu Ouagadougou Novosibirsk Antananarivo Thessaloniki Wagga Tbilisi Valparaiso "
             "Samarkand Bratislava Kathmandu Ulaanbaatar Trondheim Coimbra Eindhoven Gaborone".split(),
-            *("Addis Ababa", "Santa Fe", "Kuala Lumpur", "Des Moines", "Phnom Penh"),
+            *_several("Addis Ababa, Santa Fe, Kuala Lumpur, Des Moines, Phnom Penh"),
         ),
     },
     "job": {
@@ -77,24 +77,30 @@ LISTS: dict[str, dict[Split, tuple[str, ...]]] = {
             *"teacher nurse doctor plumber baker lawyer farmer pilot painter writer singer dancer driver waiter carpenter "
             "mechanic dentist cook chef gardener librarian student scientist programmer designer photographer journalist "
             "accountant engineer electrician architect actor artist editor".split(),
-            *("truck driver", "police officer", "software engineer", "shop assistant", "yoga coach"),
+            *_several(
+                "truck driver, police officer, software engineer, shop assistant, yoga coach, "
+                "bus driver, music teacher, fire fighter, sales manager, night nurse, wedding planner, data analyst, ski instructor"
+            ),
         ),
         "valid": (*"tailor surgeon barista umpire optician".split(), "tax inspector"),
         "test": (
             *"beekeeper locksmith astronomer cartographer undertaker illustrator anthropologist welder juggler".split(),
-            *("marine biologist", "crane operator", "opera conductor"),
+            *_several("marine biologist, crane operator, opera conductor"),
         ),
     },
     "food": {
         "train": (
             *"pizza pasta sushi chocolate spaghetti lasagna curry salad soup steak bread cheese rice noodles burgers tacos "
             "pancakes waffles strawberries apples bananas chicken salmon tofu dumplings ramen potatoes risotto".split(),
-            *("fried rice", "apple pie", "mashed potatoes", "fish fingers", "roast beef"),
+            *_several(
+                "fried rice, apple pie, mashed potatoes, fish fingers, roast beef, "
+                "tomato soup, grilled cheese, chicken wings, lemon cake, potato salad, vanilla cream, onion rings, garlic bread"
+            ),
         ),
         "valid": (*"falafel goulash paella mussels".split(), "garlic prawns"),
         "test": (
             *"moussaka pierogi couscous ceviche gnocchi haggis borscht shakshuka tiramisu bibimbap".split(),
-            *("pumpkin stew", "shepherds pie", "lentil dal"),
+            *_several("pumpkin stew, shepherds pie, lentil dal"),
         ),
     },
     "colour": {
@@ -104,13 +110,24 @@ LISTS: dict[str, dict[Split, tuple[str, ...]]] = {
         "valid": ("magenta", "lilac", "navy"),
         "test": tuple("turquoise maroon teal indigo crimson chartreuse mauve".split()),
     },
+    "surname": {
+        "train": tuple(
+            "Smith Jones Taylor Brown Williams Wilson Johnson Davies Robinson Wright Thompson Evans Walker White Roberts "
+            "Hall Wood Jackson Clarke Harris Clark Lewis Cooper Miller Garcia Martinez Lopez Schmidt Weber Rossi".split()
+        ),
+        "valid": tuple("Fischer Novak Hughes Moreau Bianchi".split()),
+        "test": tuple("Okonkwo Lindqvist Papadopoulos Nakamura Vasquez Kowalczyk Ramanujan Oyelaran".split()),
+    },
     "errand": {  # the thing in "buy THING"
         "train": (
             *"milk eggs butter flowers batteries stamps tickets shoes paint sugar flour candles medicine wine tea".split(),
-            *("orange juice", "birthday cards", "light bulbs"),
+            *_several(
+                "orange juice, birthday cards, light bulbs, "
+                "paper towels, hand soap, olive oil, dog food, cough syrup, wool socks, bread rolls, ice cubes"
+            ),
         ),
         "valid": (*"vinegar yeast".split(), "shoe laces"),
-        "test": (*"oatmeal detergent cinnamon sandpaper mustard envelopes".split(), *("lamp oil", "cat litter")),
+        "test": (*"oatmeal detergent cinnamon sandpaper mustard envelopes".split(), *_several("lamp oil, cat litter")),
     },
 }
 NUMBERS: dict[str, dict[Split, tuple[str, ...]]] = {
@@ -137,6 +154,7 @@ NUMBERS: dict[str, dict[Split, tuple[str, ...]]] = {
         "test": tuple(f"{h}:{m}" for h in range(1, 13) for m in ("10", "20", "35", "40", "50", "55")),
     },
 }
+SURNAMED = 0.15  # of the names, those of two words
 SYLLABLES = tuple(
     "ba be bi bo da del dor e fa fen ga gri ha i jo ka kel ki la len li lo ma mi mor na ne nor o pa pel qui ra ri ro sa "
     "sel shi so ta te thi tor u va vel vi wen xa ya yo za zel zu".split()
@@ -157,10 +175,15 @@ def draw(kind: str, split: Split, rng: np.random.Generator) -> str:
     """A value of this kind from this part. Of the names and towns of "valid" and "test" every second is made up."""
     lists = NUMBERS[kind] if kind in NUMBERS else LISTS["name" if kind == "pet" else kind]
     made = {"pet": "name"}.get(kind, kind)
-    if split != "train" and made in ENDINGS and rng.random() < 0.5:
-        return _made_up(made, split, rng)
-    options = lists[split]
-    return options[rng.integers(len(options))]
+    made_up = split != "train" and made in ENDINGS and rng.random() < 0.5
+    value = _made_up(made, split, rng) if made_up else _one_of(lists[split], rng)
+    if kind == "name" and rng.random() < SURNAMED:
+        value += " " + _one_of(LISTS["surname"][split], rng)
+    return value
+
+
+def _one_of(options: Sequence[str], rng: np.random.Generator) -> str:
+    return options[int(rng.integers(len(options)))]
 
 
 def trained_values() -> list[str]:
