@@ -19,7 +19,7 @@ from minirnn.commands.experiment import conclusion
 HERE = Path(__file__).parent
 HEAD = """# The course week, claim by claim
 
-What lectures on recurrent networks say, each as an experiment: a command, numbers, a figure, and whether the claim held.
+What lectures on recurrent networks say, each as an experiment: a command, numbers, a figure, and whether it held.
 Every figure and number below comes from the command beside it; `make experiments` runs them all and writes this page.
 Equal seeds give equal numbers, but for those that are times; they were measured on the machine that is named.
 

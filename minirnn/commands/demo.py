@@ -1,19 +1,24 @@
-"""`minirnn demo`: in two minutes, that gradients are right, that a mistake is named, and that a network learns."""
+"""`minirnn demo`: in three minutes, that gradients are right, that a mistake is named, how far a gradient reaches, that a
+network learns, and that another one remembers what it is told."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from minirnn.assignments import TASKS, judge
 from minirnn.assignments.gallery import specimen
 from minirnn.assignments.render import finding_lines
-from minirnn.commands import bugs, check, doctor, train
+from minirnn.chatbot_training import holds
+from minirnn.commands import bugs, check, doctor, experiment, train
 from minirnn.models import LanguageModel
+from minirnn.models.chatbot import Chatbot
 from minirnn.sampling import generate
 from minirnn.text import CharTokenizer, WordTokenizer, load_corpus
+from minirnn.text.conversations import draw_value, read
 from minirnn.training import BEST, TrainConfig, Trainer, calibrate, load_model
 
 __all__ = ["demo"]
@@ -21,12 +26,22 @@ __all__ = ["demo"]
 PLANTED = "c-carry-dropped"
 PROMPT = "The "
 LENGTH = 300
+TURNS = (
+    "Hello!",
+    "My name is {name}.",
+    "Set a timer for 10 minutes",
+    "Actually, make it 15",
+    "How long is it?",
+    "And what is my name?",
+)
 
 
 def demo(console: Console, out: Path | None, seconds: float, seed: int) -> bool:
-    """Doctor's summary, the gradient table, a planted mistake, an LSTM trained on Python's documentation, samples.
+    """Doctor's summary, the gradient table, a planted mistake, the reach of gradients, an LSTM trained on Python's
+    documentation with samples before and after, and a conversation with the chatbot.
 
-    True if every gradient passed and the mistake was named. Ctrl-C in the training ends it with exit code 130.
+    True if every gradient passed, the mistake was named, and the chatbot remembered. Ctrl-C in the training ends it with
+    exit code 130.
     """
     folder = out or Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S")
     train.prepare(folder)
@@ -36,6 +51,8 @@ def demo(console: Console, out: Path | None, seconds: float, seed: int) -> bool:
     right = check.check(console, seed)
     console.rule("a mistake, planted in the LSTM's backward pass", align="left")
     right = _planted(console, seed) and right
+    console.rule("how far a gradient reaches", align="left")
+    experiment.run("vanishing", "quick", seed, folder, ".png", console)
 
     corpus = load_corpus("python-docs")
     config = TrainConfig(text=corpus.name, hidden=256, dropout=0.1, lr=4e-3, seed=seed)  # for a minute, not for ten
@@ -48,7 +65,8 @@ def demo(console: Console, out: Path | None, seconds: float, seed: int) -> bool:
     console.rule(f"after step {trainer.best_step}", align="left")
     model, tokenizer, _state = load_model(folder / BEST)
     _sample(console, model, tokenizer, seed)
-    return right
+    console.rule("a conversation, with a name that was just made up", align="left")
+    return _conversation(console, seed) and right
 
 
 def _planted(console: Console, seed: int) -> bool:
@@ -59,6 +77,16 @@ def _planted(console: Console, seed: int) -> bool:
     finding = judge(bugs.functions(planted.source), TASKS[planted.task], seed)
     train.say(console, "\n".join(finding_lines(finding, 4)))
     return planted.mistake in finding.named
+
+
+def _conversation(console: Console, seed: int) -> bool:
+    """Six turns with the chatbot that comes with minirnn; True if it recalls the name, which it can't have seen."""
+    name = draw_value("name", "test", np.random.default_rng(seed))
+    bot, replies = Chatbot.load(), []
+    for turn in TURNS:
+        replies.append(bot.reply(turn.format(name=name)))
+        train.say(console, f"> {turn.format(name=name)}\n{replies[-1]}")
+    return holds(replies[-1], tuple(read(name)[0]))
 
 
 def _sample(console: Console, model: LanguageModel, tokenizer: CharTokenizer | WordTokenizer, seed: int) -> None:

@@ -2,6 +2,7 @@
 
 from .dialogue import DEVICES, FACTS, Turn, conversation, ordinary_words, value_words
 from .values import Split
+from .values import draw as draw_value
 from .vocabulary import BOT, NUMBER, SPECIAL, UNKNOWN, USER, Vocabulary
 from .words import CAPITAL, read, write
 
@@ -18,6 +19,7 @@ __all__ = [
     "Turn",
     "Vocabulary",
     "conversation",
+    "draw_value",
     "ordinary_words",
     "read",
     "value_words",
