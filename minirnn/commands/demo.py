@@ -1,5 +1,5 @@
-"""`minirnn demo`: in three minutes, that gradients are right, that a mistake is named, how far a gradient reaches, that a
-network learns, and that another one remembers what it is told."""
+"""`minirnn demo`: in three minutes, that gradients are right, that a mistake is named, how far a gradient reaches,
+that a network learns, and that another one remembers what it is told."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def demo(console: Console, out: Path | None, seconds: float, seed: int) -> bool:
     """Doctor's summary, the gradient table, a planted mistake, the reach of gradients, an LSTM trained on Python's
     documentation with samples before and after, and a conversation with the chatbot.
 
-    True if every gradient passed, the mistake was named, and the chatbot remembered. Ctrl-C in the training ends it with
-    exit code 130.
+    True if every gradient passed, the mistake was named, and the chatbot remembered. Ctrl-C in the training ends it
+    with exit code 130.
     """
     folder = out or Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S")
     train.prepare(folder)
