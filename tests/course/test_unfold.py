@@ -46,9 +46,8 @@ def test_a_backward_pass_without_the_way_from_the_next_step_is_found_out(monkeyp
 
 
 def test_the_figure_and_the_tables_show_the_numbers():
-    plt = pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib")
     numbers = unfold.numbers_of(unfold.drawn())
-    assert plt
     checks = [{"network": "drawn", "steps": 4, **unfold.check(unfold.drawn())}]
     shown = "\n".join(t.get_text() for axes in unfold.draw({"drawn": numbers}).axes for t in axes.texts)
     for part in numbers["parts"]:
