@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test test-all lint types unit plant clean
+.PHONY: demo test test-all lint types unit plant chatbot-score experiments clean
 
 demo: .venv/demo
 	@$(BIN)/minirnn demo
@@ -32,6 +32,14 @@ test-all: lint types
 # Every derivative replaced by a wrong one in turn: the tests must notice each.
 plant: .venv/dev
 	@$(ONE_THREAD) $(BIN)/python tests/plant_derivatives.py
+
+# The shipped chatbot in 500 conversations that it was not trained on.
+chatbot-score: .venv/demo
+	@$(BIN)/minirnn chatbot-score
+
+# Every experiment of the course, and docs/gallery.md from their results: about half an hour.
+experiments: .venv/dev
+	@$(BIN)/python docs/make_gallery.py
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("minirnn needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'

@@ -250,6 +250,43 @@ def bench(
     raise typer.Exit(0 if right else 1)
 
 
+@app.command("train-chatbot")
+def train_chatbot(
+    cell: Annotated[Literal["rnn", "lstm", "gru"], typer.Option()] = "lstm",
+    hidden: Annotated[int, typer.Option(help="Hidden units of encoder and decoder.")] = 128,
+    attention: Annotated[bool, typer.Option(help="Look back at what was said, and copy words from it.")] = True,
+    additive: Annotated[bool, typer.Option("--additive", help="Additive attention instead of dot products.")] = False,
+    steps: Annotated[int | None, typer.Option(help="Training steps.", show_default="enough for good answers")] = None,
+    seed: Annotated[int, typer.Option(help="Of the conversations, the weights and all else.", min=0)] = 0,
+    out: Annotated[Path, typer.Option(help="Where the trained bot goes.")] = Path("chatbot.safetensors"),
+) -> None:
+    """Train the chatbot that `minirnn chat` talks with, score it, and write it. Ctrl-C writes it as it is by then."""
+    with _reported("train-chatbot"):
+        from minirnn.chatbot_training import ChatbotConfig
+        from minirnn.commands import train_chatbot as command
+
+        if additive and not attention:
+            raise ConfigError("--additive and --no-attention exclude each other")
+        settings: dict[str, Any] = {} if steps is None else {"steps": steps}
+        kind = "additive" if additive else "dot" if attention else "none"
+        config = ChatbotConfig(cell=cell, hidden=hidden, attention=kind, seed=seed, **settings)
+        finished = command.run(config, out, _console())
+    raise typer.Exit(0 if finished else 130)
+
+
+@app.command("chatbot-score")
+def chatbot_score(
+    model: Annotated[Path | None, typer.Option(help="A trained bot. [default: the one that comes with it]")] = None,
+    count: Annotated[int, typer.Option("--conversations", help="How many are held.", min=1)] = 500,
+) -> None:
+    """Hold test conversations with the chatbot: unseen phrasings, unseen and seen values."""
+    with _reported("chatbot-score"):
+        from minirnn.commands import train_chatbot as command
+        from minirnn.models.chatbot import Chatbot
+
+        command.evaluate(Chatbot.load(model), _console(), count)
+
+
 @app.command()
 def experiment(
     name: Annotated[str | None, typer.Argument(help="Which one; --list shows them.", show_default=False)] = None,

@@ -187,7 +187,7 @@ def _getitem(x: Any, *, index: Any) -> Any:
 
 
 def _index_add(x: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
-    out = np.zeros_like(x, shape=shape)
+    out = np.zeros_like(x, shape=shape, order="C")  # not that of x: it is seen flat below
     parts = index if isinstance(index, tuple) else (index,)
     if all(p is None or p is ... or isinstance(p, (int, np.integer, slice)) for p in parts):
         out[index] = x  # basic indexing names no element twice

@@ -46,6 +46,7 @@ __all__ = [
     "Trainer",
     "calibrate",
     "checkpoint_file",
+    "ctrl_c",
     "load_model",
     "one_blas_thread",
     "run",
@@ -359,7 +360,7 @@ def run(trainer: Trainer, folder: Path, reporter: Reporter) -> bool:
     beside it. Whatever is raised, the checkpoints stay as last written.
     """
     config = trainer.config
-    with _alone_in(folder), _ctrl_c() as stopped:
+    with _alone_in(folder), ctrl_c() as stopped:
         for leftover in folder.glob(".*.safetensors.*.tmp"):  # of a save that was killed
             leftover.unlink()
         if trainer.steps_done == 0 and not trainer.validations:
@@ -402,7 +403,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ctrl_c() -> Iterator[Callable[[], bool]]:
+def ctrl_c() -> Iterator[Callable[[], bool]]:
     """Inside, the first Ctrl-C only makes the yielded function say True; the second interrupts as usual."""
     pressed = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -103,6 +103,17 @@ def first(case: Case, draw: Draw) -> None:
             _agree("HIPS autograd", k, g, h, 1 + np.max(np.abs(g), initial=0), EXACT)
 
 
+def layouts(case: Case, draw: Draw) -> None:
+    """The gradient is the same whatever way the arguments and the upstream lie in memory."""
+    f, arrays = case.make(draw)
+    w = draw.normal(*np.shape(f(np, *arrays)))
+    expected = gradients(f, arrays, w)
+    ts = [Tensor(a.copy("F"), requires_grad=True) for a in arrays]
+    (np.transpose(f(np, *ts)) * w.T.copy()).sum().backward()  # so what comes back into f is in Fortran order
+    for k, (t, g) in enumerate(zip(ts, expected, strict=True)):
+        _agree("another layout", k, t.grad, g, 1 + np.max(np.abs(g), initial=0), EXACT)
+
+
 def second(case: Case, draw: Draw) -> None:
     """The gradient of <u, gradient> for random u, with respect to the arguments and to the upstream."""
     f, arrays = case.make(draw)

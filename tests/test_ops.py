@@ -11,7 +11,7 @@ from minirnn.tensor import FUNCTIONS
 from tests import planted
 from tests.op_cases import CASES, OPS
 from tests.op_draw import Draw
-from tests.op_judges import autograd, central, first, forward, second
+from tests.op_judges import autograd, central, first, forward, layouts, second
 
 each_op = pytest.mark.parametrize("case", OPS, ids=lambda case: case.name)
 
@@ -26,6 +26,12 @@ def test_forward_is_numpys(case, data):
 @given(data=st.data())
 def test_first_derivative(case, data):
     first(case, Draw.hypothesis(data))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@given(data=st.data())
+def test_memory_layout(case, data):
+    layouts(case, Draw.hypothesis(data))
 
 
 @each_op

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.resources
 import os
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from minirnn import checkpoint, nn
 from minirnn.checkpoint import CheckpointError
 from minirnn.graph import no_grad
 from minirnn.models.conversation import ConversationModel
-from minirnn.text.conversations import BOT, CAPITAL, END, UNKNOWN, USER, Vocabulary, read, write
+from minirnn.text.conversations import BOT, NUMBER, SPECIAL, UNKNOWN, USER, Vocabulary, read, write
 
 __all__ = ["Answer", "Chatbot", "Conversation"]
 
@@ -54,7 +53,7 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Answer:
-    """A reply, and why: for each of its words (marks and END included) what the decoder looked at.
+    """A reply, and why: for each of its words (and the mark that ends it) what the decoder looked at.
 
     `weights` (words, N): the attention over the N words said before it; `gates` (words,): the share g of the vocabulary
     in the mixture, 1 - g that of copying. Both None without attention. `conversation`: as it is now.
@@ -84,7 +83,7 @@ class Chatbot:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None) -> Chatbot:
-        """The bot in a file that `save` wrote, or the one that comes with minirnn. CheckpointError says what is wrong."""
+        """The bot that `save` wrote, or the one that comes with minirnn; CheckpointError says what is wrong."""
         if path is None:
             with importlib.resources.as_file(
                 importlib.resources.files("minirnn.models") / "chatbot.safetensors"
@@ -138,10 +137,10 @@ class Chatbot:
         words, spellings = (parts[:LONGEST_TURN] for parts in read(text))
         if not words:
             return Answer(NOTHING_SAID, (), None, None, conversation)
-        before = self._hear(conversation, USER, words, spellings)
+        before = self._hear(conversation, words, spellings, BOT)
         replied, shown, weights, gates = self._decode(before)
-        after = self._hear(before, BOT, replied, shown)
-        return Answer(write(shown), (*replied, "<end>"), weights, gates, after)
+        after = self._hear(before, replied, shown, USER)
+        return Answer(write(shown), (*replied, SPECIAL[USER]), weights, gates, after)
 
     def restore(self, state: dict[str, Any]) -> Conversation:
         """The conversation that `state_dict` described. ValueError if it isn't one, or not one of this bot's."""
@@ -169,80 +168,97 @@ class Chatbot:
 
     # ---- hearing
 
-    def _hear(
-        self, conversation: Conversation, mark: int, words: Sequence[str], spellings: Sequence[str]
-    ) -> Conversation:
-        """The conversation after an utterance by USER or BOT."""
+    def _hear(self, before: Conversation, words: Sequence[str], spellings: Sequence[str], mark: int) -> Conversation:
+        """The conversation after an utterance that ends with the mark."""
         model = self.model
-        ids = np.array([mark, *map(self.vocabulary.id, words)])[:, None]
-        state = tuple(part[None] for part in conversation.state)
-        heard, final = model.encoder(model.embedding(ids), state if model.states > 1 else state[0])
-        parts = [heard.data[:, 0]]
-        if model.attends:
-            back, _ = model.backward_encoder(model.embedding(ids[::-1]))
-            parts.append(back.data[::-1, 0])
-        memory = np.concatenate(parts, axis=1) if model.attends else conversation.memory[:0]
-        said = conversation.utterance[-1] + 1 if conversation.utterance else 0
-        kept = len(ids) if model.attends else 0
-        name = self.vocabulary.words[mark]
+        ids = np.array([*map(self.vocabulary.id, words), mark])[:, None]
+        given = tuple(part[None] for part in before.state)
+        heard, final = model.encoder(model.embedding(ids), given if model.states > 1 else given[0])
+        state = tuple(part.data[0] for part in (final if model.states > 1 else (final,)))
+        if not model.attends:
+            return Conversation(state, before.memory)
+        back, _ = model.backward_encoder(model.embedding(ids[::-1]))
+        memory = np.concatenate([heard.data[:, 0], back.data[::-1, 0]], axis=1)
+        number = before.utterance[-1] + 1 if before.utterance else 0
         return Conversation(
-            tuple(part.data[0] for part in (final if model.states > 1 else (final,))),
-            np.concatenate([conversation.memory, memory]),
-            conversation.words + (name, *words)[:kept],
-            conversation.spellings + (name, *spellings)[:kept],
-            conversation.utterance + (said,) * kept,
+            state,
+            np.concatenate([before.memory, memory]),
+            (*before.words, *words, SPECIAL[mark]),
+            (*before.spellings, *spellings, SPECIAL[mark]),
+            (*before.utterance, *[number] * len(ids)),
         )
 
     # ---- answering
 
     def _decode(self, before: Conversation) -> tuple[list[str], list[str], Array | None, Array | None]:
         """The most probable word, one after the other: words, their spellings, attention weights, gates."""
-        model, size = self.model, len(self.vocabulary)
-        places = self._places(before.words)
-        after_mark, _ = model.encoder(
-            model.embedding(np.array([[BOT]])),
-            tuple(part[None] for part in before.state) if model.states > 1 else before.state[0][None],
-        )
-        states = [tuple(part.data for part in model.begin(after_mark[0]))]
-        memory = before.memory[None]
-        age = np.log1p(before.utterance[-1] - np.array(before.utterance)) if before.utterance else np.zeros(0)
-        bias = age.astype(memory.dtype)[None, None]
-        index, words, shown, looked, gates = BOT, [], [], [], []
+        decoder = _Decoder(self.model, self.vocabulary, before)
+        words: list[str] = []
+        shown: list[str] = []
+        looked: list[Array] = []
+        gates: list[float] = []
         while len(words) < LONGEST_REPLY:
-            out, states = model.decoder.step(model.embedding.weight.data[[index]], states)
-            row = out
-            copied, gate = np.zeros(0), 1.0
-            if model.attends:
-                context, weights = model.attention(out[None], memory, bias=-model.recency.data * bias)
-                row = np.concatenate([out, context.data[0]], axis=1)
-                gate = float(nn.sigmoid(model.gate(row).data)[0, 0])
-                copied = weights.data[0, 0]
-                looked.append(copied)
-                gates.append(gate)
-            said = nn.softmax(model.scores(row).data[0].astype(np.float64))
-            mixed = np.zeros(max([size, *(places + 1)]))
-            mixed[:size] = gate * said
-            np.add.at(mixed, places, (1.0 - gate) * copied)
-            mixed[:END] = 0.0  # nobody says "unknown"
-            best = int(mixed.argmax())
-            if best == END:
+            said, copied, gate = decoder.step(words[-1] if words else None)
+            looked.append(copied)
+            gates.append(gate)
+            best = int(decoder.mixture(said, copied, gate).argmax())
+            if best == USER:
                 break
-            sources = np.flatnonzero(places == best)
-            if best >= size or (len(sources) and (1.0 - gate) * copied[sources].sum() > gate * said[best]):
-                source = sources[copied[sources].argmax()]
-                words.append(before.words[source])
-                shown.append(before.spellings[source])
-            else:
-                words.append(self.vocabulary.words[best])
-                shown.append(self.vocabulary.words[best])
-            index = self.vocabulary.id(words[-1])
-        return words, shown, np.array(looked) if looked else None, np.array(gates) if gates else None
+            source = decoder.source(best, said, copied, gate)
+            words.append(self.vocabulary.words[best] if source is None else before.words[source])
+            shown.append(words[-1] if source is None else before.spellings[source])
+        return words, shown, *((np.array(looked), np.array(gates)) if self.model.attends else (None, None))
 
-    def _places(self, words: Sequence[str]) -> Array:
-        """For each word its id, or a number above all ids that equal words share; marks get UNKNOWN."""
-        names: dict[str, int] = {name: UNKNOWN for name in self.vocabulary.words[:END]}
-        for word in words:
-            if word not in names:
-                index = self.vocabulary.id(word)
-                names[word] = index if index > END else len(self.vocabulary) + len(names)
-        return np.array([names[word] for word in words], np.int64)
+
+class _Decoder:
+    """The decoder at work on a reply, after the conversation `before`."""
+
+    def __init__(self, model: ConversationModel, vocabulary: Vocabulary, before: Conversation) -> None:
+        self.model, self.vocabulary, self.memory = model, vocabulary, before.memory
+        self.age = np.array(before.utterance[-1:]) - np.array(before.utterance, np.int64)
+        self.earlier = np.array(["", *before.words[:-1]])[: len(before.words)]  # the word before each
+        self.places = _places(before.words, vocabulary)
+        self.states = [tuple(part.data for part in model.begin(before.state[0]))]
+
+    def step(self, word: str | None) -> tuple[Array, Array, float]:
+        """After `word` (None: at the beginning): the vocabulary's probabilities (V,), attention (N,), and the gate g."""
+        model = self.model
+        index = BOT if word is None else self.vocabulary.id(word)
+        row, self.states = model.decoder.step(model.embedding.weight.data[[index]], self.states)
+        copied, gate = np.zeros(0), 1.0
+        if model.attends:
+            follows = np.zeros(len(self.earlier), bool) if word is None else self.earlier == word
+            bias = model.bias(self.age[None, None], follows[None, None])
+            context, weights = model.attention(row[None], self.memory[None], bias=bias)
+            row = np.concatenate([row, context.data[0]], axis=1)
+            gate = float(nn.sigmoid(model.gate(row)).data[0, 0])
+            copied = weights.data[0, 0].astype(np.float64)
+        return nn.softmax(model.scores(row).data[0].astype(np.float64)), copied, gate
+
+    def mixture(self, said: Array, copied: Array, gate: float) -> Array:
+        """p of each word of the vocabulary, and of those of the conversation beyond it, as `places` numbers them.
+
+        Words that nobody can say (unknown, number, the bot's mark) have none.
+        """
+        mixed = np.zeros(max(len(said), self.places.max(initial=0) + 1))
+        mixed[: len(said)] = gate * said
+        np.add.at(mixed, self.places, (1.0 - gate) * copied)
+        mixed[[UNKNOWN, NUMBER, BOT]] = 0.0
+        return mixed
+
+    def source(self, index: int, said: Array, copied: Array, gate: float) -> int | None:
+        """The word of the conversation that is copied if `index` is said now; None if most of it isn't copied."""
+        sources = np.flatnonzero(self.places == index)
+        if index < len(said) and gate * said[index] >= (1.0 - gate) * copied[sources].sum():
+            return None
+        return int(sources[copied[sources].argmax()])
+
+
+def _places(words: Sequence[str], vocabulary: Vocabulary) -> Array:
+    """For each word its id or, beyond the vocabulary, a number that equal words share."""
+    names: dict[str, int] = {word: k for k, word in enumerate(SPECIAL)}
+    for word in words:
+        if word not in names:
+            index = vocabulary.id(word)
+            names[word] = index if index >= len(SPECIAL) else len(vocabulary) + len(names)
+    return np.array([names[word] for word in words], np.int64)

@@ -5,13 +5,14 @@ the last. A second one reads each utterance by itself from its end, so that a wo
 side by side are the memory m_k of word k. The decoder begins with what the encoder knows at the end of the user's turn,
 and for each word of the reply (state d)
 
-    weights a  = softmax_k(score(d, m_k) - r · log(1 + utterances since word k))       attention, a bias for what is recent
+    weights a  = softmax_k(score(d, m_k) - r · log(1 + utterances since word k) + s · [word k - 1 is the one just said])
     context    = Σ_k a_k m_k
     vocabulary = softmax(V tanh(C [d, context]))
     g          = σ(G [d, context])
-    p(word)    = g · vocabulary[word] + (1 - g) · Σ_{k: word k is this word} a_k        a mixture: say it, or copy it
+    p(word)    = g · vocabulary[word] + (1 - g) · Σ_{k: word k is this word} a_k     a mixture: say it, or copy it
 
-so a word that stands in no vocabulary can still be said, if somebody said it before. Sources: attention, Bahdanau, Cho
+so a word that stands in no vocabulary can still be said, if somebody said it before. r and s are two learned numbers: a
+bias to what is recent, and one that lets copying go on where it is. Sources: attention, Bahdanau, Cho
 and Bengio 2015, and Luong, Pham and Manning 2015; the mixture, See, Liu and Manning 2017, equations 8 and 9.
 """
 
@@ -41,10 +42,11 @@ class Batch:
 
     Encoder: `ids` (T, B); `utterance` (T, B), the number of the utterance that the word is in; `backwards` (L, M), for
     each of M utterances the flat places (t * B + b) of its words from the last to the first, and `lengths` (M,).
-    Decoder: `starts` (B, K), the place t of the word after the user's turn, where the encoder's state is taken over and
-    until which, that word not included, the decoder may look; `previous` (D, B, K), the words that the decoder is given.
-    Targets: `targets` (D, B, K), ids, -1 where there is none (padding); `said` (D, B, K), False where the target stands in
-    no vocabulary; `same` (B, K, D, T), True where the word of the conversation is the target.
+    Decoder: `starts` (B, K), the place t of the mark that ends the user's turn, where the encoder's state is taken over
+    and up to which the decoder may look; `previous` (D, B, K), the words that it is given.
+    Targets: `targets` (D, B, K), ids, -1 where there is none (padding); `said` (D, B, K), False where the target stands
+    in no vocabulary; (B, K, D, T): `same`, True where the word of the conversation is the target, `follows`, True where
+    the word before it is the one just said.
     """
 
     ids: Ints
@@ -56,6 +58,7 @@ class Batch:
     targets: Ints
     said: npt.NDArray[np.bool_]
     same: npt.NDArray[np.bool_]
+    follows: npt.NDArray[np.bool_]
 
 
 def copied_or_said(gate: Array, said: Array, copied: Array) -> Any:
@@ -65,7 +68,7 @@ def copied_or_said(gate: Array, said: Array, copied: Array) -> Any:
 
 
 class ConversationModel(nn.Module):
-    """The module docstring has the equations. `attention`: "dot", "additive", or "none" (then nothing is copied either).
+    """The module docstring has the equations. attention: "dot", "additive", or "none" (then nothing is copied either).
 
     Weights are drawn from the generator of `minirnn.random`.
     """
@@ -105,26 +108,27 @@ class ConversationModel(nn.Module):
                 else nn.AdditiveAttention(hidden, memory, back, dtype=dtype)
             )
             self.recency = nn.Parameter(np.ones(1, dtype))
+            self.follow = nn.Parameter(np.ones(1, dtype))
             self.gate = nn.Linear(hidden + memory, 1, dtype=dtype)
             seen += memory
         self.combine = nn.Linear(seen, hidden, dtype=dtype)
         self.output = nn.Linear(hidden, vocab_size, dtype=dtype)
 
     def forward(self, batch: Batch) -> tuple[Tensor, npt.NDArray[np.bool_]]:
-        """-log p of every word of every reply, (N,) in nats, and which of `targets` they are: a mask (D, B, K), N True."""
+        """-log p of every word of every reply, (N,) in nats, and which of the targets they are, a mask (D, B, K)."""
         words = self.dropout(self.embedding(batch.ids))
-        heard, _ = self.encoder(words)
+        heard: Any = self.encoder(words)[0]
         turns = np.arange(batch.ids.shape[1])[:, None]
         D, B, K = batch.targets.shape
         counts = batch.targets >= 0
         decoded = self.decode(heard[batch.starts, turns], batch.previous, counts.sum(axis=0).reshape(-1))
         asked = np.moveaxis(counts, 0, 2).reshape(-1)  # in the order B, K, D
-        queries = decoded.reshape(D, B, K, self.hidden).transpose(1, 2, 0, 3).reshape(B, K * D, self.hidden)
+        queries: Any = decoded.reshape(D, B, K, self.hidden).transpose(1, 2, 0, 3).reshape(B, K * D, self.hidden)
         copied: Any = None
         if self.attends:
             memory = self.memory(words, heard, batch)
             visible, age = _visible(batch)
-            bias = -self.recency * np.repeat(np.log1p(age).astype(memory.dtype), D, axis=1)
+            bias = self.bias(np.repeat(age, D, axis=1), batch.follows.reshape(B, K * D, -1))
             context, weights = self.attention(queries, memory, np.repeat(visible, D, axis=1), bias)
             copied = (weights * batch.same.reshape(weights.shape)).sum(axis=2).reshape(-1)[asked]
             queries = np.concatenate([queries, context], axis=2)
@@ -140,12 +144,19 @@ class ConversationModel(nn.Module):
         """What attention looks at: both encoders' outputs for each word, (B, T, M)."""
         T, B, E = words.shape
         flat = words.reshape(T * B, E)
-        back, _ = self.backward_encoder(flat[batch.backwards], lengths=batch.lengths)
+        back: Any = self.backward_encoder(flat[batch.backwards], lengths=batch.lengths)[0]
         steps, rows = np.nonzero(np.arange(len(batch.backwards))[:, None] < batch.lengths)
         place = np.zeros((2, T * B), np.int64)
         place[:, batch.backwards[steps, rows]] = steps, rows
         back = back[place[0].reshape(T, B), place[1].reshape(T, B)]
-        return np.concatenate([heard, back], axis=2).transpose(1, 0, 2)
+        memory: Any = np.concatenate([heard, back], axis=2)
+        return memory.transpose(1, 0, 2)
+
+    def bias(self, age: Array, follows: Array) -> Tensor:
+        """What is added to the attention's scores, for words so many utterances ago, that follow the one just said."""
+        dtype = self.recency.dtype
+        bias: Any = self.follow * follows.astype(dtype) - self.recency * np.log1p(age).astype(dtype)
+        return bias
 
     def decode(self, heard: Tensor, previous: Ints, lengths: Ints) -> Tensor:
         """The decoder's outputs (D, B * K, H) for words `previous` (D, B, K), begun from `heard` (B, K, H)."""
@@ -167,6 +178,6 @@ class ConversationModel(nn.Module):
 def _visible(batch: Batch) -> tuple[Array, Array]:
     """For each turn and each word: whether it was said by then (B, K, T), and how many utterances ago."""
     T = len(batch.ids)
-    visible = np.arange(T) < batch.starts[:, :, None]
-    now = np.take_along_axis(batch.utterance.T, batch.starts - 1, axis=1)[:, :, None]
+    visible = np.arange(T) <= batch.starts[:, :, None]
+    now = np.take_along_axis(batch.utterance.T, batch.starts, axis=1)[:, :, None]
     return visible, np.maximum(now - batch.utterance.T[:, None], 0)

@@ -1,8 +1,8 @@
 """Conversations as arrays for the chatbot's network: words as ids, values forgotten on purpose, batches.
 
 A known value, "Oslo", and an unknown one, "Zyphra", are to be answered alike. So in training each word of a value is
-replaced, in half of the conversations that it occurs in, by what an unknown word looks like; and now and then a word that
-no reply needs.
+replaced, in half of the conversations that it occurs in, by what an unknown word looks like; and now and then a word
+that no reply needs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minirnn.models.conversation import Batch
-from minirnn.text.conversations import BOT, END, NUMBER, UNKNOWN, USER, Turn, Vocabulary, read, value_words
+from minirnn.text.conversations import BOT, NUMBER, SPECIAL, UNKNOWN, USER, Turn, Vocabulary, read, value_words
 
 __all__ = ["Encoded", "batch", "encode", "shuffled"]
 
@@ -25,8 +25,8 @@ NEIGHBOURS = 64  # batches among which conversations are sorted by length
 class Encoded:
     """One conversation: for each utterance (user, bot, user, …) its words as ids, and as numbers of their own.
 
-    Equal words have equal `names`, also those that the vocabulary lacks, whose ids are all alike. USER or BOT stands
-    before each utterance.
+    Equal words have equal `names`, also those that the vocabulary lacks, whose ids are all alike. The user's utterances
+    end with the mark BOT, the bot's with USER.
     """
 
     ids: list[list[int]]
@@ -56,11 +56,11 @@ def encode(turns: Sequence[Turn], vocabulary: Vocabulary, rng: np.random.Generat
             share = FORGET_VALUE if word in values else 0.0 if word in replied else FORGET_WORD
             if rng.random() < share:
                 known[word] = NUMBER if any(map(str.isdigit, word)) else UNKNOWN
-        names[word] = known[word] if known[word] > END else len(vocabulary) + len(names)
-    marks = (USER, BOT)
+        names[word] = known[word] if known[word] >= len(SPECIAL) else len(vocabulary) + len(names)
+    marks = (BOT, USER)
     return Encoded(
-        [[marks[k % 2], *(known[word] for word in words)] for k, words in enumerate(utterances)],
-        [[marks[k % 2], *(names[word] for word in words)] for k, words in enumerate(utterances)],
+        [[*(known[word] for word in words), marks[k % 2]] for k, words in enumerate(utterances)],
+        [[*(names[word] for word in words), marks[k % 2]] for k, words in enumerate(utterances)],
     )
 
 
@@ -73,11 +73,12 @@ def batch(conversations: Sequence[Encoded]) -> Batch:
     T = max(conversation.length for conversation in conversations)
     D = max(len(words) for conversation in conversations for words in conversation.ids[1::2])
     L = max(len(words) for conversation in conversations for words in conversation.ids)
-    ids, names = np.full((T, B), END), np.full((T, B), -1)
+    ids, names = np.full((T, B), USER), np.full((T, B), -1)
     utterance = np.full((T, B), 2 * K)
     backwards, lengths = np.zeros((L, 2 * K * B), np.int64), np.zeros(2 * K * B, np.int64)
     starts = np.zeros((B, K), np.int64)
-    previous, targets, wanted = np.full((D, B, K), END), np.full((D, B, K), -1), np.full((D, B, K), -2)
+    previous, just_said = np.full((D, B, K), USER), np.full((D, B, K), -2)
+    targets, wanted = np.full((D, B, K), -1), np.full((D, B, K), -2)
     for b, conversation in enumerate(conversations):
         place = 0
         for u, (words, named) in enumerate(zip(conversation.ids, conversation.names, strict=True)):
@@ -86,14 +87,22 @@ def batch(conversations: Sequence[Encoded]) -> Batch:
             utterance[place : place + n, b] = u
             lengths[m], backwards[:n, m] = n, np.arange(place + n - 1, place - 1, -1) * B + b
             if u % 2:
-                starts[b, u // 2] = place
-                previous[:n, b, u // 2] = words
-                targets[:n, b, u // 2] = [*words[1:], END]
-                wanted[:n, b, u // 2] = [*named[1:], END]
+                at = slice(0, n), b, u // 2
+                starts[b, u // 2] = place - 1
+                previous[at], just_said[at] = [BOT, *words[:-1]], [-2, *named[:-1]]
+                targets[at], wanted[at] = words, named
             place += n
-    same = wanted.transpose(1, 2, 0)[..., None] == names.T[:, None, None]
-    said = (targets >= 0) & (wanted <= np.where(targets > NUMBER, targets, -1))
-    return Batch(ids, utterance, backwards, lengths, starts, previous, targets, said, same)
+    before = np.concatenate([np.full((1, B), -1), names[:-1]])
+    said = (targets == USER) | (targets >= len(SPECIAL))
+    return Batch(
+        ids, utterance, backwards, lengths, starts, previous, targets, said,
+        same=_equal(wanted, names), follows=_equal(just_said, before),
+    )  # fmt: skip
+
+
+def _equal(replies: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """Which word of a reply (D, B, K) is which of the conversation (T, B): (B, K, D, T)."""
+    return np.equal(replies.transpose(1, 2, 0)[..., None], words.T[:, None, None])
 
 
 def shuffled(pool: Sequence[Encoded], size: int, rng: np.random.Generator) -> Iterator[Batch]:

@@ -1,7 +1,7 @@
 """Attention: for each query, a mean of the values whose keys match it.
 
-Queries (B, Q, D), memory (B, K, M). Both kinds score each query against each element of the memory, turn the scores into
-weights that sum to 1 by softmax, and return the mean of the memory with those weights.
+Queries (B, Q, D), memory (B, K, M). Both kinds score each query against each element of the memory, turn the scores
+into weights that sum to 1 by softmax, and return the mean of the memory with those weights.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import functional
+from . import functional, init
 from .layers import Linear, _size
 from .module import Module, Parameter
-from . import init
 
 __all__ = ["AdditiveAttention", "DotAttention"]
 

@@ -2,16 +2,16 @@
 
 from .dialogue import DEVICES, FACTS, Turn, conversation, ordinary_words, value_words
 from .values import Split
-from .vocabulary import BOT, END, NUMBER, UNKNOWN, USER, Vocabulary
+from .vocabulary import BOT, NUMBER, SPECIAL, UNKNOWN, USER, Vocabulary
 from .words import CAPITAL, read, write
 
 __all__ = [
     "BOT",
     "CAPITAL",
     "DEVICES",
-    "END",
     "FACTS",
     "NUMBER",
+    "SPECIAL",
     "UNKNOWN",
     "USER",
     "Split",

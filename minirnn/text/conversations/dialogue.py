@@ -46,9 +46,26 @@ CHORES = (
     ),
     *("pay the rent", "call the doctor", "take out the trash", "do the laundry", "write a letter", "wash the car"),
 )
-THINGS = (
-    "garden phone park film bus train book car sun shop holiday bird music coffee beach traffic kitchen letter".split()
-)
+THINGS = [
+    "garden",
+    "phone",
+    "park",
+    "film",
+    "bus",
+    "train",
+    "book",
+    "car",
+    "sun",
+    "shop",
+    "holiday",
+    "bird",
+    "music",
+    "coffee",
+    "beach",
+    "traffic",
+    "kitchen",
+    "letter",
+]
 EXPANDED = {
     "i'm": "I am", "i've": "I have", "i'd": "I would", "you're": "you are", "what's": "what is", "who's": "who is",
     "where's": "where is", "how's": "how is", "it's": "it is", "that's": "that is", "don't": "do not", "can't": "can not",
@@ -99,7 +116,7 @@ class _Story:
     just_told: str = ""
 
     def pick(self, options: Sequence[str]) -> str:
-        return options[self.rng.integers(len(options))]
+        return options[int(self.rng.integers(len(options)))]
 
     def chance(self, p: float) -> bool:
         return bool(self.rng.random() < p)

@@ -7,18 +7,21 @@ from typing import Any
 
 from .dialogue import ordinary_words, value_words
 
-__all__ = ["BOT", "END", "NUMBER", "SPECIAL", "UNKNOWN", "USER", "Vocabulary"]
+__all__ = ["BOT", "NUMBER", "SPECIAL", "UNKNOWN", "USER", "Vocabulary"]
 
-UNKNOWN, NUMBER, USER, BOT, END = range(5)
-SPECIAL = ("<unknown>", "<number>", "<user>", "<bot>", "<end>")
+UNKNOWN, NUMBER, USER, BOT = range(4)
+SPECIAL = ("<unknown>", "<number>", "<user>", "<bot>")
 
 
 class Vocabulary:
-    """Ids 0 to 4 are those of SPECIAL; then the known words. Any other word is UNKNOWN, or NUMBER if it has a digit."""
+    """Ids 0 to 3 are those of SPECIAL; then the known words. Any other word is UNKNOWN, or NUMBER if it has a digit.
+
+    The marks USER and BOT end an utterance: they say whose turn it is now.
+    """
 
     def __init__(self, words: Iterable[str]) -> None:
         self.words = (*SPECIAL, *words)
-        self._ids = {word: index for index, word in enumerate(self.words) if index > END}
+        self._ids = {word: index for index, word in enumerate(self.words) if index >= len(SPECIAL)}
 
     @classmethod
     def of_conversations(cls) -> Vocabulary:
@@ -38,4 +41,4 @@ class Vocabulary:
 
     def state_dict(self) -> dict[str, Any]:
         """What the vocabulary is rebuilt from: `Vocabulary(**state)`."""
-        return {"words": list(self.words[END + 1 :])}
+        return {"words": list(self.words[len(SPECIAL) :])}

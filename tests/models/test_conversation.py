@@ -1,0 +1,117 @@
+"""The chatbot's network: its gradients, its mixture, and that nothing is heard before it is said."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from minirnn import Tensor, random
+from minirnn.gradcheck import check
+from minirnn.models.chatbot import Chatbot, _Decoder
+from minirnn.models.conversation import ConversationModel, copied_or_said
+from minirnn.models.conversation_batches import batch, encode
+from minirnn.text.conversations import Vocabulary, conversation, read
+
+V = Vocabulary.of_conversations()
+TALKS = [conversation((4, seed), "test", turns=(5, 5)) for seed in range(3)]
+CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+ATTENTION = pytest.mark.parametrize("attention", ["dot", "additive", "none"])
+
+
+def make(cell="lstm", attention="dot", vocab_size=len(V), hidden=6):
+    random.manual_seed(0)
+    model = ConversationModel(vocab_size, cell, hidden, attention, embedding=5, dropout=0.0, dtype=np.float64)
+    for (
+        parameter
+    ) in model.parameters():  # larger than they start, so that attention and gates differ from place to place
+        parameter.data *= 2.0
+    return model.eval()
+
+
+def test_the_mixture_is_the_one_of_the_docstring_and_its_gradient_is_right():
+    rng = np.random.default_rng(0)
+    gate, said, copied = rng.standard_normal(7), rng.random(7), rng.random(7)
+    g = 1 / (1 + np.exp(-gate))
+    value = copied_or_said(Tensor(gate), Tensor(said), Tensor(copied)).data
+    np.testing.assert_allclose(value, -np.log(g * said + (1 - g) * copied), rtol=1e-10)
+    report = check(copied_or_said, inputs=[Tensor(a, requires_grad=True) for a in (gate, said, copied)])
+    assert report, str(report)
+
+
+@CELLS
+@ATTENTION
+def test_gradients_of_every_parameter(cell, attention):
+    """One number per parameter: the gradient along a random direction against central differences of the loss."""
+    small = [dataclasses.replace(e, ids=[[i % 30 for i in w] for w in e.ids]) for e in (encode(t, V) for t in TALKS)]
+    model, data = make(cell, attention, 30), batch(small)
+    weights = np.random.default_rng(1).random(int((data.targets >= 0).sum()))
+
+    def loss():
+        return (model(data)[0] * weights).sum()
+
+    loss().backward()
+    rng = np.random.default_rng(2)
+    for name, parameter in model.named_parameters():
+        direction = rng.standard_normal(parameter.shape)
+        start, sides = parameter.data.copy(), []
+        for step in (1e-5, -1e-5):
+            parameter.data[...] = start + step * direction
+            sides.append(loss().item())
+        parameter.data[...] = start
+        expected = (sides[0] - sides[1]) / 2e-5
+        assert (parameter.grad * direction).sum() == pytest.approx(expected, rel=1e-5, abs=1e-6), name
+        assert np.abs(parameter.grad).max() > 0, name
+
+
+@CELLS
+@ATTENTION
+def test_a_batch_gives_each_reply_the_probability_that_a_conversation_does(cell, attention):
+    """Word by word through the bot, in its own form of the equations, and all at once: equal to 1e-10."""
+    model = make(cell, attention)
+    bot = Chatbot(model, V)
+    losses, mask = model(batch([encode(turns, V) for turns in TALKS]))
+    table = np.full((len(TALKS), 5, len(mask)), np.nan)
+    table[np.moveaxis(mask, 0, 2)] = losses.data
+    for b, turns in enumerate(TALKS):
+        state = bot.beginning()
+        for k, turn in enumerate(turns):
+            heard = bot._hear(state, *read(turn.user), mark=3)
+            decoder = _Decoder(model, V, heard)
+            numbers = {word: place for word, place in zip(heard.words, decoder.places, strict=True)}
+            previous = None
+            for d, word in enumerate((*turn.words, "<user>")):
+                said, copied, gate = decoder.step(previous)
+                p = decoder.mixture(said, copied, gate)
+                place = 2 if word == "<user>" else V.id(word) if word in V else numbers.get(word, 0)
+                if attention != "none" or place >= 2:
+                    assert -np.log(p[place] + 1e-12) == pytest.approx(table[b, k, d], rel=1e-8, abs=1e-10)
+                previous = word
+            state = bot._hear(heard, turn.words, turn.words, mark=2)
+
+
+@CELLS
+def test_what_comes_later_changes_no_earlier_reply(cell):
+    model = make(cell)
+    encoded = encode(TALKS[0], V)
+    other = dataclasses.replace(encoded, ids=[*encoded.ids[:4], *([9] * len(words) for words in encoded.ids[4:])])
+    first, mask = model(batch([encoded]))
+    second, _ = model(batch([other]))
+    early = np.moveaxis(mask, 0, 2)[0].nonzero()[0] < 2
+    np.testing.assert_array_equal(first.data[early], second.data[early])
+    assert not np.allclose(first.data[~early], second.data[~early])
+
+
+def test_a_conversation_in_a_batch_does_not_hear_the_others():
+    model = make()
+    together, mask = model(batch([encode(turns, V) for turns in TALKS]))
+    owner = np.moveaxis(mask, 0, 2).nonzero()[0]
+    for b, turns in enumerate(TALKS):
+        alone, _ = model(batch([encode(turns, V)]))
+        np.testing.assert_allclose(together.data[owner == b], alone.data, rtol=1e-10)
+
+
+def test_unknown_choices_are_named():
+    with pytest.raises(ValueError, match="cell must be one of rnn, lstm, gru, got 'qrnn'"):
+        ConversationModel(9, "qrnn")
+    with pytest.raises(ValueError, match="attention must be one of dot, additive, none, got 'all'"):
+        ConversationModel(9, attention="all")
