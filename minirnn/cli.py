@@ -109,6 +109,23 @@ def sample(
 
 
 @app.command()
+def chat(
+    model: Annotated[
+        Path | None, typer.Option(help="A chatbot's file. [default: the one that comes with minirnn]")
+    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="In the end draw states, gates and attention: png, svg.")] = None,
+) -> None:
+    """Talk to a chatbot that remembers; /help in it lists its commands.
+
+    If standard input is no terminal, each of its lines is answered by one line, and nothing else is printed.
+    """
+    with _reported("chat"):
+        from minirnn.commands import chat as command
+
+        command.chat(model, figure, _console())
+
+
+@app.command()
 def check(
     file: Annotated[
         Path | None, typer.Argument(help="A file with an assignment's functions.", show_default=False)

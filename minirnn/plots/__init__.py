@@ -4,12 +4,15 @@ Those called `draw_…` draw into axes that they are given. matplotlib is the ex
 figure is drawn.
 """
 
+from minirnn.plots.attention import attention_and_states, draw_attention
 from minirnn.plots.reach import draw_decay, draw_influence, draw_trace, gate_traces
 from minirnn.plots.style import PlotError, check, lines, new_figure, save, style
 
 __all__ = [
     "PlotError",
+    "attention_and_states",
     "check",
+    "draw_attention",
     "draw_decay",
     "draw_influence",
     "draw_trace",

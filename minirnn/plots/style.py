@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,8 @@ def save(figure: Any, path: str | os.PathLike[str]) -> None:
     check(target)
     content = io.BytesIO()
     metadata = {"Date": None} if target.suffix.lower() == ".svg" else {"Software": None}
-    with style():
+    with style(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it
         figure.savefig(content, format=target.suffix[1:].lower(), dpi=130, metadata=metadata)
     beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
