@@ -42,6 +42,11 @@ def train(
     clip_norm: Annotated[float, typer.Option(help="Largest norm of the whole gradient; 0: any.")] = 5.0,
     clip_value: Annotated[float, typer.Option(help="Largest size of each entry of the gradient; 0: any.")] = 0.0,
     dropout: Annotated[float, typer.Option(help="Share of activations dropped in training.")] = DEFAULT.dropout,
+    teacher: Annotated[
+        Literal["always", "linear", "exponential", "inverse-sigmoid"],
+        typer.Option(help="Teacher forcing always, or how the share of true inputs falls (scheduled sampling)."),
+    ] = "always",
+    teacher_end: Annotated[float, typer.Option(help="The share of true inputs at the end.")] = DEFAULT.teacher_end,
     steps: Annotated[int | None, typer.Option(help=f"Length of the run in steps. [default: {DEFAULT.steps}]")] = None,
     epochs: Annotated[float | None, typer.Option(help="Length of the run in passes through the text.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Length of the run in minutes, turned into steps once.")] = None,
@@ -66,6 +71,8 @@ def train(
         "clip_norm": clip_norm or None,
         "clip_value": clip_value or None,
         "dropout": dropout,
+        "teacher": teacher,
+        "teacher_end": teacher_end,
         "checkpoint_every": checkpoint_every,
         "seed": seed,
         "dtype": dtype,
@@ -93,19 +100,30 @@ def sample(
     run: Annotated[Path, typer.Argument(help="Folder of a run, or a checkpoint.", show_default=False)],
     prompt: Annotated[str, typer.Option(help="Text to continue.")] = "",
     length: Annotated[int, typer.Option(help="Characters to draw.")] = 500,
-    temperature: Annotated[float, typer.Option(help="Below 1 bolder guesses are rarer; 0: always the best one.")] = 1.0,
+    temperature: Annotated[
+        float | None, typer.Option(help="Below 1 bolder guesses are rarer; 0: always the best one. [default: 1]")
+    ] = None,
     top_k: Annotated[int | None, typer.Option(help="Draw from the k best only.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Draw from the best with this probability together.")] = None,
     seed: Annotated[int | None, typer.Option(help="Equal seeds give equal text. [default: random, shown]")] = None,
+    beam: Annotated[
+        int | None, typer.Option(help="Draw nothing: search for a likely text, so many candidates at a time.")
+    ] = None,
 ) -> None:
     """Let a trained model write, character by character."""
     with _reported("sample"):
         from minirnn.commands import sample as command
 
+        if beam is not None:
+            options = {"temperature": temperature, "top-k": top_k, "top-p": top_p, "seed": seed}
+            if drawn := [f"--{name}" for name, value in options.items() if value is not None]:
+                raise ConfigError(f"--beam draws nothing, so {drawn[0]} can't go with it")
+            command.search(run, prompt, length, beam)
+            return
         if seed is None:
             seed = secrets.randbelow(2**32)
             typer.echo(f"seed {seed}", err=True)
-        command.sample(run, prompt, length, temperature, top_k, top_p, seed)
+        command.sample(run, prompt, length, 1.0 if temperature is None else temperature, top_k, top_p, seed)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The one generator of random numbers that the library draws from by itself.
 
-Initialisers that are given no `rng` and dropout draw from it, in the order in which they are called; nothing else does.
+Initialisers that are given no `rng`, dropout, and scheduled sampling in a `Trainer` draw from it, in the order in which
+they are called; nothing else does.
 Data is never shuffled, and sampling text takes a seed of its own. So `manual_seed(n)` before building a model fixes
 its weights and every dropout mask after it, and the state below, stored in a checkpoint, continues the same draws.
 """

@@ -12,7 +12,7 @@ from minirnn.graph import no_grad
 from minirnn.models import LanguageModel, step_states, to_arrays
 from minirnn.text import UNKNOWN, CharTokenizer, WordTokenizer
 
-__all__ = ["SamplingError", "distribution", "generate"]
+__all__ = ["SamplingError", "distribution", "generate", "prompt_ids", "read"]
 
 
 class SamplingError(ValueError):
@@ -84,22 +84,26 @@ def generate(
     The model reads the prompt first; an empty one stands for a line break, or for the vocabulary's first token where
     that has none. The unknown token is never drawn. SamplingError for a prompt with tokens the model doesn't know.
     """
+    ids = prompt_ids(tokenizer, prompt)
+    distribution(np.zeros(2), temperature, top_k, top_p)  # complain now, not at the first token
+    return _stream(model, tokenizer, ids, length, np.random.default_rng(seed), (temperature, top_k, top_p))
+
+
+def prompt_ids(tokenizer: CharTokenizer | WordTokenizer, prompt: str) -> np.ndarray:
+    """The ids (T,) that the model reads first; an empty prompt is what `generate` says. SamplingError as there."""
     if unknown := tokenizer.unknown(prompt):
         listed = ", ".join(repr(token) for token in unknown[:10])
         raise SamplingError(f"the prompt has what the model never saw in training: {listed}")
     if tokenizer.vocab_size < 2:
         raise SamplingError("the model's vocabulary is empty")
-    distribution(np.zeros(2), temperature, top_k, top_p)  # complain now, not at the first token
     ids = tokenizer.encode(prompt or "\n")
-    if ids[0] == UNKNOWN:
-        ids = np.array([1])
-    return _stream(model, tokenizer, ids, length, np.random.default_rng(seed), (temperature, top_k, top_p))
+    return np.array([1]) if ids[0] == UNKNOWN else ids
 
 
 def _stream(
     model: LanguageModel, tokenizer: Any, ids: np.ndarray, length: int, rng: np.random.Generator, settings: Any
 ) -> Iterator[str]:
-    logits, states = _read(model, ids)
+    logits, states = read(model, ids[:, None])
     pieces: dict[int, str] = {}
     for n in range(length):
         if n:
@@ -113,11 +117,11 @@ def _stream(
         yield pieces[index]
 
 
-def _read(model: LanguageModel, ids: np.ndarray) -> tuple[np.ndarray, Any]:
-    """The model's scores (1, V) after the prompt, and its states for `model.step`."""
+def read(model: LanguageModel, ids: np.ndarray) -> tuple[np.ndarray, Any]:
+    """The model's scores (B, V) after ids (T, B), read from a state of zeros, and its states for `model.step`."""
     was_training = model.training
     model.eval()
     with no_grad():
-        logits, state = model(ids[:, None])
+        logits, state = model(ids)
     model.train(was_training)
     return logits.data[-1], step_states(to_arrays(state))

@@ -33,6 +33,7 @@ from minirnn.checkpoint import CheckpointError
 from minirnn.graph import no_grad
 from minirnn.models import CELLS, LanguageModel, from_arrays, to_arrays
 from minirnn.nn import cross_entropy
+from minirnn.scheduled_sampling import DECAYS, decay, mixed_inputs
 from minirnn.text import Batches, CharTokenizer, Corpus, TextTooShort, split, tokenizer_from_state
 
 __all__ = [
@@ -77,7 +78,8 @@ class TrainConfig:
     """The settings of a run. `text` is what `load_corpus` takes; `clip_norm` and `clip_value` of None don't clip.
 
     The learning rate rises over `warmup` steps (at most a tenth of the run) to `lr` and falls along half a cosine to 0
-    at `steps`. `validate_every` of None is a twentieth of the run.
+    at `steps`. `validate_every` of None is a twentieth of the run. `teacher` is how the share of true inputs falls, to
+    `teacher_end` at the end of the run: one of `scheduled_sampling.DECAYS`; "always" is teacher forcing.
     """
 
     text: str = "python-docs"
@@ -93,6 +95,8 @@ class TrainConfig:
     warmup: int = 50
     clip_norm: float | None = 5.0
     clip_value: float | None = None
+    teacher: str = "always"
+    teacher_end: float = 0.5
     steps: int = 2000
     validate_every: int | None = None
     checkpoint_every: int = 200
@@ -111,8 +115,9 @@ class TrainConfig:
             value = getattr(self, name)
             self._require(name, value is None or (math.isfinite(value) and value > 0), "a finite number above 0")
         self._require("dropout", 0 <= self.dropout < 1, "at least 0 and below 1")
-        choices = {"cell": tuple(CELLS), "optimizer": tuple(OPTIMIZERS), "dtype": ("float32", "float64")}
-        for name, allowed in choices.items():
+        self._require("teacher_end", 0 < self.teacher_end < 1, "above 0 and below 1")
+        choices: dict[str, Any] = {"cell": CELLS, "optimizer": OPTIMIZERS, "teacher": DECAYS}
+        for name, allowed in (choices | {"dtype": ("float32", "float64")}).items():
             self._require(name, getattr(self, name) in allowed, "one of " + ", ".join(allowed))
 
     def _require(self, name: str, right: bool, expected: str) -> None:
@@ -155,6 +160,7 @@ class Trainer:
         self.optimizer = OPTIMIZERS[config.optimizer](list(self.model.parameters()), lr=config.lr)
         warmup = min(config.warmup, config.steps // 10)
         self.schedule = optim.CosineLR(self.optimizer, config.steps, warmup)
+        self.share_true = decay(config.teacher, config.steps, config.teacher_end)
         self.carried: list[np.ndarray] | None = None
         self.steps_done = 0
         self.best_loss, self.best_step = math.inf, 0
@@ -166,6 +172,7 @@ class Trainer:
             self.carried = None
         x, y = self.batches.next()
         with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+            x = mixed_inputs(self.model, x, self.carried, self.share_true(self.steps_done), random.generator())
             logits, state = self.model(x, from_arrays(self.carried))
             loss = cross_entropy(logits.reshape(-1, logits.shape[-1]), y.reshape(-1))
             loss.backward()

@@ -282,6 +282,31 @@ def test_a_checkpoint_file_can_be_named(finished):
     assert result.exit_code == 0
 
 
+def test_a_beam_is_searched_and_a_narrow_one_is_greedy(finished):
+    greedy = minirnn("sample", finished, "--temperature", 0, "--length", 20, "--seed", 1).stdout
+    narrow = minirnn("sample", finished, "--beam", 1, "--length", 20)
+    assert (narrow.stdout, narrow.stderr) == (greedy, "")
+    wide = minirnn("sample", finished, "--beam", 4, "--length", 20, "--prompt", "the")
+    assert wide.stdout.startswith("the")
+    assert len(wide.stdout) == 3 + 20 + 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--temperature", "0.5"], ["--beam draws nothing, so --temperature can't go with it"]),
+        (["--top-k", "3"], ["so --top-k can't"]),
+        (["--top-p", "0.9"], ["so --top-p can't"]),
+        (["--length", "-1"], ["length must be at least 0", "got -1 and 4"]),
+        (["--prompt", "Z"], ["never saw in training: 'Z'"]),
+    ],
+)
+def test_bad_searches_are_named(finished, options, words):
+    result = minirnn("sample", finished, "--beam", "4", *options)
+    refused(result, *words)
+    assert result.stdout == ""
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -291,6 +316,7 @@ def test_a_checkpoint_file_can_be_named(finished):
         (["--top-p", "2"], ["top-p must be"]),
         (["--length", "-1"], ["length and seed must be at least 0"]),
         (["--seed", "-1"], ["length and seed must be at least 0"]),
+        (["--beam", "4"], ["--beam draws nothing, so --seed can't go with it"]),
     ],
 )
 def test_bad_sampling_is_named(finished, options, words):

@@ -11,7 +11,9 @@ import pytest
 
 from minirnn import checkpoint, optim, random
 from minirnn.checkpoint import CheckpointError
+from minirnn.models import from_arrays, to_arrays
 from minirnn.nn import cross_entropy
+from minirnn.scheduled_sampling import mixed_inputs
 from minirnn.text import Corpus, TextTooShort
 from minirnn.training import (
     BEST,
@@ -117,6 +119,24 @@ def test_a_step_is_forward_backward_clip_update():
         np.testing.assert_allclose(moved.data, expected, rtol=RTOL, atol=1e-14)
 
 
+def test_with_scheduled_sampling_a_step_learns_from_the_mixed_window():
+    """The second step, whose share of true inputs is 1 - 0.9/4: its loss is that of the window mixed by itself."""
+    changes = {"teacher": "linear", "teacher_end": 0.1, "steps": 4, "dropout": 0.0, "dtype": "float64"}
+    trainer, twin = small(**changes), small(**changes)
+    trainer.step()
+    trainer.model.load_state_dict(twin.model.state_dict())
+    state = random.get_state()
+    report = trainer.step()
+    random.set_state(state)
+    (x, _y), (later, targets) = twin.batches[0], twin.batches[1]
+    carried = to_arrays(twin.model(x)[1])
+    mixed = mixed_inputs(twin.model, later, carried, 1 - 0.9 / 4, random.generator())
+    assert (mixed != later).any()
+    logits, _state = twin.model(mixed, from_arrays(carried))
+    loss = cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1))
+    assert report.loss == pytest.approx(loss.item(), rel=RTOL)
+
+
 def test_clipping_by_value_cuts_each_entry():
     trainer = small(optimizer="sgd", lr=1.0, warmup=0, clip_norm=None, clip_value=1e-4, dtype="float64")
     before = [p.data.copy() for p in trainer.model.parameters()]
@@ -176,10 +196,10 @@ def test_a_short_validation_part_takes_fewer_streams():
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
-def test_resuming_at_any_step_ends_in_the_same_bits(tmp_path, cell, optimizer):
+@pytest.mark.parametrize(("optimizer", "teacher"), [("adam", "inverse-sigmoid"), ("rmsprop", "always")])
+def test_resuming_at_any_step_ends_in_the_same_bits(tmp_path, cell, optimizer, teacher):
     """Through a file, in the middle of a pass, at its start, and after a validation; dropout on."""
-    config = dataclasses.replace(SMALL, cell=cell, optimizer=optimizer, steps=70, validate_every=13)
+    config = dataclasses.replace(SMALL, cell=cell, optimizer=optimizer, teacher=teacher, steps=70, validate_every=13)
     (tmp_path / "whole").mkdir()
     run(Trainer(config, CORPUS), tmp_path / "whole", Silent())
     windows = len(Trainer(config, CORPUS).batches)
@@ -361,6 +381,8 @@ def test_the_length_it_asks_for_is_enough(batch, seq):
         ({"clip_value": -1.0}, "clip-value must be a finite number above 0"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
         ({"cell": "qrnn"}, "cell must be one of rnn, lstm, gru, got 'qrnn'"),
+        ({"teacher": "cosine"}, "teacher must be one of always, linear, exponential, inverse-sigmoid, got 'cosine'"),
+        ({"teacher_end": 1.0}, "teacher-end must be above 0 and below 1, got 1.0"),
         ({"optimizer": "lion"}, "optimizer must be one of sgd, rmsprop, adagrad, adam, adamw"),
         ({"dtype": "float16"}, "dtype must be one of float32, float64"),
     ],

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from minirnn.beam import beam_search
 from minirnn.sampling import SamplingError, generate
 from minirnn.training import BEST, checkpoint_file, load_model
 
-__all__ = ["sample"]
+__all__ = ["sample", "search"]
 
 
 def sample(
@@ -29,6 +30,12 @@ def sample(
     for piece in pieces:
         write(piece)
     write("\n")
+
+
+def search(run: Path, prompt: str, length: int, width: int) -> None:
+    """Write `prompt` and the likeliest continuation that a beam of this width finds to stdout."""
+    model, tokenizer, _state = load_model(checkpoint_file(run, BEST))
+    write(prompt + beam_search(model, tokenizer, prompt, length, width)[0].text + "\n")
 
 
 def write(text: str) -> None:
