@@ -166,7 +166,7 @@ def trained(network: str, seed: int, steps: int, progress: Progress) -> WordRead
 
 def run(effort: Effort, seed: int, progress: Progress) -> Outcome:
     """Train each network on shallow sentences and test it on deeper ones too."""
-    steps, sentences, seeds = {"quick": (250, 100, 1), "default": (3000, 500, 1), "full": (10_000, 2000, 5)}[effort]
+    steps, sentences, seeds = {"quick": (250, 100, 1), "default": (1500, 500, 1), "full": (10_000, 2000, 5)}[effort]
     tests = [
         (depth, *batch(np.random.default_rng([seed, 2, depth]), sentences, [depth])) for depth in range(TESTED + 1)
     ]
@@ -260,7 +260,7 @@ def longest_seen(answers: Sequence[Mapping[str, Any]]) -> int:
 
 
 def by(answers: Sequence[Mapping[str, Any]], key: str, bins: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
-    """For each who answered and each bin of `key`: how many verbs, the share right, and the same for the misled ones."""
+    """For each who answered and each bin of `key`: how many verbs, the share right; the same for the misled ones."""
     found = []
     for who in dict.fromkeys(a["who"] for a in answers):
         for low, high in bins:

@@ -23,7 +23,7 @@ def fit(
     clip_norm: float = 5.0,
     told: Callable[[int, float], object] = lambda step, loss: None,
 ) -> tuple[list[float], list[float]]:
-    """Train for `steps` steps on the losses `loss_of(step)`; returns each step's loss and gradient norm before clipping.
+    """Train for `steps` steps on the losses `loss_of(step)`; returns each step's loss and unclipped gradient norm.
 
     The rate falls from `lr` to 0 along half a cosine after a short warm-up. `told` hears each step's number, from 1,
     and loss, and ends the run by answering True. A step whose loss or gradient isn't finite changes nothing and ends
