@@ -26,7 +26,8 @@ def fit(
     """Train for `steps` steps on `loss_of(step)`; returns each step's loss and its gradient's norm before clipping.
 
     The rate falls from `lr` to 0 along half a cosine after a short warm-up. `told` hears each step's number, from 1,
-    and loss. A step whose loss or gradient isn't finite changes nothing and ends the run.
+    and loss, and ends the run by answering True. A step whose loss or gradient isn't finite changes nothing and ends
+    the run.
     """
     parameters: Sequence[Any] = list(model.parameters())
     optimizer = optim.Adam(parameters, lr=lr)
@@ -45,5 +46,6 @@ def fit(
             break
         optimizer.step()
         schedule.step()
-        told(step + 1, losses[-1])
+        if told(step + 1, losses[-1]) is True:
+            break
     return losses, norms

@@ -116,6 +116,31 @@ def forget_bias_(lstm: Filled, value: float) -> Filled:
     return lstm
 
 
+def chrono_(rnn: Filled, longest: float, rng: np.random.Generator | None = None) -> Filled:
+    """Biases with which the units of an LSTM or GRU (or of a cell) remember for 1 to about `longest` steps.
+
+    A forget gate that stays at σ(b) keeps 1/(1 - σ(b)) = 1 + eᵇ steps, so b is drawn as log u, u uniform over
+    [1, longest - 1), for each unit. An LSTM's input gates start at -b, as open as the forget gates are shut; a GRU has
+    one gate for both, z. All other biases become 0. Source: Tallec and Ollivier 2018, section 2.
+    """
+    hidden = getattr(rnn, "hidden_size", 0)
+    gates = {"lstm": 4, "gru": 3}.get(getattr(rnn, "kind", ""), 0)
+    biases = {n: p for n, p in vars(rnn).items() if n.startswith(("bias_ih", "bias_hh")) and isinstance(p, Tensor)}
+    if not gates or not biases:
+        raise ValueError(f"rnn: expected an LSTM or GRU, or a cell of one, with biases, got {type(rnn).__name__}")
+    if not longest >= 2:
+        raise ValueError(f"longest: expected at least 2 steps, got {longest}")
+    for n, bias in biases.items():
+        bias.data[...] = 0.0
+        if n.startswith("bias_ih"):
+            drawn = np.log(chosen_generator(rng).uniform(1.0, longest - 1.0, hidden))
+            bias.data[hidden : 2 * hidden] = drawn  # f of i, f, g, o; z of r, z, n
+            if gates == 4:
+                bias.data[:hidden] = -drawn
+        bias.bump_version()
+    return rnn
+
+
 def _matrix_shape(tensor: Any, function: str) -> tuple[int, int]:
     shape = _data(tensor).shape
     if len(shape) != 2 or 0 in shape:

@@ -154,3 +154,51 @@ def test_forget_bias_refuses_what_has_no_forget_gate():
 def test_initialisers_refuse(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("module", [nn.LSTM(2, 400, 2, bidirectional=True), nn.LSTMCell(2, 400)])
+def test_chrono_opens_the_forget_gates_for_as_many_steps_as_it_says_and_the_input_gates_as_little(module):
+    assert init.chrono_(module, 50, rng(3)) is module
+    for name, values in module.state_dict().items():
+        if not name.startswith("bias"):
+            continue
+        i, f, g, o = np.split(values, 4)
+        if name.startswith("bias_hh"):
+            assert not values.any()
+            continue
+        kept = (
+            1 / (1 - 1 / (1 + np.exp(-f.astype(float)))) - 1
+        )  # steps a gate at σ(f) keeps, less 1: uniform over 1..49
+        assert 1 <= kept.min() < 1.7
+        assert 48.3 < kept.max() < 49.001
+        assert abs(kept.mean() - 25) < 3  # its standard deviation is 48/√12/√400 = 0.7
+        np.testing.assert_array_equal(i, -f)
+        assert not g.any()
+        assert not o.any()
+
+
+def test_chrono_of_a_gru_sets_the_gate_that_keeps():
+    r, z, n = np.split(init.chrono_(nn.GRU(2, 5), 30, rng(4)).bias_ih_l0.data, 3)
+    assert (z >= 0).all()
+    assert (z <= np.log(29)).all()
+    assert z.std() > 0
+    assert not r.any()
+    assert not n.any()
+
+
+def test_units_started_by_chrono_do_keep_their_state_that_long():
+    gru = init.chrono_(nn.GRU(1, 200), 100, rng(5))
+    for weight in (gru.weight_ih_l0, gru.weight_hh_l0):
+        init.zeros_(weight)
+    steps = 40
+    out, _ = gru(np.zeros((steps, 1, 1), np.float32), np.ones((1, 1, 200), np.float32))
+    z = 1 / (1 + np.exp(-gru.bias_ih_l0.data[200:400].astype(float)))
+    np.testing.assert_allclose(out.data[-1, 0], z**steps, rtol=1e-4)
+
+
+def test_chrono_refuses():
+    for module in (nn.RNN(2, 3), nn.LSTM(2, 3, bias=False), nn.Linear(2, 8)):
+        with pytest.raises(ValueError, match=f"expected an LSTM or GRU, or a cell of one.*got {type(module).__name__}"):
+            init.chrono_(module, 10)
+    with pytest.raises(ValueError, match=r"longest: expected at least 2 steps, got 1\.5"):
+        init.chrono_(nn.GRU(2, 3), 1.5)
