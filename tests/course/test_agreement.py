@@ -94,7 +94,7 @@ def test_training_repeats():
 
 
 def answers(seen, deeper):
-    """Ten misled verbs for each network in a shallow and in a deep sentence; `seen`, `deeper`: right ones for RNN, LSTM."""
+    """Ten misled verbs per network in a shallow and a deep sentence; `seen`, `deeper`: right ones for RNN, LSTM."""
     made = []
     for who in agreement.NETWORKS:
         for depth, right in ((1, seen), (4, deeper)):
