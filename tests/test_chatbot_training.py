@@ -7,18 +7,18 @@ from minirnn.chatbot_training import ChatbotConfig, conversations, holds, score,
 from minirnn.models.chatbot import Answer
 from minirnn.training import ConfigError
 
-SMALL = ChatbotConfig(hidden=16, embedding=8, conversations=12, steps=25, batch=4, lr=1e-2)
+SMALL = ChatbotConfig(hidden=16, embedding=8, conversations=12, steps=40, batch=4, lr=1e-2)
 
 
 def test_training_lowers_the_loss_and_a_seed_fixes_the_bits():
     losses = []
     bot = train(SMALL, lambda step, loss: losses.append(loss))
-    assert len(losses) == 25
+    assert len(losses) == 40
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
     again = train(SMALL)
     for name, array in bot.model.state_dict().items():
         assert np.array_equal(array, again.model.state_dict()[name]), name
-    assert bot.card["steps"] == 25
+    assert bot.card["steps"] == 40
     assert bot.card["settings"]["hidden"] == 16
 
 

@@ -73,7 +73,7 @@ def test_the_same_words_give_the_same_reply_and_an_answer_changes_nothing(bot):
 
 
 def test_only_the_first_words_of_a_long_turn_count(bot):
-    words = [f"w{n}" for n in range(LONGEST_TURN + 5)]
+    words = V.words[100 : 100 + LONGEST_TURN + 5]
     start = bot.beginning()
     assert same(bot.answer(" ".join(words), start).conversation, bot.answer(" ".join(words[:-5]), start).conversation)
     assert not same(

@@ -14,9 +14,11 @@ from functools import cache
 import numpy as np
 
 from .phrasings import (
+    CALLED,
     CANCEL_IT,
     CLOSERS,
     CORRECT_OPENERS,
+    HAS,
     IT_IS,
     NONSENSE,
     NOT_UNDERSTOOD,
@@ -24,6 +26,7 @@ from .phrasings import (
     REPLIES,
     TALK,
     USER,
+    WHAT_CALLED,
 )
 from .values import KINDS, RELATIONS, UNITS, Split, draw, part_of, trained_values
 from .words import CAPITAL, read, write
@@ -46,6 +49,8 @@ CHORES = (
     ),
     *("pay the rent", "call the doctor", "take out the trash", "do the laundry", "write a letter", "wash the car"),
 )
+WHEN = (" tomorrow", " tonight", " at {}", " this evening", " later today")
+KINDLY = ("pet", "relation")  # what has a kind beside its name
 THINGS = [
     "garden",
     "phone",
@@ -96,7 +101,7 @@ class Turn:
 
 @dataclass
 class _Fact:
-    value: str  # as told, a job with its article, a duration with its unit
+    value: str  # as told, a job with its article, a duration with its unit; empty: a pet or relation without a name
     turn: int
     kind: str = ""  # of a pet or a relation
 
@@ -150,11 +155,12 @@ def _turn(story: _Story) -> Turn:
     story.missing = story.just_told = ""
     if missing and story.chance(0.5):
         return _tell(story, missing, short=True)
-    untold = [key for key in _keys(story) if key not in story.known]
-    known = list(story.known)
+    known = [key for key, fact in story.known.items() if fact.value]
+    untold = [key for key in _keys(story) if key not in known]
+    pairable = [key for key in untold if key not in story.known and key not in DEVICES]
     weights = {
         "tell": 3.0 * bool(untold),
-        "pair": 0.5 * (len(_pairable(story)) > 1),
+        "pair": 0.5 * (len(pairable) > 1),
         "correct": 1.0 * bool(known),
         "ask": 4.0 * bool(known),
         "unknown": 0.7 * bool(untold),
@@ -165,9 +171,12 @@ def _turn(story: _Story) -> Turn:
     total = sum(weights.values())
     act = story.rng.choice(list(weights), p=[w / total for w in weights.values()])
     if act == "tell":
-        return _tell(story, story.pick(untold))
+        key = story.pick(untold)
+        if key.split()[0] in KINDLY and key not in story.known and story.chance(0.2):
+            return _have(story, key)
+        return _tell(story, key)
     if act == "pair":
-        return _tell_two(story)
+        return _tell_two(story, pairable)
     if act == "correct":
         key = just_told if just_told and story.chance(0.5) else story.pick(known)
         return _tell(story, key, short=key == just_told and story.chance(0.5))
@@ -188,8 +197,10 @@ def _keys(story: _Story) -> list[str]:
     return list(dict.fromkeys(keys))
 
 
-def _pairable(story: _Story) -> list[str]:
-    return [key for key in _keys(story) if key not in story.known and key not in DEVICES]
+def _named(story: _Story, key: str) -> _Fact | None:
+    """What is known of `key`, if a value is."""
+    fact = story.known.get(key)
+    return fact if fact and fact.value else None
 
 
 # ---- acts
@@ -197,7 +208,7 @@ def _pairable(story: _Story) -> list[str]:
 
 def _tell(story: _Story, key: str, short: bool = False) -> Turn:
     """Tell `key`, or tell it otherwise. short: only "it's …" or, for a device, "make it …"."""
-    topic, before = key.split()[0], story.known.get(key)
+    topic, before = key.split()[0], _named(story, key)
     fact = _fact(story, key)
     slots = _slots(topic, fact)
     cores = USER[topic]["tell"]
@@ -210,7 +221,7 @@ def _tell(story: _Story, key: str, short: bool = False) -> Turn:
                 fact.value = f"{fact.value.split()[0]} {before.value.split()[1]}"
                 slots["v"] = fact.value.split()[0]
     elif short:
-        cores = IT_IS
+        cores = (*IT_IS, *CALLED) if topic in KINDLY else IT_IS
     openers = CORRECT_OPENERS if before and story.chance(0.75) else OPENERS["tell"]
     user = _say(story, openers, cores, CLOSERS["tell"], slots, ".")
     _keep(story, key, fact)
@@ -222,9 +233,19 @@ def _tell(story: _Story, key: str, short: bool = False) -> Turn:
     )
 
 
-def _tell_two(story: _Story) -> Turn:
-    """Tell two facts in one sentence; the reply answers both."""
-    keys = _pairable(story)
+def _have(story: _Story, key: str) -> Turn:
+    """Tell of a pet or a relation without its name; the bot asks for that."""
+    topic = key.split()[0]
+    fact = _Fact("", story.turn, story.pick(KINDS) if topic == "pet" else key.split()[1])
+    slots = _slots(topic, fact)
+    user = _say(story, OPENERS["tell"], HAS, CLOSERS["tell"], slots, ".")
+    story.known[key] = fact
+    story.missing = key
+    return Turn(user, tuple(read(WHAT_CALLED.format_map(slots))[0]), topic, "tell")
+
+
+def _tell_two(story: _Story, keys: Sequence[str]) -> Turn:
+    """Tell two of these facts in one sentence; the reply answers both."""
     keys = [keys[k] for k in story.rng.choice(len(keys), 2, replace=False)]
     topics = [key.split()[0] for key in keys]
     while True:
@@ -246,6 +267,8 @@ def _ask(story: _Story, key: str) -> Turn:
     topic, fact = key.split()[0], story.known.get(key)
     slots = _slots(topic, fact) if fact else {"k": story.pick(KINDS) if topic == "pet" else key.split()[-1]}
     asked = "kind" if topic == "pet" and story.chance(0.3) else topic
+    if fact and not fact.value and asked != "kind":
+        topic, fact = "relation" if topic == "pet" else topic, None  # "I don't know your dog's name yet."
     cores = USER[asked]["ask"]
     if topic in DEVICES and story.device != topic:
         cores = tuple(core for core in cores if not re.search(r"\bit\b", core))
@@ -254,7 +277,7 @@ def _ask(story: _Story, key: str) -> Turn:
         story.device = topic
     if not fact:
         story.missing = key if topic not in DEVICES and topic != "pet" else ""
-        return Turn(user, _reply(asked, "unknown", slots), topic, "unknown")
+        return Turn(user, _reply(topic if asked != "kind" else asked, "unknown", slots), key.split()[0], "unknown")
     value = fact.kind if asked == "kind" else fact.value
     words = tuple(read(value)[0])
     return Turn(user, _reply(asked, "ask", slots), topic, "ask", words, story.turn - fact.turn)
@@ -304,9 +327,10 @@ def _value(story: _Story, topic: str) -> str:
     if topic == "alarm":
         return draw("time", story.values, story.rng) + story.pick(("", "", " am", " pm"))
     if topic == "reminder":
-        if story.chance(0.6):
-            return story.pick(ERRANDS).format(draw("errand", story.values, story.rng))
-        return story.pick(CHORES).format(k=story.pick(RELATIONS), p=story.pick(KINDS))
+        errand = story.pick(ERRANDS).format(draw("errand", story.values, story.rng))
+        chore = story.pick(CHORES).format(k=story.pick(RELATIONS), p=story.pick(KINDS))
+        when = story.pick(WHEN).format(draw("time", story.values, story.rng)) if story.chance(0.2) else ""
+        return (errand if story.chance(0.6) else chore) + when
     value = draw("name" if topic == "relation" else topic, story.values, story.rng)
     return f"{_article(value)} {value}" if topic == "job" else value
 
@@ -388,7 +412,22 @@ def _gibberish(story: _Story) -> str:
 def ordinary_words() -> tuple[str, ...]:
     """Every word that can occur in a conversation beside the values, sorted."""
     texts = [*CORRECT_OPENERS, *(text for group in (OPENERS, CLOSERS) for texts in group.values() for text in texts)]
-    texts += [*IT_IS, *CANCEL_IT, *NONSENSE, NOT_UNDERSTOOD, *ERRANDS, *CHORES, *RELATIONS, *KINDS, *UNITS, *THINGS]
+    texts += [
+        *IT_IS,
+        *CANCEL_IT,
+        *NONSENSE,
+        NOT_UNDERSTOOD,
+        *ERRANDS,
+        *CHORES,
+        *WHEN,
+        *CALLED,
+        *HAS,
+        WHAT_CALLED,
+        *RELATIONS,
+        *KINDS,
+        *UNITS,
+        *THINGS,
+    ]
     texts += [core for acts in USER.values() for cores in acts.values() for core in cores]
     texts += [reply for acts in REPLIES.values() for reply in acts.values()]
     texts += [text for reply, cores in TALK.values() for text in (reply, *cores)]

@@ -46,7 +46,7 @@ USER: dict[str, dict[str, tuple[str, ...]]] = {
             "what's my name", "what is my name", "who am I", "do you know my name", "do you remember my name",
             "can you tell me my name", "what do people call me", "what am I called", "tell me my name", "say my name",
             "do you know who I am", "what did I say my name was", "which name did I give you",
-            "do you remember who I am", "what was my name", "my name is what", "how do my friends call me",
+            "do you remember who I am", "what was my name", "do you know what my name is", "can you remember my name", "what did I say my name is", "my name is what", "how do my friends call me",
         ),
     },
     "town": {
@@ -81,7 +81,7 @@ USER: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "food": {
         "tell": (
-            "my favourite food is {v}", "I love eating {v}", "I like {v} best", "I could eat {v} every day",
+            "my favourite food is {v}", "I love eating {v}", "I like to eat {v}", "I like eating {v}", "I like {v} best", "I could eat {v} every day",
             "I love {v}", "{v} is my favourite food", "the food I like most is {v}", "I really like {v}",
             "nothing tastes better than {v}", "my favourite dish is {v}", "I'm crazy about {v}", "I always eat {v}",
             "the best food is {v}", "I adore {v}", "for dinner I like {v} most", "I can't live without {v}",
@@ -127,7 +127,7 @@ USER: dict[str, dict[str, tuple[str, ...]]] = {
         "tell": (
             "I have {a} {k} called {v}", "I have {a} {k} named {v}", "my {k} is called {v}", "my {k}'s name is {v}",
             "my {k} is {v}", "I've got {a} {k} called {v}", "{v} is my {k}", "the name of my {k} is {v}",
-            "I own {a} {k} named {v}", "we have {a} {k} called {v}", "I live with {a} {k} called {v}",
+            "I own {a} {k} named {v}", "my {k} is named {v}", "we have {a} {k} called {v}", "I live with {a} {k} called {v}",
             "I call my {k} {v}", "{v} is the name of my {k}",
         ),
         "ask": (
@@ -162,7 +162,7 @@ USER: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "timer": {
         "tell": (
-            "set a timer for {v}", "start a timer for {v}", "set a {v} timer", "start a {v} timer", "timer for {v}",
+            "set a timer for {v}", "set timer for {v}", "timer {v}", "start a timer for {v}", "set a {v} timer", "start a {v} timer", "timer for {v}",
             "{v} timer", "put a timer on for {v}", "I need a timer for {v}", "can you set a timer for {v}",
             "could you start a timer of {v}", "give me a timer for {v}", "wake me in {v}",
             "let the timer run for {v}", "time {v} for me", "I want a timer for {v}",
@@ -186,7 +186,7 @@ USER: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "alarm": {
         "tell": (
-            "set an alarm for {v}", "wake me up at {v}", "wake me at {v}", "set my alarm to {v}", "alarm at {v}",
+            "set an alarm for {v}", "set alarm for {v}", "wake me up at {v}", "wake me at {v}", "set my alarm to {v}", "alarm at {v}",
             "I have to get up at {v}", "I need an alarm at {v}", "can you set an alarm for {v}",
             "could you wake me at {v}", "put an alarm on for {v}", "I want to get up at {v}",
             "let the alarm ring at {v}", "give me an alarm for {v}", "set the alarm clock for {v}",
@@ -233,7 +233,13 @@ USER: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
 }
-IT_IS = ("it's {v}", "it is {v}", "that's {v}", "that would be {v}")  # right after the bot said it doesn't know
+IT_IS = ("it's {v}", "it is {v}", "that's {v}", "that would be {v}", "{v}")  # right after the bot said it doesn't know
+CALLED = ("his name is {v}", "her name is {v}", "he is called {v}", "she's called {v}", "its name is {v}", "called {v}")
+HAS = (  # a pet, a sister, without their name
+    "I have {a} {k}", "I've got {a} {k}", "I own {a} {k}", "there is {a} {k} in my family", "I live with {a} {k}",
+    "I love my {k}", "my {k} is nice", "I have {a} lovely {k}", "I'm happy to have {a} {k}", "I like my {k}",
+)  # fmt: skip
+WHAT_CALLED = "what is your {k} called?"
 CANCEL_IT = (
     "cancel it", "delete it", "remove it", "stop it", "forget it", "turn it off", "I don't need it any more",
     "drop it",
@@ -320,7 +326,7 @@ TALK: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "hi", "hello", "hey", "hello there", "hi there", "hey there", "good morning", "good evening",
             "good afternoon", "greetings", "howdy", "hi bot", "hello bot", "nice to meet you", "hello again",
-            "hi again", "good day",
+            "hi again", "good day", "nice to meet you too",
         ),
     ),
     "thanks": (
@@ -366,7 +372,7 @@ TALK: dict[str, tuple[str, tuple[str, ...]]] = {
     "you": (
         "I'm a small recurrent network.",
         (
-            "who are you", "what's your name", "what are you", "are you a robot", "are you human", "are you a person",
+            "who are you", "what's your name", "what are you", "are you a robot", "are you human", "tell me about yourself", "are you a person",
             "what is your name", "do you have a name", "are you real", "what should I call you", "are you alive",
             "are you a computer", "who made you",
         ),
@@ -416,7 +422,7 @@ TALK: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "ok", "yes", "no", "sure", "alright", "maybe", "I see", "right", "fine", "good", "of course", "yeah",
             "great", "nice", "cool", "that's good", "exactly", "interesting", "I think so", "let me think",
-            "never mind",
+            "never mind", "sorry", "I'm sorry", "no problem",
         ),
     ),
     "age of bot": (
@@ -434,6 +440,23 @@ TALK: dict[str, tuple[str, tuple[str, ...]]] = {
             "do you like music", "what food do you like", "which colour do you like", "do you have a pet",
             "do you have a family", "what's your job", "do you like me", "what do you love", "do you have a sister",
             "do you like animals", "what do you eat",
+        ),
+    ),
+    "clock": (
+        "I have no clock, sorry.",
+        (
+            "what time is it", "what's the time", "do you know what time it is", "what day is it", "what's the date",
+            "what day is today", "which day is it", "how late is it", "what year is it", "tell me the time",
+            "can you tell me the time", "do you have the time",
+        ),
+    ),
+    "about me": (
+        "ask me for one thing at a time, for your name, say.",
+        (
+            "what do you know about me", "what do you remember", "what did I tell you", "do you remember me",
+            "do you know me", "what have I told you", "do you remember anything", "tell me what you know",
+            "do you know anything about me", "what do you remember about me", "tell me something about me",
+            "what do you know of me",
         ),
     ),
     "story": (

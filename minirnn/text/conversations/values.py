@@ -22,7 +22,7 @@ RELATIONS = tuple(
     "boyfriend partner colleague roommate grandmother grandfather".split()
 )
 KINDS = tuple("dog cat hamster parrot rabbit horse goldfish turtle pony ferret budgie snake".split())
-UNITS = ("minutes", "seconds", "hours")
+UNITS = ("minutes", "seconds", "hours", "min")
 
 
 def _several(text: str) -> list[str]:
@@ -58,7 +58,8 @@ LISTS: dict[str, dict[Split, tuple[str, ...]]] = {
             "Seoul Beijing Shanghai Delhi Mumbai Cairo Nairobi Lagos Accra Lima Bogota Santiago Moscow Istanbul".split(),
             *_several(
                 "New York, San Diego, Los Angeles, Cape Town, Hong Kong, Rio Grande, Buenos Aires, Las Vegas, "
-                "San Francisco, New Orleans, Salt Lake, Mexico City, Tel Aviv, Abu Dhabi, Sao Paulo, San Jose"
+                "San Francisco, New Orleans, Salt Lake, Mexico City, Tel Aviv, Abu Dhabi, Sao Paulo, San Jose, "
+                "Rio de Janeiro, Salt Lake City, Ho Chi Minh, Stratford upon Avon, San Luis Obispo"
             ),
         ),
         "valid": (
@@ -69,7 +70,7 @@ LISTS: dict[str, dict[Split, tuple[str, ...]]] = {
         "test": (
             *"Reykjavik Ljubljana Timbuktu Ouagadougou Novosibirsk Antananarivo Thessaloniki Wagga Tbilisi Valparaiso "
             "Samarkand Bratislava Kathmandu Ulaanbaatar Trondheim Coimbra Eindhoven Gaborone".split(),
-            *_several("Addis Ababa, Santa Fe, Kuala Lumpur, Des Moines, Phnom Penh"),
+            *_several("Addis Ababa, Santa Fe, Kuala Lumpur, Des Moines, Phnom Penh, Santa Cruz Tenerife"),
         ),
     },
     "job": {
@@ -154,7 +155,7 @@ NUMBERS: dict[str, dict[Split, tuple[str, ...]]] = {
         "test": tuple(f"{h}:{m}" for h in range(1, 13) for m in ("10", "20", "35", "40", "50", "55")),
     },
 }
-SURNAMED = 0.15  # of the names, those of two words
+SURNAMED = 0.15  # of the names, those of two words or three
 SYLLABLES = tuple(
     "ba be bi bo da del dor e fa fen ga gri ha i jo ka kel ki la len li lo ma mi mor na ne nor o pa pel qui ra ri ro sa "
     "sel shi so ta te thi tor u va vel vi wen xa ya yo za zel zu".split()
@@ -178,7 +179,8 @@ def draw(kind: str, split: Split, rng: np.random.Generator) -> str:
     made_up = split != "train" and made in ENDINGS and rng.random() < 0.5
     value = _made_up(made, split, rng) if made_up else _one_of(lists[split], rng)
     if kind == "name" and rng.random() < SURNAMED:
-        value += " " + _one_of(LISTS["surname"][split], rng)
+        middle = " " + _one_of(lists[split], rng) if rng.random() < 0.3 else ""
+        value += middle + " " + _one_of(LISTS["surname"][split], rng)
     return value
 
 
