@@ -35,7 +35,7 @@ class ChatbotConfig:
     attention: str = "dot"
     embedding: int = 64
     dropout: float = 0.1
-    conversations: int = 20000
+    conversations: int = 30000
     steps: int = 6000
     batch: int = 16
     lr: float = 3e-3
