@@ -34,8 +34,10 @@ def test_the_broken_transpose_is_found(capsys):
 def test_commands_run(tmp_path):
     """In order, in an empty folder; training for fewer minutes than printed, and racing at a size that takes none."""
     env = os.environ | {"PYTHONPATH": ":".join(map(str, [ROOT, ROOT / "kernels"]))}
-    assert [c.split()[1] for c in COMMANDS] == ["check", "train", "sample", "bench"]
+    assert [c.split()[1] for c in COMMANDS] == ["check", "train", "sample", "chat", "experiment", "bench"]
     for command in COMMANDS:
+        if command == "minirnn chat":
+            continue  # below
         command = command.replace("--minutes 1 ", "--steps 3 --hidden 8 --batch 2 ")
         command = command.replace("--quick ", "--quick --size 2x3x4x5 ")
         words = shlex.split(command)[1:]
@@ -43,3 +45,17 @@ def test_commands_run(tmp_path):
             [sys.executable, "-m", "minirnn.cli", *words], cwd=tmp_path, env=env, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
+
+
+def test_the_conversation_is_as_printed():
+    """What stands after each prompt, line by line through the command, gives the lines below it."""
+    (printed,) = re.findall(r"\$ minirnn chat\n(.*?)```", README, re.DOTALL)
+    lines = printed.splitlines()
+    typed = [line.removeprefix("you> ") for line in lines[::2]]
+    env = os.environ | {"PYTHONPATH": ":".join(map(str, [ROOT, ROOT / "kernels"]))}
+    done = subprocess.run(
+        [sys.executable, "-m", "minirnn.cli", "chat"],
+        input="\n".join(typed) + "\n", env=env, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert all(line.startswith("you> ") for line in lines[::2])
+    assert done.stdout.splitlines() == lines[1::2]
