@@ -297,6 +297,8 @@ def test_a_conversation_on_a_terminal(model, tmp_path):
         assert "Ctrl-C once more" in terminal.until("you> ")
         terminal.type("\x1b[A\x1b[A\x1b[A\x1b[A\x1b[A\n")  # up to the first line
         assert " ".join(bot.reply("hello").split()[:5]) in " ".join(terminal.until("you> ").split())
+        terminal.type("\x03")  # not the second in a row
+        terminal.until("you> ")
         terminal.type("\x04")
         terminal.until("")
         assert terminal.process.wait(60) == 0
