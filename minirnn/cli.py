@@ -135,7 +135,8 @@ def chat(
 ) -> None:
     """Talk to a chatbot that remembers; /help in it lists its commands.
 
-    If standard input is no terminal, each of its lines is answered by one line, and nothing else is printed.
+    If standard input is no terminal, each of its lines, commands too, is answered by one line, and nothing else is
+    printed.
     """
     with _reported("chat"):
         from minirnn.commands import chat as command

@@ -14,12 +14,12 @@ from rich.text import Text
 from minirnn import plots
 from minirnn.inspection import gates
 from minirnn.models.chatbot import Answer, Chatbot, Conversation
-from minirnn.text.conversations import BOT, CAPITAL, USER
+from minirnn.text.conversations import BOT, CAPITAL, SPECIAL, USER
 
 __all__ = ["Turn", "figure", "last", "state", "why"]
 
 Array = Any
-MARKS = {"<user>": "user:", "<bot>": "bot:"}
+MARKS = {SPECIAL[BOT]: "bot:", SPECIAL[USER]: "user:"}  # each ends an utterance and says whose turn it is now
 BARS, PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.-~+*%#"  # the second for terminals without the first
 UNITS = 64  # in a line
 CHANGED = 0.25  # of the scale: a unit that moved further is marked
@@ -71,7 +71,7 @@ def _looked_at(conversation: Conversation, weights: Array) -> str:
         ago = (now + 1 - conversation.utterance[place]) // 2
         who = "user" if conversation.utterance[place] % 2 == 0 else "bot"
         when = "" if ago == 0 else f" ({who}, {ago} turn{'s' if ago > 1 else ''} ago)"
-        word = MARKS.get(conversation.words[place], conversation.spellings[place])
+        word = "(end)" if conversation.words[place] in MARKS else conversation.spellings[place]
         shown.append(f"{word} {weights[place]:.0%}{when}")
     return ", ".join(shown)
 
@@ -132,29 +132,29 @@ def figure(bot: Chatbot, turns: Sequence[Turn]) -> Any:
     """States, gates and attention over these turns, `last` of a conversation. PlotError if there are none."""
     if not turns:
         raise plots.PlotError("figure: nothing was said, so there is nothing to draw")
-    words, starts = _transcript(turns)
+    words, marks = _transcript(turns)
     weights, said = _attention(turns) if bot.model.attends else (None, [])
     states = _states(bot, turns, words)
     if weights is not None and len(weights) > len(words):
-        words, starts = ["(earlier)", *words], [0, *(start + 1 for start in starts)]
+        words, marks = ["(earlier)", *words], [place + 1 for place in marks]
         states = {name: np.pad(values, ((1, 0), (0, 0)), constant_values=np.nan) for name, values in states.items()}
     first, final = turns[0].number, turns[-1].number
-    title = "A conversation" if first == 1 else f"Turns {first} to {final} of a conversation"
-    title += "" if weights is None else ", and what was looked at (→: copied)"
-    title += f"\n{states['h'].shape[1]} of {bot.model.hidden} units, from slow to quick"
+    title = "A conversation" if first == 1 else f"The last part of a conversation, turns {first} to {final}"
+    title += "" if weights is None else f", and what was looked at (→: copied; {CAPITAL}: a capital follows)"
+    title += f"\n{states['h'].shape[1]} of the encoder's {bot.model.hidden} units, from slow to quick"
     labels = [MARKS.get(word, word) for word in words]
-    return plots.attention_and_states(states, labels, weights, said, starts, title)
+    return plots.attention_and_states(states, labels, weights, said, marks, title)
 
 
 def _transcript(turns: Sequence[Turn]) -> tuple[list[str], list[int]]:
-    """All the words with the marks before each utterance, and the marks' places."""
+    """All the words with the mark after each utterance, and the marks' places."""
     words: list[str] = []
-    starts = []
+    marks = []
     for turn in turns:
         for mark, said in zip(MARKS, (turn.heard, turn.replied), strict=True):
-            starts.append(len(words))
-            words += [mark, *said]
-    return words, starts
+            marks.append(len(words) + len(said))
+            words += [*said, mark]
+    return words, marks
 
 
 def _attention(turns: Sequence[Turn]) -> tuple[Array, list[str]]:
@@ -167,7 +167,7 @@ def _attention(turns: Sequence[Turn]) -> tuple[Array, list[str]]:
     for turn in turns:
         assert turn.weights is not None  # the bot attends
         assert turn.gates is not None
-        heard += 1 + len(turn.heard)
+        heard += len(turn.heard) + 1
         for word, gate, weights in zip(turn.replied, turn.gates, turn.weights, strict=False):
             column = np.full(total + 1, np.nan)
             earlier = len(weights) - heard
@@ -175,7 +175,7 @@ def _attention(turns: Sequence[Turn]) -> tuple[Array, list[str]]:
             column[1 : 1 + heard] = weights[earlier:]
             columns.append(column)
             said.append(word if gate >= 0.5 else f"→ {word}")
-        heard += 1 + len(turn.replied)
+        heard += len(turn.replied) + 1
     matrix = np.stack(columns, axis=1) if columns else np.zeros((total + 1, 0))
     return matrix[int(np.isnan(matrix[:1]).all()) :], said
 
@@ -183,8 +183,7 @@ def _attention(turns: Sequence[Turn]) -> tuple[Array, list[str]]:
 def _states(bot: Chatbot, turns: Sequence[Turn], words: Sequence[str]) -> dict[str, Array]:
     """h, c and the gates over the words, (T, n) for n of the units, from those that change least to the quickest."""
     model = bot.model
-    marks = dict(zip(MARKS, (USER, BOT), strict=True))
-    ids = np.array([marks[word] if word in marks else bot.vocabulary.id(word) for word in words])
+    ids = np.array([SPECIAL.index(word) if word in MARKS else bot.vocabulary.id(word) for word in words])
     begin = turns[0].state
     found = gates(model.encoder, model.embedding.weight.data[ids], begin if model.states > 1 else begin[0])
     kept = {name: found[name][:, 0] for name in sorted(found, key=lambda name: "hcifgorzn".index(name))}

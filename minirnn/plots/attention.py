@@ -47,8 +47,8 @@ def attention_and_states(
 
     weights (T, R): a column for each of R words that it said, with the attention that it gave to the T; see
     `draw_attention`. Beside it the states and gates by name, (T, H) each, as strips H units wide: gates from 0 to 1,
-    others from minus to plus their largest value. Rows may be NaN. starts: rows that begin something new; a line is
-    drawn above them. ValueError for shapes that don't fit.
+    others from minus to plus what 99% of their values stay within. Rows may be NaN. starts: rows that begin something
+    new; a line is drawn above them. ValueError for shapes that don't fit.
     """
     if wrong := [f"{name} {values.shape}" for name, values in states.items() if len(values) != len(words)]:
         raise ValueError(f"states: expected a row for each of {len(words)} words, got {', '.join(wrong)}")
@@ -83,8 +83,8 @@ def attention_and_states(
 
 
 def _strip(axes: Any, name: str, values: Array) -> None:
-    largest = float(np.nanmax(np.abs(values))) or 1.0
-    low, high = (0.0, 1.0) if name in FROM_0_TO_1 else (-largest, largest)
+    limit = float(np.nanquantile(np.abs(values), 0.99)) or 1.0
+    low, high = (0.0, 1.0) if name in FROM_0_TO_1 else (-limit, limit)
     axes.imshow(values, vmin=low, vmax=high, cmap="Greys", aspect="auto", interpolation="nearest")
     axes.set_title(name)
     axes.set(xticks=[], xlabel=f"{values.shape[1]} units\nwhite {low:.2g}\nblack {high:.2g}")
