@@ -82,7 +82,7 @@ class Session:
             self.answer, self.before, self.bot.conversation = answer, before, answer.conversation
             heard = tuple(read(line)[0][:LONGEST_TURN])
             number = self.turns[-1].number + 1 if self.turns else 1
-            turn = chat_views.Turn(number, before.state, heard, answer.words[:-1], answer.weights, answer.gates)
+            turn = chat_views.Turn(number, before.state, heard, answer.words, answer.weights, answer.said)
             self.turns = chat_views.last((*self.turns, turn))
         return answer.text
 

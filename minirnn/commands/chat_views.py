@@ -36,7 +36,7 @@ class Turn:
     heard: tuple[str, ...]
     replied: tuple[str, ...]
     weights: Array | None
-    gates: Array | None
+    said: Array | None
 
     @property
     def length(self) -> int:
@@ -49,11 +49,11 @@ class Turn:
 
 def why(answer: Answer) -> RenderableType:
     """For each word of the reply: whether it was said or copied, and what was looked at."""
-    if answer.weights is None or answer.gates is None:
+    if answer.weights is None or answer.said is None:
         return "This bot has no attention: all it says comes from its state and its vocabulary."
     table = Table("word", "said or copied", "words looked at", box=None, pad_edge=False)
-    for word, gate, weights in zip(answer.words[:-1], answer.gates, answer.weights, strict=False):
-        how = f"said {gate:.0%}" if gate >= 0.5 else f"copied {1 - gate:.0%}"
+    for word, share, weights in zip(answer.words, answer.said, answer.weights, strict=True):
+        how = f"said {share:.0%}" if share >= 0.5 else f"copied {1 - share:.0%}"
         table.add_row(Text(word), how, Text(_looked_at(answer.conversation, weights)))
     notes = "A word is said from the vocabulary or copied from the conversation, with the share that this way had."
     if CAPITAL in answer.words:
@@ -166,15 +166,15 @@ def _attention(turns: Sequence[Turn]) -> tuple[Array, list[str]]:
     total = sum(turn.length for turn in turns)
     for turn in turns:
         assert turn.weights is not None  # the bot attends
-        assert turn.gates is not None
+        assert turn.said is not None
         heard += len(turn.heard) + 1
-        for word, gate, weights in zip(turn.replied, turn.gates, turn.weights, strict=False):
+        for word, share, weights in zip(turn.replied, turn.said, turn.weights, strict=True):
             column = np.full(total + 1, np.nan)
             earlier = len(weights) - heard
             column[0] = weights[:earlier].sum() if earlier else np.nan
             column[1 : 1 + heard] = weights[earlier:]
             columns.append(column)
-            said.append(word if gate >= 0.5 else f"→ {word}")
+            said.append(word if share >= 0.5 else f"→ {word}")
         heard += len(turn.replied) + 1
     matrix = np.stack(columns, axis=1) if columns else np.zeros((total + 1, 0))
     return matrix[int(np.isnan(matrix[:1]).all()) :], said

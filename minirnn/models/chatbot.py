@@ -53,16 +53,17 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Answer:
-    """A reply, and why: what the decoder looked at for each of its `words`, with the mark that ends it.
+    """A reply, and why each of its `words` was said.
 
-    `weights` (words, N): the attention over the N words said before it; `gates` (words,): the share g of the vocabulary
-    in the mixture, 1 - g that of copying. Both None without attention. `conversation`: as it is now.
+    `weights` (words, N): the attention over the N words said before the reply. `said` (words,): the share of the word's
+    probability that came from the vocabulary; where it is below a half, the word is copied. Both are None without
+    attention. `conversation`: as it is now.
     """
 
     text: str
     words: tuple[str, ...]
     weights: Array | None
-    gates: Array | None
+    said: Array | None
     conversation: Conversation
 
 
@@ -96,9 +97,11 @@ class Chatbot:
             vocabulary = Vocabulary(**stored["vocabulary"])
             model = ConversationModel(len(vocabulary), **stored["settings"])
             model.load_state_dict(stored["model"])
+            if not all(np.isfinite(parameter.data).all() for parameter in model.parameters()):
+                raise ValueError("a weight is not a finite number")
+            return cls(model, vocabulary, dict(stored["card"]))
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{os.fspath(path)}: the chatbot in it is damaged: {error}") from None
-        return cls(model, vocabulary, stored["card"])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write weights, vocabulary and card; the conversation is not part of it."""
@@ -138,9 +141,9 @@ class Chatbot:
         if not words:
             return Answer(NOTHING_SAID, (), None, None, conversation)
         before = self._hear(conversation, words, spellings, BOT)
-        replied, shown, weights, gates = self._decode(before)
-        after = self._hear(before, replied[: len(shown)], shown, USER)
-        return Answer(write(shown), tuple(replied), weights, gates, after)
+        words, spellings, weights, said = self._decode(before)
+        after = self._hear(before, words, spellings, USER)
+        return Answer(write(spellings), tuple(words), weights, said, after)
 
     def restore(self, state: dict[str, Any]) -> Conversation:
         """The conversation that `state_dict` described. ValueError if it isn't one, or not one of this bot's."""
@@ -149,20 +152,22 @@ class Chatbot:
                 raise KeyError("kind")
             parts = {name: tuple(state[name]) for name in ("state", "words", "spellings", "utterance")}
             made = Conversation(memory=state["memory"], **parts)
-            counts = {len(made.memory), len(made.words), len(made.spellings), len(made.utterance)}
+            arrays = [*made.state, made.memory]
+            shapes = [*(array.shape for array in made.state), made.memory.shape[1:]]
+            finite = all(array.dtype == np.float32 and np.isfinite(array).all() for array in arrays)
             texts = all(isinstance(word, str) for word in (*made.words, *made.spellings))
-            numbers = all(type(number) is int for number in made.utterance)
+            ascending = all(type(n) is int and 0 <= n <= k for k, n in enumerate(made.utterance))
+            ascending = ascending and list(made.utterance) == sorted(made.utterance)
         except (KeyError, TypeError, AttributeError):
             raise ValueError("this is not a conversation") from None
         expected = self.beginning()
-        shapes = [array.shape for array in made.state] + [made.memory.shape[1:]]
-        wanted = [array.shape for array in expected.state] + [expected.memory.shape[1:]]
-        arrays = [*made.state, made.memory]
-        if shapes != wanted or any(array.dtype != expected.memory.dtype for array in arrays):
+        wanted = [*(array.shape for array in expected.state), expected.memory.shape[1:]]
+        if shapes != wanted:
             raise ValueError(
                 f"this conversation was held with another bot: its arrays are {shapes}, this bot's {wanted}"
             )
-        if len(counts) != 1 or not texts or not numbers or not all(np.isfinite(array).all() for array in arrays):
+        counts = {len(made.memory), len(made.words), len(made.spellings), len(made.utterance)}
+        if len(counts) != 1 or not (finite and texts and ascending):
             raise ValueError("this conversation is damaged")
         return made
 
@@ -191,25 +196,34 @@ class Chatbot:
     # ---- answering
 
     def _decode(self, before: Conversation) -> tuple[list[str], list[str], Array | None, Array | None]:
-        """The most probable word, one after the other, the mark at the end included; their spellings, without it;
-        attention weights and gates."""
+        """The most probable word, one after the other: words, their spellings, attention weights, shares said."""
         decoder = _Decoder(self.model, self.vocabulary, before)
         words: list[str] = []
-        shown: list[str] = []
+        spellings: list[str] = []
         looked: list[Array] = []
-        gates: list[float] = []
+        shares: list[float] = []
         while len(words) < LONGEST_REPLY:
             said, copied, gate = decoder.step(words[-1] if words else None)
-            looked.append(copied)
-            gates.append(gate)
-            best = int(decoder.mixture(said, copied, gate).argmax())
+            mixed = decoder.mixture(said, copied, gate)
+            if not words:
+                mixed[USER] = -1.0  # a reply has a word
+            best = int(mixed.argmax())
             if best == USER:
-                words.append(SPECIAL[USER])
                 break
-            source = decoder.source(best, said, copied, gate)
-            words.append(self.vocabulary.words[best] if source is None else before.words[source])
-            shown.append(words[-1] if source is None else before.spellings[source])
-        return words, shown, *((np.array(looked), np.array(gates)) if self.model.attends else (None, None))
+            sources = np.flatnonzero(decoder.places == best)
+            from_copying = (1.0 - gate) * copied[sources].sum()
+            share = 1.0 - float(from_copying / mixed[best]) if from_copying else 1.0
+            if share >= 0.5:
+                words.append(self.vocabulary.words[best])
+                spellings.append(words[-1])
+            else:
+                source = sources[copied[sources].argmax()]
+                words.append(before.words[source])
+                spellings.append(before.spellings[source])
+            looked.append(copied)
+            shares.append(share)
+        why = (np.array(looked), np.array(shares)) if self.model.attends else (None, None)
+        return words, spellings, *why
 
 
 class _Decoder:
@@ -247,13 +261,6 @@ class _Decoder:
         np.add.at(mixed, self.places, (1.0 - gate) * copied)
         mixed[[UNKNOWN, NUMBER, BOT]] = -1.0
         return mixed
-
-    def source(self, index: int, said: Array, copied: Array, gate: float) -> int | None:
-        """The word of the conversation that is copied if `index` is said now; None if most of it isn't copied."""
-        sources = np.flatnonzero(self.places == index)
-        if index < len(said) and gate * said[index] >= (1.0 - gate) * copied[sources].sum():
-            return None
-        return int(sources[copied[sources].argmax()])
 
 
 def _places(words: Sequence[str], vocabulary: Vocabulary) -> Array:

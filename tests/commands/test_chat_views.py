@@ -48,13 +48,13 @@ def drawn(monkeypatch):
 # ---- /why
 
 
-def answer(gates=(0.9, 0.2, 1.0), said=("my", "^", "zyphra", "<user>")):
+def answer(shares=(0.9, 0.2, 1.0), said=("my", "^", "zyphra")):
     conversation = Conversation(
         (), np.zeros((7, 0)), ("x", "zyphra", "<bot>", "a", "<user>", "b", "<bot>"),
         ("x", "Zyphra", "<bot>", "a", "<user>", "[red]", "<bot>"), (0, 0, 0, 1, 1, 2, 2),
     )  # fmt: skip
     weights = np.array([[0.0, 0.0, 0.0, 0.05, 0.0, 0.95, 0.0], [0.0, 0.9, 0.06, 0.04, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0]])
-    return Answer("My Zyphra", said, weights, np.array(gates), conversation)
+    return Answer("My Zyphra", said, weights, np.array(shares), conversation)
 
 
 def test_why_says_for_each_word_how_it_came_and_what_was_looked_at():
@@ -63,7 +63,7 @@ def test_why_says_for_each_word_how_it_came_and_what_was_looked_at():
     assert lines[2].split(maxsplit=3)[:3] == ["^", "copied", "80%"]
     assert "Zyphra 90% (user, 1 turn ago), (end) 6% (user, 1 turn ago), a 4% (bot, 1 turn ago)" in lines[2]
     assert "capital" in shown(chat_views.why(answer()))
-    assert "capital" not in shown(chat_views.why(answer(said=("my", "is", "zyphra", "<user>"))))
+    assert "capital" not in shown(chat_views.why(answer(said=("my", "is", "zyphra"))))
 
 
 def test_why_of_a_bot_without_attention():
@@ -124,7 +124,7 @@ def test_the_figure_has_all_of_the_attention(drawn, monkeypatch, words):
     assert drawn["words"][0] == ("(earlier)" if first > 1 else "my")
     np.testing.assert_allclose(np.nansum(drawn["weights"], axis=0), 1, rtol=1e-5)
     last = answers[-1]
-    column = drawn["weights"][first > 1 :, -len(last.words) + 1]  # of the last reply's first word
+    column = drawn["weights"][first > 1 :, -len(last.words)]  # of the last reply's first word
     seen = column[~np.isnan(column)]
     np.testing.assert_allclose(seen, last.weights[0, -len(seen) :])
     assert drawn["weights"].shape == (len(drawn["words"]), len(drawn["said"]))

@@ -87,21 +87,27 @@ def test_a_reply_ends(bot):
         bot.model.gate.bias.data[:] = 50.0  # never copies
     answer = bot.answer("hello", bot.beginning())
     assert len(answer.words) == LONGEST_REPLY
+    assert answer.weights is None or len(answer.weights) == LONGEST_REPLY
 
 
-def test_why_the_weights_and_gates_of_each_word():
+def test_why_the_weights_and_the_share_said_of_each_word():
     bot = make()
-    bot.model.gate.bias.data[:] = 3.0
-    bot.model.output.bias.data[USER] += 6.0
     answer = bot.answer("hello there", bot.answer("my name is Ana", bot.beginning()).conversation)
-    assert len(answer.words) < LONGEST_REPLY
-    heard = len(answer.conversation.words) - len(answer.words)
+    heard = len(answer.conversation.words) - len(answer.words) - 1
     assert answer.weights.shape == (len(answer.words), heard)
     np.testing.assert_allclose(answer.weights.sum(axis=1), 1, rtol=1e-5)
-    assert answer.gates.shape == (len(answer.words),)
-    assert answer.words[-1] == "<user>"
     assert answer.conversation.words[heard - 1] == "<bot>"
+    bot.model.gate.weight.data[:] = 0.0
+    for bias, low, high in ((50.0, 0.999, 1.001), (-50.0, -0.001, 0.001)):
+        bot.model.gate.bias.data[:] = bias
+        said = bot.answer("hello there", bot.beginning()).said
+        assert ((low < said) & (said < high)).all()
     assert make("none").answer("hello", make("none").beginning()).weights is None
+
+
+def test_a_reply_has_a_word(bot):
+    bot.model.output.bias.data[USER] = 1e3
+    assert len(bot.answer("hello", bot.beginning()).words) == 1
 
 
 def test_copying_says_an_unknown_word_as_it_was_spelled():
@@ -133,6 +139,10 @@ def test_a_conversation_can_be_stored_and_restored(bot, tmp_path):
     [
         ({"kind": "something"}, "this is not a conversation"),
         ({"words": None}, "this is not a conversation"),
+        ({"memory": "text"}, "this is not a conversation"),
+        ({"state": [1, 2]}, "this is not a conversation"),
+        ({"utterance": [2**70] * 8}, "this conversation is damaged"),
+        ({"utterance": [3, 2, 1]}, "this conversation is damaged"),
         ({"memory": np.zeros((3, 5), np.float32)}, "held with another bot"),
         ({"state": [np.zeros((1, 9), np.float32)] * 2}, "held with another bot"),
         ({"words": ["one"]}, "this conversation is damaged"),
