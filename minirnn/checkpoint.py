@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["CheckpointError", "load", "save"]
+__all__ = ["CheckpointError", "load", "save", "write_atomically"]
 
 FORMAT = "minirnn checkpoint"  # the metadata entry
 VERSION = 1
@@ -57,7 +57,7 @@ def save(path: str | os.PathLike[str], state: Any) -> None:
     record = {"version": VERSION, "tree": _encode(state, (), arrays)}
     content = to_bytes(arrays, metadata={FORMAT: json.dumps(record, allow_nan=False)})
     try:
-        _write_atomically(Path(os.path.realpath(path)), content)
+        write_atomically(Path(os.path.realpath(path)), content)
     except OSError as error:
         reason = error.strerror or str(error)
         raise CheckpointError(f"{os.fspath(path)}: cannot write the checkpoint: {reason}") from error
@@ -169,7 +169,7 @@ def _read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     return record
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Replace the file at `path` by `content`, or raise OSError and leave it as it was."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:

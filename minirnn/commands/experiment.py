@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from minirnn import course, plots
+from minirnn.checkpoint import write_atomically
 from minirnn.commands.train import say
 from minirnn.doctor import cpu_model
 from minirnn.training import ConfigError, one_blas_thread
@@ -72,7 +73,10 @@ def run(name: str, effort: course.Effort, seed: int, out: Path, suffix: str, con
         "numbers": outcome.numbers,
     }
     text = json.dumps(document, indent=1, allow_nan=False)
-    _write(out / f"{name}.json", text + "\n")
+    try:
+        write_atomically(out / f"{name}.json", f"{text}\n".encode())
+    except OSError as error:
+        raise ConfigError(f"{out / name}.json: cannot write it: {error.strerror or error}") from None
     numbers = json.loads(text)["numbers"]  # as a reader of the file has them
     for table in experiment.tables(numbers):
         console.print(_rich(table))
@@ -98,17 +102,6 @@ def _rich(table: course.Table) -> Table:
     for row in table.rows:
         shown.add_row(*(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row))
     return shown
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot write it: {error.strerror or error}") from None
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from minirnn.checkpoint import write_atomically
+
 __all__ = ["FORMATS", "PlotError", "check", "lines", "new_figure", "save", "style"]
 
 FORMATS = (".png", ".svg")
@@ -91,11 +93,7 @@ def save(figure: Any, path: str | os.PathLike[str]) -> None:
     with style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it
         figure.savefig(content, format=target.suffix[1:].lower(), dpi=130, metadata=metadata)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        beside.write_bytes(content.getvalue())
-        beside.replace(target)
+        write_atomically(target, content.getvalue())
     except OSError as error:
         raise PlotError(f"figure {target}: cannot write it: {error.strerror or error}") from None
-    finally:
-        beside.unlink(missing_ok=True)
