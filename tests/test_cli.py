@@ -381,18 +381,26 @@ def test_doctor_prints_what_it_found():
 
 def test_demo_shows_all_its_parts(tmp_path, text, monkeypatch):
     from minirnn.commands import demo
+    from minirnn.course import vanishing
     from minirnn.text import load_corpus
 
+    monkeypatch.setitem(vanishing.EFFORTS, "quick", (1, 2, 125))
     monkeypatch.setattr(demo, "load_corpus", lambda _name: load_corpus(text))
     small = {"hidden": 5, "embedding": 3, "batch": 2, "seq": 4}
     monkeypatch.setattr(demo, "TrainConfig", lambda **asked: TrainConfig(**asked | small))
     monkeypatch.setattr(demo, "PROMPT", "the ")
     result = minirnn("demo", "--seconds", 0.2, "--out", tmp_path / "r")
     assert result.exit_code == 0, result.output
-    places = [result.stdout.find(w) for w in ("BLAS", "24 of 24", "before training", "bigram model", "after step")]
+    places = [
+        result.stdout.find(w)
+        for w in ("BLAS", "24 of 24", "reaches", "before training", "bigram model", "after step", "> My name is")
+    ]
     assert -1 not in places
     assert places == sorted(places)
     assert (tmp_path / "r" / "best.safetensors").exists()
+    turns = result.stdout.split("> My name is ")[1].splitlines()
+    assert turns[1] == f"Nice to meet you, {turns[0]}"
+    assert turns[-1] == f"Your name is {turns[0]}"
 
 
 @pytest.mark.parametrize("command", [[], ["train"], ["sample"], ["check"], ["doctor"], ["demo"]])
