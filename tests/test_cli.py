@@ -385,6 +385,8 @@ def test_demo_shows_all_its_parts(tmp_path, text, monkeypatch):
     from minirnn.text import load_corpus
 
     monkeypatch.setitem(vanishing.EFFORTS, "quick", (1, 2, 125))
+    for name, value in (("HIDDEN", 8), ("RADII", (1.0,)), ("FORGET_BIASES", (0.0,))):
+        monkeypatch.setattr(vanishing, name, value)
     monkeypatch.setattr(demo, "load_corpus", lambda _name: load_corpus(text))
     small = {"hidden": 5, "embedding": 3, "batch": 2, "seq": 4}
     monkeypatch.setattr(demo, "TrainConfig", lambda **asked: TrainConfig(**asked | small))
