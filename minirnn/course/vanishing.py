@@ -65,9 +65,10 @@ def run(effort: Effort, seed: int, progress: Progress) -> Outcome:
             untrained.append(measure(model, length))
             losses = train(model, steps, run_seed)
             trained.append(measure(model, length) | {"loss": float(np.mean(losses[-steps // 10 :]))})
-            if run_seed == seed and kind in WAYS:
-                numbers["ways"][kind] = {"trained": by_ways(model, length)}
-                numbers["ways"][kind]["untrained"] = by_ways(network(kind, run_seed), length)
+            if kind in WAYS:
+                ways = numbers["ways"].setdefault(kind, {"untrained": [], "trained": []})
+                ways["untrained"].append(by_ways(network(kind, run_seed), length))
+                ways["trained"].append(by_ways(model, length))
             if run_seed == seed and kind != "gru":
                 numbers.setdefault("example", {})[kind] = example(model)
         numbers["untrained"][kind], numbers["trained"][kind] = untrained, trained
@@ -237,16 +238,19 @@ def tables(numbers: Mapping[str, Any]) -> list[Table]:
         for s in numbers["swept"]
     ]  # fmt: skip
     ways: list[list[str | float]] = [
-        [f"{SHOWN[kind]} {state}, {_way(kind, way)}", *(share[d] for d in DISTANCES)]
+        [
+            f"{SHOWN[kind]} {state}, {_way(kind, way)}",
+            *(float(np.median([by_way[way][d] for by_way in seeds])) for d in DISTANCES),
+        ]
         for kind, states in numbers["ways"].items()
-        for state, by_way in sorted(states.items(), reverse=True)
-        for way, share in by_way.items()
+        for state, seeds in states.items()
+        for way in seeds[0]
     ]
     return [
         Table("Steps until under 1 % is left, of each seed; what is left after 10 and 50; answers right after 100",
               ["network, state", "steps", "left, 10", "left, 50", "right, 100"], kinds),
         Table("The same untrained, with another initialisation", ["network", "steps"], swept),
-        Table("What is left where the gradient passes these ways only (first seed)",
+        Table("What is left where the gradient passes these ways only",
               ["network, ways", *(f"left, {d}" for d in DISTANCES)], ways),
     ]  # fmt: skip
 
@@ -264,11 +268,11 @@ def draw(numbers: Mapping[str, Any]) -> Any:
             f"{SHOWN[kind]} ({MEMORY[kind]})": np.array([r["share"][MEMORY[kind]] for r in numbers[state][kind]])
             for kind in KINDS
         }
-        curves["LSTM, f alone"] = np.array(numbers["ways"]["lstm"][state][""])
+        curves["LSTM, f alone"] = np.array([by_way[""] for by_way in numbers["ways"]["lstm"][state]])
         plots.draw_decay(axes, curves)
         axes.set_title(state)
     grid[0, 0].set_ylabel("share of the gradient left")
-    grid[0, 0].legend(loc="upper right", fontsize=7)
+    grid[0, 0].legend(loc="upper right", bbox_to_anchor=(1.02, 1.06), fontsize=7, labelspacing=0.3)
     _draw_sweep(grid[0, 2], numbers)
     for axes, kind in zip(grid[1], ("rnn", "lstm"), strict=False):
         shown = numbers["example"][kind]
@@ -291,7 +295,7 @@ def _draw_sweep(axes: Any, numbers: Mapping[str, Any]) -> None:
         own.plot([s["value"] for s in points], reached, **plots.lines(k), label=SHOWN[kind])
         own.set_xlabel(f"{name} ({SHOWN[kind]})")
     axes.axhline(longest, color="0.4", lw=0.8)
-    axes.text(0.02, longest, "not within", transform=axes.get_yaxis_transform(), va="bottom", fontsize=7)
+    axes.text(0.02, longest, f"not within {longest}", transform=axes.get_yaxis_transform(), va="bottom", fontsize=7)
     axes.set(yscale="log", ylabel="steps until 1 %", ylim=(3, longest * 1.6))
     above.grid(False)
     axes.legend(handles=[*axes.lines[:1], *above.lines], loc="lower right")
