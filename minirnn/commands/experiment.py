@@ -72,7 +72,8 @@ def run(name: str, effort: course.Effort, seed: int, out: Path, suffix: str, con
         "why": outcome.why,
         "numbers": outcome.numbers,
     }
-    text = json.dumps(document, indent=1, allow_nan=False)
+    lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in document.items()]
+    text = "{" + ",\n ".join(lines) + "}"
     try:
         write_atomically(out / f"{name}.json", f"{text}\n".encode())
     except OSError as error:
