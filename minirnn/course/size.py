@@ -168,8 +168,8 @@ def judge(numbers: Numbers) -> Outcome:
         for name in COMPARED[1:]
     ]
     why = (
-        f"At equal work {best} units have the lowest loss, and {fastest} move the most bytes per second. {COURSE} "
-        f"units are {behind[0]:.2f} nats behind the best size at a quarter of the work and {behind[1]:.2f} at all of it."
+        f"At equal work {best} units have the lowest loss, {fastest} move the most bytes per second. {COURSE} "
+        f"units are {behind[0]:.2f} nats behind the best at a quarter of the work, {behind[1]:.2f} at all of it."
     )
     return Outcome(numbers, measured, ("did not hold", "held in part", "held")[right], "" if right == 2 else why)
 

@@ -201,7 +201,7 @@ def draw(numbers: Numbers) -> Any:
         "k-",
         linewidth=5,
         alpha=0.4,
-        label="one that begins then",
+        label="a new stream, in turns with it",
     )
     left.legend(loc="lower left")
     left.set(xlabel="characters so far (thousands)", ylabel="CPU time of a step (µs, median)")
