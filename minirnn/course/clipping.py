@@ -134,10 +134,13 @@ def judge(numbers: Numbers) -> Outcome:
     best = min(still, key=lambda way: still[way])
     partly = still[COURSE] <= len(lost) / 2 or still[best] <= len(lost) / 10
     chaotic = {way: [r["end"] for r in select(numbers, way, "chaotic")] for way in ("none", COURSE)}
+    shown = {way: [r["end"] for r in select(numbers, way, "standard", SHOWN)] for way in ("none", COURSE, best)}
     why = (
         f"A limit of 5 is too high for these gradients, whose norm is {typical(numbers):.2g} in a usual step; the best "
-        f"here is {best}, with which {still[best]} of the {len(lost)} explode. From the chaotic start the loss ends at "
-        f"{_range(chaotic['none'])} without clipping and {_range(chaotic[COURSE])} with {COURSE}."
+        f"here is {best}, with which {still[best]} of the {len(lost)} explode. At rate {SHOWN:g} the loss ends at "
+        + ", ".join(f"{_range(ends)} ({way})" for way, ends in shown.items())
+        + f". From the chaotic start it ends at {_range(chaotic['none'])} without clipping and "
+        f"{_range(chaotic[COURSE])} with {COURSE}."
     )
     return Outcome(numbers, measured + ".", "held in part" if partly else "did not hold", why)
 
@@ -193,7 +196,8 @@ def draw(numbers: Numbers) -> Any:
     middle.set(xlabel="step", ylabel="norm of the gradient", title="the same, before clipping")
     left.set_yticks([2, 5, 10, 20, 50, 100], ["2", "5", "10", "20", "50", "100"])
     left.minorticks_off()
-    left.set_ylim(0.9 * min(min(c["losses"]) for c in numbers["curves"].values()), None)
+    losses = [loss for curve in numbers["curves"].values() for loss in curve["losses"]]
+    left.set_ylim(0.9 * min(losses), 1.1 * max(losses))
     right.axhline(numbers["unigram_loss"], color="0.5", linewidth=0.8)
     right.annotate(
         "unigram", (rates[0], numbers["unigram_loss"]), xytext=(0, 2), textcoords="offset points", fontsize=7

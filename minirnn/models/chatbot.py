@@ -244,7 +244,7 @@ class _Decoder:
         copied, gate = np.zeros(0), 1.0
         if model.attends:
             follows = np.zeros(len(self.earlier), bool) if word is None else self.earlier == word
-            bias = model.bias(self.age[None, None], follows[None, None])
+            bias = model.bias(row[None], self.age[None, None], follows[None, None])
             context, weights = model.attention(row[None], self.memory[None], bias=bias)
             row = np.concatenate([row, context.data[0]], axis=1)
             gate = float(nn.sigmoid(model.gate(row)).data[0, 0])

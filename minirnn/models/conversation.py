@@ -5,14 +5,14 @@ the last. A second one reads each utterance by itself from its end, so that a wo
 side by side are the memory m_k of word k. The decoder begins with what the encoder knows at the end of the user's turn,
 and for each word of the reply (state d)
 
-    weights a  = softmax_k(score(d, m_k) - r · log(1 + utterances since word k) + s · [word k - 1 is the one just said])
+    weights a  = softmax_k(score(d, m_k) - r(d) · log(1 + utterances since word k) + s · [word k - 1 was just said])
     context    = Σ_k a_k m_k
     vocabulary = softmax(V tanh(C [d, context]))
     g          = σ(G [d, context])
     p(word)    = g · vocabulary[word] + (1 - g) · Σ_{k: word k is this word} a_k     a mixture: say it, or copy it
 
-so a word that stands in no vocabulary can still be said, if somebody said it before. r and s are two learned numbers: a
-bias to what is recent, and one that lets copying go on where it is. Sources: attention, Bahdanau, Cho
+so a word that stands in no vocabulary can still be said, if somebody said it before. r(d) = R d + r₀ says how much it
+matters for the next word how recent things are; s lets copying go on where it is. Sources: attention, Bahdanau, Cho
 and Bengio 2015, and Luong, Pham and Manning 2015; the mixture, See, Liu and Manning 2017, equations 8 and 9.
 """
 
@@ -31,6 +31,7 @@ from minirnn.tensor import Tensor
 __all__ = ["ATTENTIONS", "Batch", "ConversationModel", "copied_or_said"]
 
 ATTENTIONS = ("dot", "additive", "none")
+LONGEST = 150  # words; over so many the encoder's units remember at first
 TINY = 1e-12  # a probability under which its logarithm goes no further
 Array = Any
 Ints = npt.NDArray[np.integer[Any]]
@@ -94,6 +95,8 @@ class ConversationModel(nn.Module):
         self.embedding = nn.Embedding(vocab_size, embedding, dtype=dtype)
         self.dropout = nn.Dropout(dropout)
         self.encoder = CELLS[cell](embedding, hidden, dtype=dtype)
+        if cell != "rnn":  # whose units have no gates to begin with
+            nn.init.chrono_(self.encoder, LONGEST)
         self.states = 2 if cell == "lstm" else 1
         self.bridge = nn.Linear(hidden, self.states * hidden, dtype=dtype)
         self.decoder = CELLS[cell](embedding, hidden, dtype=dtype)
@@ -107,7 +110,7 @@ class ConversationModel(nn.Module):
                 if attention == "dot"
                 else nn.AdditiveAttention(hidden, memory, back, dtype=dtype)
             )
-            self.recency = nn.Parameter(np.ones(1, dtype))
+            self.recency = nn.Linear(hidden, 1, dtype=dtype)
             self.follow = nn.Parameter(np.ones(1, dtype))
             self.gate = nn.Linear(hidden + memory, 1, dtype=dtype)
             seen += memory
@@ -128,7 +131,7 @@ class ConversationModel(nn.Module):
         if self.attends:
             memory = self.memory(words, heard, batch)
             visible, age = _visible(batch)
-            bias = self.bias(np.repeat(age, D, axis=1), batch.follows.reshape(B, K * D, -1))
+            bias = self.bias(queries, np.repeat(age, D, axis=1), batch.follows.reshape(B, K * D, -1))
             context, weights = self.attention(queries, memory, np.repeat(visible, D, axis=1), bias)
             copied = (weights * batch.same.reshape(weights.shape)).sum(axis=2).reshape(-1)[asked]
             queries = np.concatenate([queries, context], axis=2)
@@ -152,10 +155,11 @@ class ConversationModel(nn.Module):
         memory: Any = np.concatenate([heard, back], axis=2)
         return memory.transpose(1, 0, 2)
 
-    def bias(self, age: Array, follows: Array) -> Tensor:
-        """What is added to the attention's scores, for words so many utterances ago, that follow the one just said."""
-        dtype = self.recency.dtype
-        bias: Any = self.follow * follows.astype(dtype) - self.recency * np.log1p(age).astype(dtype)
+    def bias(self, queries: Array, age: Array, follows: Array) -> Tensor:
+        """What is added to the attention's scores (B, Q, T): queries (B, Q, H); age, of each word, in utterances, and
+        whether it follows the one just said, (B, Q, T)."""
+        dtype = self.follow.dtype
+        bias: Any = self.follow * follows.astype(dtype) - self.recency(queries) * np.log1p(age).astype(dtype)
         return bias
 
     def decode(self, heard: Tensor, previous: Ints, lengths: Ints) -> Tensor:

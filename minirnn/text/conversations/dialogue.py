@@ -331,7 +331,7 @@ def _value(story: _Story, topic: str) -> str:
         chore = story.pick(CHORES).format(k=story.pick(RELATIONS), p=story.pick(KINDS))
         when = story.pick(WHEN).format(draw("time", story.values, story.rng)) if story.chance(0.2) else ""
         return (errand if story.chance(0.6) else chore) + when
-    value = draw("name" if topic == "relation" else topic, story.values, story.rng)
+    value = draw("pet" if topic == "relation" else topic, story.values, story.rng)
     return f"{_article(value)} {value}" if topic == "job" else value
 
 

@@ -80,7 +80,8 @@ LISTS: dict[str, dict[Split, tuple[str, ...]]] = {
             "accountant engineer electrician architect actor artist editor".split(),
             *_several(
                 "truck driver, police officer, software engineer, shop assistant, yoga coach, "
-                "bus driver, music teacher, fire fighter, sales manager, night nurse, wedding planner, data analyst, ski instructor"
+                "bus driver, music teacher, fire fighter, sales manager, night nurse, wedding planner, data analyst, ski instructor, "
+                "office clerk, art dealer, insurance agent, event manager, airline pilot, estate agent"
             ),
         ),
         "valid": (*"tailor surgeon barista umpire optician".split(), "tax inspector"),

@@ -1,0 +1,87 @@
+"""The clipping experiment: what counts as an explosion, runs that end early, both verdicts."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from minirnn.course import clipping
+from minirnn.text import Corpus
+from minirnn.training import Trainer
+
+TEXT = Corpus("".join(np.random.default_rng(0).choice(list("the cat sat. "), 2000)), "made", "")
+
+
+def made(**exploding):
+    """Numbers of 10 runs each, of which so many explode; without clipping all of them do."""
+    exploding = {"none": 10} | {name.replace("_", " ").replace("01", "0.1"): k for name, k in exploding.items()}
+    runs = [
+        {"way": way, "start": "standard", "rate": 2.0, "seed": seed, "exploded": seed < exploding.get(way, 10)}
+        | {"end": 3.0, "largest_norm": 10.0}
+        for way in clipping.WAYS
+        for seed in range(10)
+    ]
+    runs += [
+        {"way": way, "start": "chaotic", "rate": 0.5, "seed": 0, "exploded": False, "end": None, "largest_norm": 1e5}
+        for way in clipping.WAYS
+    ]
+    curve = {"losses": [4.0, 3.0, 9.0], "norms": [1.0, 2.0, 700.0]}
+    rates = {"standard": [2.0], "chaotic": [0.5]}
+    return {
+        "size": {"rates": rates, "seeds": 10},
+        "guess_loss": 4.0,
+        "unigram_loss": 3.1,
+        "runs": runs,
+        "curves": dict.fromkeys(clipping.WAYS, curve),
+    }
+
+
+def test_an_explosion_is_a_loss_above_guessing_or_no_number():
+    quiet = clipping.summary([9.0, 4.2, 3.0], [1.0, 2.0, 1.5], 3, 4.0)  # the first loss says nothing
+    assert quiet == {"exploded": False, "end": pytest.approx((9 + 4.2 + 3) / 3), "largest_norm": 2.0}
+    assert clipping.summary([4.0, 4.5, 3.0], [1.0] * 3, 3, 4.0)["exploded"]
+    early = clipping.summary([4.0, 3.9], [1.0, 8.0], 3, 4.0)
+    assert early == {"exploded": True, "end": None, "largest_norm": 8.0}
+
+
+def test_a_run_that_diverges_ends_before():
+    losses, norms = clipping.train(Trainer(clipping.config("none", 1e30, 0, 20), TEXT))
+    assert 1 <= len(losses) < 20
+    assert len(norms) == len(losses)
+    assert all(map(math.isfinite, losses + norms))
+
+
+@pytest.mark.parametrize("way", clipping.WAYS)
+def test_the_first_step_is_as_long_as_the_way_allows(way):
+    """At rate 1, against a gradient made long by a large last layer."""
+    trainer = Trainer(clipping.config(way, 1.0, 0, 5), TEXT)
+    trainer.model.linear.weight.data *= 500
+    trainer.model.linear.weight.bump_version()
+    before = [p.data.copy() for p in trainer.model.parameters()]
+    norm = trainer.step().grad_norm
+    moved = np.concatenate([(p.data - b).ravel() for p, b in zip(trainer.model.parameters(), before, strict=True)])
+    limit, value = clipping.WAYS[way]
+    assert norm > 50
+    assert np.linalg.norm(moved) == pytest.approx(limit, rel=0.02) if limit else np.linalg.norm(moved) > 5
+    assert value is None or np.abs(moved).max() == pytest.approx(value, rel=0.01)
+
+
+def test_the_verdict_comes_out_either_way():
+    assert clipping.judge(made(norm_5=1)).verdict == "held"
+    assert clipping.judge(made(norm_5=5)).verdict == "held in part"
+    assert clipping.judge(made(norm_5=9, norm_1=1)).verdict == "held in part"
+    outcome = clipping.judge(made(norm_5=6, norm_1=3))
+    assert outcome.verdict == "did not hold"
+    assert "the best here is norm 1, with which 3 of the 10 explode" in outcome.why
+    assert "whose norm is 1.5" in outcome.why  # the step that exploded isn't a usual one
+    assert "Nothing explodes" in clipping.judge(made(none=0)).why
+
+
+def test_tables_and_figure_of_the_numbers():
+    numbers = json.loads(json.dumps(made(norm_5=6), allow_nan=False))
+    tables = clipping.tables(numbers)
+    assert all(len(row) == len(table.header) for table in tables for row in table.rows)
+    assert tables[0].rows[1] == ["norm 5", 6, 0]
+    assert tables[1].rows[0] == ["none", "3.00 to 3.00", "no finite number"]
+    assert len(clipping.draw(numbers).axes) == 3
