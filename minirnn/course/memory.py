@@ -232,9 +232,9 @@ def errors_of(results: Sequence[Mapping[str, Any]], task: str, network: str, lag
 
 
 def distinct(results: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
-    """The values under `key`, each once, as they first come; numbers in order."""
-    values = list(dict.fromkeys(r[key] for r in results))
-    return sorted(values) if isinstance(values[0], int) else values
+    """The values under `key`, each once: numbers by size, networks and tasks as they are listed above."""
+    known = {"network": list(KINDS), "task": list(TASKS)}
+    return sorted({r[key] for r in results}, key=known[key].index if key in known else None)
 
 
 def tables(numbers: Mapping[str, Any]) -> list[Table]:
@@ -272,26 +272,16 @@ def _cell(errors: Sequence[float]) -> str:
 def draw(numbers: Mapping[str, Any]) -> Any:
     """For each task a column: the learning curves at lag 100 (or the longest there is), and the error at each lag."""
     results = smallest(numbers["results"])
-    tasks, networks, lags = (distinct(results, key) for key in ("task", "network", "lag"))
-    lag = max(lag for lag in lags if lag <= max(100, lags[0]))
-    figure, axes = plots.new_figure(3.5 * max(2, len(tasks)), 4.4, 2, len(tasks), squeeze=False, sharey=True)
-    for column, task in enumerate(tasks):
-        curves, ends = axes[:, column]
-        for k, network in enumerate(networks):
-            look = plots.lines(k)
-            rows = [r for r in results if (r["task"], r["network"], r["lag"]) == (task, network, lag)]
-            for r in rows:
-                steps, errors = zip(*r["curve"], strict=True)
-                curves.plot(steps, [100 * e for e in errors], **look | {"linewidth": 0.9})
-            points = {n: sorted(errors_of(results, task, network, n)) for n in lags}
-            middle = [(n, 100 * errors[len(errors) // 2]) for n, errors in points.items() if errors]
-            if middle:
-                ends.plot(*zip(*middle, strict=True), label=network, **look)
-        curves.set(title=f"{task}, lag {lag}: while training", xlabel="training step")
-        ends.set(title=f"{task}: after training", xlabel="lag (steps)", xscale="log")
-        ends.set_xticks(lags, [str(n) for n in lags])
-        ends.minorticks_off()
-        for panel in (curves, ends):
+    tasks, lags = distinct(results, "task"), distinct(results, "lag")
+    height = 1 + (len(lags) > 1)
+    figure, axes = plots.new_figure(
+        3.5 * max(2, len(tasks)), 1 + 1.7 * height, height, len(tasks), squeeze=False, sharey=True
+    )
+    for task, panels in zip(tasks, axes.T, strict=True):
+        _draw_curves(panels[0], results, task, max(lag for lag in lags if lag <= max(100, lags[0])))
+        for panel in panels[1:]:
+            _draw_errors(panel, results, task)
+        for panel in panels:
             panel.set_ylim(-5, 130)
             for level in (100, 100 * SOLVED):
                 panel.axhline(level, color="0.5", linewidth=0.8)
@@ -299,5 +289,30 @@ def draw(numbers: Mapping[str, Any]) -> Any:
         left.set_ylabel("error (% of doing nothing)")
         for level, word in ((100, "doing\nnothing"), (100 * SOLVED, "solved\nbelow")):
             right.text(1.01, level, word, transform=right.get_yaxis_transform(), va="center", fontsize=7.5)
-    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, handlelength=2.6)
+    figure.legend(*axes[-1, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, handlelength=2.6)
     return figure
+
+
+def _draw_curves(panel: Any, results: Sequence[Mapping[str, Any]], task: str, lag: int) -> None:
+    """Error while training, a line for each seed."""
+    for k, network in enumerate(distinct(results, "network")):
+        label = network
+        for r in results:
+            if (r["task"], r["network"], r["lag"]) == (task, network, lag):
+                steps, errors = zip(*r["curve"], strict=True)
+                panel.plot(steps, [100 * e for e in errors], label=label, **plots.lines(k) | {"linewidth": 0.9})
+                label = "_"  # the legend has it already
+    panel.set(title=f"{task}, lag {lag}: while training", xlabel="training step")
+
+
+def _draw_errors(panel: Any, results: Sequence[Mapping[str, Any]], task: str) -> None:
+    """Median error over the seeds after training, at each lag."""
+    lags = distinct(results, "lag")
+    for k, network in enumerate(distinct(results, "network")):
+        errors = {lag: sorted(errors_of(results, task, network, lag)) for lag in lags}
+        middle = [(lag, 100 * own[len(own) // 2]) for lag, own in errors.items() if own]
+        if middle:
+            panel.plot(*zip(*middle, strict=True), label=network, **plots.lines(k))
+    panel.set(title=f"{task}: after training", xlabel="lag (steps)", xscale="log")
+    panel.set_xticks(lags, [str(lag) for lag in lags])
+    panel.minorticks_off()
