@@ -200,7 +200,7 @@ def judged(results: list[dict[str, Any]], steps: int) -> Outcome:
         "examples": examples(),
     }
     said = (
-        f"right on {numbers['test_pairs']} pairs of unseen combinations ({len(accuracies['RNN'])} seeds): {measured}."
+        f"right on {numbers['test_pairs']} pairs of unseen combinations (seeds: {len(accuracies['RNN'])}): {measured}."
     )
     return Outcome(numbers, said, verdict, " ".join(why))
 
@@ -249,7 +249,7 @@ def draw(numbers: Mapping[str, Any]) -> Any:
         panel.axhline(50, color="0.4", linewidth=0.8)
         panel.set_ylim(0, 127)
         panel.set_yticks(range(0, 101, 20))
-    curves.text(0, 45, "chance", fontsize=7.5, va="top")
+    curves.text(numbers["steps"], 48, "chance", fontsize=7.5, ha="right", va="top")
     curves.set(xlabel="training step", ylabel="right on unseen pairs (%)", title="while learning")
     bars.set_xticks(range(len(KINDS)), [kind.replace(", ", ",\n") for kind in KINDS])
     bars.set(title="in the end, by kind of pair")

@@ -94,10 +94,10 @@ def test_training_repeats():
 
 
 def answers(seen, deeper):
-    """Ten misled verbs per network in a shallow and a deep sentence; `seen`, `deeper`: right ones for RNN, LSTM."""
+    """Ten misled verbs for each network, in a shallow and in a deep sentence; how many RNN and LSTM get right."""
     made = []
     for who in agreement.NETWORKS:
-        for depth, right in ((1, seen), (4, deeper)):
+        for depth, right in ((agreement.SEEN, seen), (agreement.SEEN + 1, deeper)):
             count = right[who == "LSTM"]
             common = {"who": who, "sentence_depth": depth, "depth": 1, "distance": 5, "misled": True}
             made += [common | {"right": k < count} for k in range(10)]
@@ -121,13 +121,13 @@ def test_the_verdict_follows_the_accuracies(seen, deeper, verdict):
 def test_accuracies_are_counted_by_depth_and_distance():
     numbers = agreement.judged(answers((5, 10), (4, 9)), 1, 1).numbers
     at = {(c["who"], c["from"]): c["misled_right"] for c in numbers["by_depth"]}
-    assert at["RNN", 1] == 0.5
-    assert at["LSTM", 4] == 0.9
-    assert at["LSTM", 3] is None
-    distance = {(c["who"], c["from"]): c for c in numbers["by_distance"]}
-    assert distance["RNN", 4]["right"] == 0.45
-    assert distance["RNN", 4]["verbs"] == 20
-    assert numbers["longest_seen_distance"] == 5
+    assert at["RNN", 2] == 0.5
+    assert at["LSTM", 3] == 0.9
+    assert at["LSTM", 4] is None
+    for key, right in (("by_distance_seen", 0.5), ("by_distance_deeper", 0.4)):
+        distance = {(c["who"], c["from"]): c for c in numbers[key]}
+        assert distance["RNN", 4]["right"] == right
+        assert distance["RNN", 4]["verbs"] == 10
 
 
 def test_tables_and_figure_show_every_network():

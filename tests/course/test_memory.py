@@ -147,6 +147,14 @@ def test_the_verdict_follows_the_errors(rnn_20, lstm_100, verdict):
     assert outcome(rnn_20, lstm_100).verdict == verdict
 
 
+@pytest.mark.parametrize(("error", "verdict"), [(0.05, "held"), (0.9, "held in part")])
+def test_an_lstm_that_needs_help_to_remember_does_so_in_part(error, verdict):
+    results = outcome(0.9, 0.05).numbers["results"]
+    judged = memory.judged([*results, result(memory.PLAIN, 100, error)])
+    assert judged.verdict == verdict
+    assert ("starts as in PyTorch" in judged.why) == (verdict != "held")
+
+
 def test_a_lag_is_solved_when_four_of_five_seeds_solve_it():
     four = [result("LSTM", 100, 0.05 if seed else 0.9, seed=seed) for seed in range(5)]
     three = [result("LSTM", 200, 0.05 if seed > 1 else 0.9, seed=seed) for seed in range(5)]
@@ -169,7 +177,7 @@ def test_tables_and_figure_show_every_network():
     assert table.rows[0] == ["RNN", 128, "90 % (0/1)", ""]
     assert table.rows[1] == ["LSTM", 128, "", "5 % (1/1)"]
     figure = memory.draw(numbers)
-    assert [text.get_text() for text in figure.axes[1].get_legend().get_texts()] == ["RNN", "LSTM"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["RNN", "LSTM"]
 
 
 def test_the_tasks_can_be_learnt_from_by_any_cell():
