@@ -34,7 +34,7 @@ class ChatbotConfig:
     hidden: int = 128
     attention: str = "dot"
     embedding: int = 64
-    dropout: float = 0.1
+    dropout: float = 0.0
     conversations: int = 30000
     steps: int = 6000
     batch: int = 16
