@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from minirnn import course
-from minirnn.commands.experiment import conclusion
 
 HERE = Path(__file__).parent
 HEAD = """# The course week, claim by claim
@@ -56,8 +55,8 @@ def section(document: dict[str, Any]) -> str:
         f"`{document['command']}` ({stamp}; [numbers](gallery/{name}.json), [code](../minirnn/course/{name}.py))\n",
         f"![{name}: {title}](gallery/{name}.png)\n",
         *map(table, experiment.tables(document["numbers"])),
-        conclusion(document) + (f" {document['why']}" if document["why"] else "") + "\n",
-        f"Source of the claim: {document['source']}\n",
+        f"**{document['verdict'].capitalize()}.** Measured: {document['measured']} {document['why']}".rstrip() + "\n",
+        f"The claim: {document['claim']} ({document['source']})\n",
     ]
     return "\n".join(parts)
 
