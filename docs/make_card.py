@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
+from minirnn.commands.train_chatbot import shown
 from minirnn.models.chatbot import Chatbot
 
 PAGE = Path(__file__).parent / "chatbot.md"
@@ -17,20 +17,17 @@ def card(bot: Chatbot) -> str:
     made, scores = bot.card, bot.card["scores"]
     weights = sum(parameter.size for parameter in bot.model.parameters())
     lines = [
-        f"`{made['command']}`, seed {made['settings']['seed']}: {made['steps']:,} steps in {made['seconds'] / 60:.1f} "
-        f"minutes on {made['cores']} cores ({made['cpu']}), {made['date']}. {weights:,} weights, "
-        f"{len(bot.vocabulary):,} words.",
+        f"`{made['command']}`, seed {made['settings']['seed']}: {made['steps']:,} steps, {made['seconds'] / 60:.1f} "
+        f"minutes of training, {made['seconds with scoring'] / 60:.1f} with scoring, on {made['cores']} cores "
+        f"({made['cpu']}), {made['date']}. {weights:,} weights, {len(bot.vocabulary):,} words.",
         "",
-        f"| {scores['conversations']} test conversations | unseen values | seen values |",
+        f"| {scores['conversations']} test conversations | values of the test | values of training |",
         "|---|---:|---:|",
     ]
-    lines += [f"| {what} | {row('unseen', scores, what)} | {row('seen', scores, what)} |" for what in scores["unseen"]]
+    lines += [
+        f"| {what} | {shown(scores['test'][what])} | {shown(scores['training'][what])} |" for what in scores["test"]
+    ]
     return "\n".join(lines) + "\n"
-
-
-def row(values: str, scores: dict[str, Any], what: str) -> str:
-    number = scores[values][what]
-    return f"{number:.2%}" if isinstance(number, float) else f"{number:,}"
 
 
 def page(text: str, bot: Chatbot) -> str:

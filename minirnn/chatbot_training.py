@@ -15,7 +15,7 @@ from minirnn.models.conversation import ATTENTIONS, ConversationModel
 from minirnn.models.conversation_batches import encode, shuffled
 from minirnn.models.language_model import CELLS
 from minirnn.text.conversations import DEVICES, FACTS, Split, Turn, Vocabulary, conversation, read
-from minirnn.training import ConfigError, one_blas_thread
+from minirnn.training import ConfigError, Diverged, one_blas_thread
 
 __all__ = ["ChatbotConfig", "Scores", "conversations", "score", "train"]
 
@@ -31,7 +31,7 @@ class ChatbotConfig:
     """
 
     cell: str = "lstm"
-    hidden: int = 128
+    hidden: int = 160
     attention: str = "dot"
     embedding: int = 64
     dropout: float = 0.0
@@ -79,15 +79,14 @@ def train(
     told: Callable[[int, float], object] = lambda step, loss: None,
     preparing: Callable[[int], object] = lambda done: None,
 ) -> Chatbot:
-    """A chatbot after `config.steps` steps, or as many as were done when `told` raised StopIteration.
+    """A chatbot after `config.steps` steps, or as many as were done when `told` or `preparing` raised StopIteration.
 
     `told` hears the number of each step, from 1, and its loss in nats per word; `preparing` how many conversations are
-    made. FloatingPointError if the loss is no longer a finite number.
+    made. Diverged if the loss is no longer a finite number.
     """
     random.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     vocabulary = Vocabulary.of_conversations()
-    made = conversations("train", config.conversations, config.seed, topics=config.topics, told=preparing)
     model = ConversationModel(
         len(vocabulary), config.cell, config.hidden, config.attention, config.embedding, config.dropout
     )
@@ -96,6 +95,7 @@ def train(
     schedule = optim.CosineLR(optimizer, config.steps, min(100, config.steps // 10))
     step = 0
     try:
+        made = conversations("train", config.conversations, config.seed, topics=config.topics, told=preparing)
         while step < config.steps:
             forgetting = rng if model.attends else None  # who can't copy has to know every word
             for batch in shuffled([encode(turns, vocabulary, forgetting) for turns in made], config.batch, rng):
@@ -105,7 +105,7 @@ def train(
                 loss.backward()
                 norm = optim.clip_grad_norm_(parameters, 5.0)
                 if not math.isfinite(float(loss.item()) + norm):
-                    raise FloatingPointError(f"training diverged at step {step + 1}: try a lower --lr than {config.lr}")
+                    raise Diverged(f"training diverged at step {step + 1}: the loss is {loss.item()}")
                 optimizer.step()
                 schedule.step()
                 step += 1
@@ -119,28 +119,35 @@ def train(
 
 @dataclass
 class Scores:
-    """Counts over conversations: `replies` and how many were exactly right; `recalls`, the turns that ask for a value
-    that was told, and how many of the replies hold it; the same by the number of turns since it was told."""
+    """Counts over conversations: `replies` and how many were exactly right; and of the turns that ask for a value that
+    was told, [asked, replies that hold it], by the number of turns since it was told, and apart for values with a word
+    that the bot doesn't know (`unknown`) and others (`known`)."""
 
     replies: int = 0
     exact: int = 0
-    recalls: int = 0
-    recalled: int = 0
-    by_distance: dict[int, list[int]] = field(default_factory=dict)  # turns since: [asked, right]
-    wrong: list[tuple[Turn, str]] = field(default_factory=list)
-
-    def share(self, right: int, of: int) -> float:
-        return right / of if of else math.nan
+    by_distance: dict[int, list[int]] = field(default_factory=dict)
+    unknown: list[int] = field(default_factory=lambda: [0, 0])
+    known: list[int] = field(default_factory=lambda: [0, 0])
 
     @property
     def exact_share(self) -> float:
         """Of all replies, those that are exactly right."""
-        return self.share(self.exact, self.replies)
+        return share(self.exact, self.replies)
+
+    @property
+    def recalls(self) -> int:
+        """The questions for a told value."""
+        return self.unknown[0] + self.known[0]
 
     @property
     def recall_share(self) -> float:
         """Of the questions for a told value, those whose reply holds it."""
-        return self.share(self.recalled, self.recalls)
+        return share(self.unknown[1] + self.known[1], self.recalls)
+
+
+def share(right: int, of: int) -> float:
+    """right / of, or nan where there is nothing to count."""
+    return right / of if of else math.nan
 
 
 def score(bot: Chatbot, held: Iterable[list[Turn]]) -> Scores:
@@ -153,15 +160,14 @@ def score(bot: Chatbot, held: Iterable[list[Turn]]) -> Scores:
             state = answer.conversation
             scores.replies += 1
             scores.exact += answer.text == turn.reply
-            if answer.text != turn.reply:
-                scores.wrong.append((turn, answer.text))
             if turn.act == "ask":
-                right = holds(answer.text, turn.value)
-                scores.recalls += 1
-                scores.recalled += right
-                counts = scores.by_distance.setdefault(turn.since, [0, 0])
-                counts[0] += 1
-                counts[1] += right
+                known = all(word in bot.vocabulary for word in turn.value)
+                for counts in (
+                    scores.known if known else scores.unknown,
+                    scores.by_distance.setdefault(turn.since, [0, 0]),
+                ):
+                    counts[0] += 1
+                    counts[1] += holds(answer.text, turn.value)
     return scores
 
 

@@ -272,7 +272,7 @@ def bench(
 @app.command("train-chatbot")
 def train_chatbot(
     cell: Annotated[Literal["rnn", "lstm", "gru"], typer.Option()] = "lstm",
-    hidden: Annotated[int, typer.Option(help="Hidden units of encoder and decoder.")] = 128,
+    hidden: Annotated[int, typer.Option(help="Hidden units of encoder and decoder.")] = 160,
     attention: Annotated[bool, typer.Option(help="Look back at what was said, and copy words from it.")] = True,
     additive: Annotated[bool, typer.Option("--additive", help="Additive attention instead of dot products.")] = False,
     steps: Annotated[int | None, typer.Option(help="Training steps.", show_default="enough for good answers")] = None,
@@ -337,7 +337,7 @@ def demo(
     out: Annotated[Path | None, typer.Option(help="New folder for the run. [default: runs/demo-DATE-TIME]")] = None,
     seed: Annotated[int, typer.Option(help="Of everything random in it.", min=0)] = 0,
 ) -> None:
-    """In two minutes: this machine, the gradients, and an LSTM that learns Python's documentation."""
+    """In three minutes: this machine, gradients, an LSTM that learns Python's documentation, and a conversation."""
     with _reported("demo"):
         from minirnn.commands import demo as command
 

@@ -5,6 +5,7 @@ import pytest
 
 from minirnn.chatbot_training import ChatbotConfig, conversations, holds, score, train
 from minirnn.models.chatbot import Answer
+from minirnn.text.conversations import Vocabulary
 from minirnn.training import ConfigError
 
 SMALL = ChatbotConfig(hidden=16, embedding=8, conversations=12, steps=40, batch=4, lr=1e-2)
@@ -60,6 +61,8 @@ class Oracle:
         self.replies = iter([turn.reply for turns in talks for turn in turns])
         self.rule = rule
 
+    vocabulary = Vocabulary.of_conversations()
+
     def beginning(self):
         return None
 
@@ -74,13 +77,15 @@ def test_scores_count_recalled_values_and_exact_replies():
     assert right.exact_share == right.recall_share == 1
     assert (right.replies, right.recalls) == (sum(map(len, talks)), len(asked))
     assert sum(count for count, _ in right.by_distance.values()) == len(asked)
-    assert right.wrong == []
+    known = sum(all(word in Oracle.vocabulary for word in turn.value) for turn in asked)
+    assert right.known == [known, known]
+    assert right.unknown == [len(asked) - known] * 2
+    assert 0 < known < len(asked)
     wordy = score(Oracle(talks, lambda reply: f"Well: {reply}"), talks)
     assert (wordy.exact, wordy.recall_share) == (0, 1)
     wrong = score(Oracle(talks, lambda reply: "Sorry, I didn't understand that."), talks)
-    assert wrong.recalled == 0
+    assert wrong.recall_share == 0
     assert 0 < wrong.exact < wrong.replies  # the right answer to nonsense
-    assert len(wrong.wrong) == wrong.replies - wrong.exact
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from minirnn.chatbot_training import ChatbotConfig, Scores, conversations, score, train
+from minirnn.chatbot_training import ChatbotConfig, Scores, conversations, score, share, train
 from minirnn.commands.train import say
 from minirnn.doctor import cpu_model
 from minirnn.models.chatbot import Chatbot
-from minirnn.training import ConfigError, Diverged, ctrl_c
+from minirnn.training import ConfigError, ctrl_c
 
 __all__ = ["evaluate", "run"]
 
@@ -28,8 +28,11 @@ PLAIN_STEPS = 500  # between lines where there is no terminal
 
 def run(config: ChatbotConfig, out: Path, console: Console) -> bool:
     """Train, score, and write the bot to `out`. False if Ctrl-C ended it early; what was learned by then is written."""
-    if not out.absolute().parent.is_dir():
-        raise ConfigError(f"--out {out}: there is no folder {out.absolute().parent}")
+    folder = out.absolute().parent
+    if not folder.is_dir():
+        raise ConfigError(f"--out {out}: there is no folder {folder}")
+    if out.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"--out {out}: {'it is a folder' if out.is_dir() else f'{folder} is not writable'}")
     began = time.perf_counter()
     with ctrl_c() as stopped, _telling(console, config) as (told, preparing):
 
@@ -38,10 +41,12 @@ def run(config: ChatbotConfig, out: Path, console: Console) -> bool:
             if stopped():
                 raise StopIteration
 
-        try:
-            bot = train(config, heard, preparing)
-        except FloatingPointError as error:
-            raise Diverged(str(error)) from None
+        def prepared(done: int) -> None:
+            preparing(done)
+            if stopped():
+                raise StopIteration
+
+        bot = train(config, heard, prepared)
     seconds = time.perf_counter() - began
     bot.card |= {
         "command": _command(config),
@@ -50,10 +55,12 @@ def run(config: ChatbotConfig, out: Path, console: Console) -> bool:
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
     }
+    bot.save(out)
     done = bot.card["steps"] == config.steps
     if done:
         bot.card["scores"] = evaluate(bot, console, SCORED)
-    bot.save(out)
+        bot.card["seconds with scoring"] = round(time.perf_counter() - began)
+        bot.save(out)
     size = out.stat().st_size / 1e6
     early = "" if done else f"stopped at step {bot.card['steps']}, not scored; "
     say(console, f"{early}written: {out} ({size:.1f} MB, {seconds / 60:.1f} min)")
@@ -71,26 +78,27 @@ def _command(config: ChatbotConfig) -> str:
 
 
 def evaluate(bot: Chatbot, console: Console, count: int = SCORED) -> dict[str, Any]:
-    """Hold `count` conversations of the test with unseen values and as many with seen ones; print and return scores.
+    """Hold `count` conversations of the test with its values, and as many with values of training; print their scores.
 
     Phrasings are those of the test in both; ordinary words are all known.
     """
     found = {
-        "unseen": score(bot, conversations("test", count)),
-        "seen": score(bot, conversations("test", count, values="train")),
+        "test": score(bot, conversations("test", count)),
+        "training": score(bot, conversations("test", count, values="train")),
     }
     table = Table(title=f"{count} test conversations of 5 to 10 turns, phrasings unseen", title_justify="left")
-    for word in ("values", "questions for a told value", "right value", "replies", "exactly right"):
-        table.add_column(word, justify="left" if word == "values" else "right")
+    for word in ("values of", *_numbers(found["test"])):
+        table.add_column(word, justify="left" if word == "values of" else "right")
     for name, scores in found.items():
-        table.add_row(
-            name, f"{scores.recalls}", f"{scores.recall_share:.2%}", f"{scores.replies}", f"{scores.exact_share:.2%}"
-        )
+        table.add_row(name, *map(shown, _numbers(scores).values()))
     console.print(table)
-    say(
-        console, "right value by the number of turns since it was said, unseen values: " + _by_distance(found["unseen"])
-    )
+    say(console, "right by the number of turns since it was said, values of the test: " + _by_distance(found["test"]))
     return {name: _numbers(scores) for name, scores in found.items()} | {"conversations": count}
+
+
+def shown(number: Any) -> str:
+    """A count as it is, a share in percent."""
+    return f"{number:.2%}" if isinstance(number, float) else f"{number:,}" if isinstance(number, int) else str(number)
 
 
 def _by_distance(scores: Scores) -> str:
@@ -103,6 +111,8 @@ def _numbers(scores: Scores) -> dict[str, Any]:
         "exactly right": round(scores.exact_share, 4),
         "questions for a told value": scores.recalls,
         "right value": round(scores.recall_share, 4),
+        "of unknown words": round(share(scores.unknown[1], scores.unknown[0]), 4) if scores.unknown[0] else "-",
+        "of known words": round(share(scores.known[1], scores.known[0]), 4) if scores.known[0] else "-",
     }
 
 

@@ -2,8 +2,8 @@
 
 The encoder reads every word, the user's and the bot's, one recurrent network from the first word of the conversation to
 the last. A second one reads each utterance by itself from its end, so that a word knows what follows it. Both outputs
-side by side are the memory m_k of word k. The decoder begins with what the encoder knows at the end of the user's turn,
-and for each word of the reply (state d)
+side by side are the memory m_k of word k. The decoder, an LSTM, begins with what the encoder knows at the end of the
+user's turn, and for each word of the reply (state d)
 
     weights a  = softmax_k(score(d, m_k) - r(d) · log(1 + utterances since word k) + s · [word k - 1 was just said])
     context    = Σ_k a_k m_k
@@ -71,6 +71,7 @@ def copied_or_said(gate: Array, said: Array, copied: Array) -> Any:
 class ConversationModel(nn.Module):
     """The module docstring has the equations. attention: "dot", "additive", or "none" (then nothing is copied either).
 
+    `cell` is that of the encoders. The units of an LSTM or GRU there begin with long memories; an RNN has none to set.
     Weights are drawn from the generator of `minirnn.random`.
     """
 
@@ -81,7 +82,7 @@ class ConversationModel(nn.Module):
         hidden: int = 128,
         attention: str = "dot",
         embedding: int = 64,
-        dropout: float = 0.1,
+        dropout: float = 0.0,
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
         if cell not in CELLS:
@@ -95,11 +96,11 @@ class ConversationModel(nn.Module):
         self.embedding = nn.Embedding(vocab_size, embedding, dtype=dtype)
         self.dropout = nn.Dropout(dropout)
         self.encoder = CELLS[cell](embedding, hidden, dtype=dtype)
-        if cell != "rnn":  # whose units have no gates to begin with
+        if cell != "rnn":
             nn.init.chrono_(self.encoder, LONGEST)
         self.states = 2 if cell == "lstm" else 1
-        self.bridge = nn.Linear(hidden, self.states * hidden, dtype=dtype)
-        self.decoder = CELLS[cell](embedding, hidden, dtype=dtype)
+        self.bridge = nn.Linear(hidden, 2 * hidden, dtype=dtype)
+        self.decoder = nn.LSTM(embedding, hidden, dtype=dtype)
         seen = hidden
         if self.attends:
             back = hidden // 2
@@ -166,13 +167,13 @@ class ConversationModel(nn.Module):
         """The decoder's outputs (D, B * K, H) for words `previous` (D, B, K), begun from `heard` (B, K, H)."""
         states = tuple(state[None] for state in self.begin(heard.reshape(-1, self.hidden)))
         inputs = self.dropout(self.embedding(previous.reshape(len(previous), -1)))
-        out, _ = self.decoder(inputs, states if self.states > 1 else states[0], lengths=lengths)
+        out, _ = self.decoder(inputs, states, lengths=lengths)
         return out
 
     def begin(self, heard: Array) -> tuple[Tensor, ...]:
-        """The decoder's first state, h or h and c, (N, H) each, from the encoder's output (N, H)."""
+        """The decoder's first h and c, (N, H) each, from the encoder's output (N, H)."""
         state = np.tanh(self.bridge(heard))
-        return tuple(state[:, k * self.hidden : (k + 1) * self.hidden] for k in range(self.states))
+        return state[:, : self.hidden], state[:, self.hidden :]
 
     def scores(self, rows: Tensor) -> Tensor:
         """The vocabulary's scores (N, V) of decoder outputs, with their contexts where there are any."""

@@ -34,7 +34,7 @@ def test_a_trained_bot_is_written_with_its_card(tmp_path):
     bot = Chatbot.load(file)
     assert bot.card["command"] == "minirnn train-chatbot --cell gru --hidden 8 --steps 6 --seed 3"
     assert bot.card["steps"] == 6
-    assert set(bot.card["scores"]) == {"unseen", "seen", "conversations"}
+    assert set(bot.card["scores"]) == {"test", "training", "conversations"}
     assert isinstance(bot.reply("hello"), str)
     scored = minirnn("chatbot-score", "--model", file, "--conversations", 3)
     assert scored.exit_code == 0
@@ -76,6 +76,7 @@ def test_ctrl_c_writes_what_was_learned_by_then(tmp_path, monkeypatch):
         (["--steps", "0"], "steps must be from 1 to 1,000,000, got 0"),
         (["--no-attention", "--additive"], "--additive and --no-attention exclude each other"),
         (["--out", "no/such/folder/bot.safetensors"], "there is no folder"),
+        (["--out", "."], "it is a folder"),
     ],
 )
 def test_mistakes_are_one_message_before_anything_is_done(arguments, message, tmp_path, monkeypatch):

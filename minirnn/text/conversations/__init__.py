@@ -1,8 +1,7 @@
 """Conversations with a bot that is to remember what it is told: generated, as many as are wanted, from seeds."""
 
 from .dialogue import DEVICES, FACTS, Turn, conversation, ordinary_words, value_words
-from .values import Split
-from .values import draw as draw_value
+from .values import Split, made_up
 from .vocabulary import BOT, NUMBER, SPECIAL, UNKNOWN, USER, Vocabulary
 from .words import CAPITAL, read, write
 
@@ -19,7 +18,7 @@ __all__ = [
     "Turn",
     "Vocabulary",
     "conversation",
-    "draw_value",
+    "made_up",
     "ordinary_words",
     "read",
     "value_words",

@@ -250,7 +250,7 @@ def _tell_two(story: _Story, keys: Sequence[str]) -> Turn:
     topics = [key.split()[0] for key in keys]
     while True:
         cores = [story.pick(USER[topic]["tell"]) for topic in topics]
-        if part_of(" and ".join(cores)) == story.split:
+        if _part(" and ".join(cores)) == story.split:
             break
     slots = []
     for key, topic in zip(keys, topics, strict=True):
@@ -369,10 +369,16 @@ def _say(
     """A composition of the story's part, with its values, typed in one of many ways."""
     while True:
         opener, core, closer = story.pick(openers), story.pick(cores), story.pick(closers)
-        if part_of(f"{opener}|{core}|{closer}") == story.split:
+        if _part(f"{opener} {core} {closer}") == story.split:
             break
     filled = _contracted(story, core).format_map(slots)
     return _styled(story, f"{opener} {filled}".strip(), mark, closer)
+
+
+@cache
+def _part(phrasing: str) -> Split:
+    """The part of a phrasing, the same however its contractions and marks are written."""
+    return part_of(" ".join(word for word in read(_expand(phrasing))[0] if word.isalnum() or len(word) > 1))
 
 
 def _contracted(story: _Story, core: str) -> str:

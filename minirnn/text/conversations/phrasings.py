@@ -1,7 +1,7 @@
 """What people say, as compositions of an opener, a core and a closer, and how the bot replies.
 
-A composition belongs to "train", "valid" or "test" by a hash of its three parts, so a phrasing of the test never occurs
-in training, while every ordinary word of it does. Slots in braces take values.
+A composition belongs to "train", "valid" or "test" by a hash of its words, contractions written out and marks left out,
+so a phrasing of the test never occurs in training, while every ordinary word of it does. Slots in braces take values.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The values that people tell: names, towns, foods and so on, in three parts that share no word.
+"""The values that people tell: names, towns, foods and so on, in three parts: no value is in two of them.
 
-"train" values stand in the vocabulary; those of "valid" and "test" don't, so a model can only copy them. Names and
-towns are also made up, letter by letter, which gives as many as are wanted; a made-up word belongs to the part that a
-hash of its letters says.
+"train" values stand in the vocabulary. Of the names, towns and colours of "valid" and "test" no word does, so a model can
+only copy them; of the others some words do ("pie", "8"). Names and towns are also made up, syllable by syllable, which
+gives as many as are wanted; a made-up word belongs to the part that a hash of its letters says.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["KINDS", "RELATIONS", "UNITS", "Split", "draw", "part_of", "trained_values"]
+__all__ = ["KINDS", "RELATIONS", "UNITS", "Split", "draw", "made_up", "part_of", "trained_values"]
 
 Split = Literal["train", "valid", "test"]
 
@@ -177,8 +177,8 @@ def draw(kind: str, split: Split, rng: np.random.Generator) -> str:
     """A value of this kind from this part. Of the names and towns of "valid" and "test" every second is made up."""
     lists = NUMBERS[kind] if kind in NUMBERS else LISTS["name" if kind == "pet" else kind]
     made = {"pet": "name"}.get(kind, kind)
-    made_up = split != "train" and made in ENDINGS and rng.random() < 0.5
-    value = _made_up(made, split, rng) if made_up else _one_of(lists[split], rng)
+    invented = split != "train" and made in ENDINGS and rng.random() < 0.5
+    value = made_up(made, split, rng) if invented else _one_of(lists[split], rng)
     if kind == "name" and rng.random() < SURNAMED:
         middle = " " + _one_of(lists[split], rng) if rng.random() < 0.3 else ""
         value += middle + " " + _one_of(LISTS["surname"][split], rng)
@@ -194,7 +194,8 @@ def trained_values() -> list[str]:
     return [value for lists in (*LISTS.values(), *NUMBERS.values()) for value in lists["train"]]
 
 
-def _made_up(kind: str, split: Split, rng: np.random.Generator) -> str:
+def made_up(kind: str, split: Split, rng: np.random.Generator) -> str:
+    """A "name" or "town" of this part that nobody has heard of."""
     while True:
         syllables = [SYLLABLES[rng.integers(len(SYLLABLES))] for _ in range(rng.integers(2, 4))]
         endings = ENDINGS[kind]

@@ -21,6 +21,8 @@ class Vocabulary:
 
     def __init__(self, words: Iterable[str]) -> None:
         self.words = (*SPECIAL, *words)
+        if not all(isinstance(word, str) for word in self.words) or len(set(self.words)) != len(self.words):
+            raise ValueError("words: expected different texts")
         self._ids = {word: index for index, word in enumerate(self.words) if index >= len(SPECIAL)}
 
     @classmethod
