@@ -28,19 +28,23 @@ def numbers(lstm, rnn):
 
 @pytest.mark.parametrize(
     ("lstm", "rnn", "verdict"),
-    [(0.95, 0.1, "held"), (0.95, 0.9, "did not hold"), (0.5, 0.1, "held in part"), (0.05, 0.04, "did not hold")],
+    [(0.95, 0.1, "held"), (0.95, 0.9, "held in part"), (0.5, 0.1, "held in part"), (0.05, 0.04, "did not hold")],
 )
 def test_the_verdict_follows_the_numbers(lstm, rnn, verdict):
     outcome = chatbot.judged(numbers(lstm, rnn))
     assert outcome.verdict == verdict
+    assert ("even the LSTM" in outcome.why) == (lstm < 0.8)
+    assert ("more than half" in outcome.why) == (rnn > lstm / 2)
     assert f"the LSTM recalls {lstm:.0%}, the RNN {rnn:.0%}" in outcome.measured
 
 
 def test_chance_is_one_over_the_values_of_a_topic():
+    from minirnn.text.conversations import DEVICES, FACTS
     from minirnn.text.conversations.values import LISTS
 
     names, colours = len(LISTS["name"]["train"]), len(LISTS["colour"]["train"])
     assert chatbot.chance(("name", "colour")) == pytest.approx((1 / names + 1 / colours) / 2)
+    assert 0.005 < chatbot.chance((*FACTS, *DEVICES)) < 0.1
 
 
 def test_a_network_is_trained_scored_and_drawn():
