@@ -36,7 +36,7 @@ class ChatbotConfig:
     embedding: int = 64
     dropout: float = 0.0
     conversations: int = 30000
-    steps: int = 6000
+    steps: int = 5000
     batch: int = 16
     lr: float = 3e-3
     seed: int = 0
@@ -99,8 +99,7 @@ def train(
         while step < config.steps:
             forgetting = rng if model.attends else None  # who can't copy has to know every word
             for batch in shuffled([encode(turns, vocabulary, forgetting) for turns in made], config.batch, rng):
-                losses, _ = model(batch)
-                loss = losses.mean()
+                loss = model(batch).mean()
                 optimizer.zero_grad()
                 loss.backward()
                 norm = optim.clip_grad_norm_(parameters, 5.0)

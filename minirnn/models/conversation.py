@@ -39,15 +39,15 @@ Ints = npt.NDArray[np.integer[Any]]
 
 @dataclass(frozen=True)
 class Batch:
-    """B conversations of K turns each, T words long at most, replies of at most D words.
+    """B conversations of K turns each, T words long at most, replies of D words at most, Q words of replies in each.
 
     Encoder: `ids` (T, B); `utterance` (T, B), the number of the utterance that the word is in; `backwards` (L, M), for
     each of M utterances the flat places (t * B + b) of its words from the last to the first, and `lengths` (M,).
     Decoder: `starts` (B, K), the place t of the mark that ends the user's turn, where the encoder's state is taken over
-    and up to which the decoder may look; `previous` (D, B, K), the words that it is given.
-    Targets: `targets` (D, B, K), ids, -1 where there is none (padding); `said` (D, B, K), False where the target stands
-    in no vocabulary; (B, K, D, T): `same`, True where the word of the conversation is the target, `follows`, True where
-    the word before it is the one just said.
+    and up to which the decoder may look; `previous` (D, B, K), the words that it is given, `sizes` (B, K) of them.
+    Its answers, reply after reply, (B, Q): `turn` and `step`, where the decoder is; `targets`, ids, -1 behind the last;
+    `said`, False where the target stands in no vocabulary; (B, Q, T): `same`, True where a word of the conversation is
+    the target, `follows`, True where the word before it is the one just said.
     """
 
     ids: Ints
@@ -56,6 +56,9 @@ class Batch:
     lengths: Ints
     starts: Ints
     previous: Ints
+    sizes: Ints
+    turn: Ints
+    step: Ints
     targets: Ints
     said: npt.NDArray[np.bool_]
     same: npt.NDArray[np.bool_]
@@ -118,31 +121,27 @@ class ConversationModel(nn.Module):
         self.combine = nn.Linear(seen, hidden, dtype=dtype)
         self.output = nn.Linear(hidden, vocab_size, dtype=dtype)
 
-    def forward(self, batch: Batch) -> tuple[Tensor, npt.NDArray[np.bool_]]:
-        """-log p of every word of every reply, (N,) in nats, and which of the targets they are, a mask (D, B, K)."""
+    def forward(self, batch: Batch) -> Tensor:
+        """-log p in nats of every word of every reply: (N,), in the order of `batch.targets`, those of -1 left out."""
+        B, K = batch.starts.shape
+        rows = np.arange(B)[:, None]
         words = self.dropout(self.embedding(batch.ids))
         heard: Any = self.encoder(words)[0]
-        turns = np.arange(batch.ids.shape[1])[:, None]
-        D, B, K = batch.targets.shape
-        counts = batch.targets >= 0
-        decoded = self.decode(heard[batch.starts, turns], batch.previous, counts.sum(axis=0).reshape(-1))
-        asked = np.moveaxis(counts, 0, 2).reshape(-1)  # in the order B, K, D
-        queries: Any = decoded.reshape(D, B, K, self.hidden).transpose(1, 2, 0, 3).reshape(B, K * D, self.hidden)
+        decoded = self.decode(heard[batch.starts, rows], batch.previous, batch.sizes.reshape(-1))
+        answers: Any = decoded[batch.step, rows * K + batch.turn]
+        asked = np.nonzero(batch.targets >= 0)
         copied: Any = None
         if self.attends:
-            memory = self.memory(words, heard, batch)
             visible, age = _visible(batch)
-            bias = self.bias(queries, np.repeat(age, D, axis=1), batch.follows.reshape(B, K * D, -1))
-            context, weights = self.attention(queries, memory, np.repeat(visible, D, axis=1), bias)
-            copied = (weights * batch.same.reshape(weights.shape)).sum(axis=2).reshape(-1)[asked]
-            queries = np.concatenate([queries, context], axis=2)
-        rows = queries.reshape(B * K * D, -1)[np.flatnonzero(asked)]
-        targets = np.moveaxis(batch.targets, 0, 2).reshape(-1)[asked]
-        losses = nn.cross_entropy(self.scores(rows), targets, reduction="none")
+            bias = self.bias(answers, age, batch.follows)
+            context, weights = self.attention(answers, self.memory(words, heard, batch), visible, bias)
+            copied = (weights * batch.same).sum(axis=2)[asked]
+            answers = np.concatenate([answers, context], axis=2)
+        answers = answers[asked]
+        losses = nn.cross_entropy(self.scores(answers), batch.targets[asked], reduction="none")
         if self.attends:
-            said = np.exp(-losses) * np.moveaxis(batch.said, 0, 2).reshape(-1)[asked]
-            losses = copied_or_said(self.gate(rows).reshape(-1), said, copied)
-        return losses, counts
+            losses = copied_or_said(self.gate(answers)[:, 0], np.exp(-losses) * batch.said[asked], copied)
+        return losses
 
     def memory(self, words: Tensor, heard: Tensor, batch: Batch) -> Tensor:
         """What attention looks at: both encoders' outputs for each word, (B, T, M)."""
@@ -181,8 +180,8 @@ class ConversationModel(nn.Module):
 
 
 def _visible(batch: Batch) -> tuple[Array, Array]:
-    """For each turn and each word: whether it was said by then (B, K, T), and how many utterances ago."""
-    T = len(batch.ids)
-    visible = np.arange(T) <= batch.starts[:, :, None]
-    now = np.take_along_axis(batch.utterance.T, batch.starts, axis=1)[:, :, None]
+    """For each answer and each word: whether it was said by then, and how many utterances ago, (B, Q, T)."""
+    starts = np.take_along_axis(batch.starts, batch.turn, axis=1)
+    visible = np.arange(len(batch.ids)) <= starts[:, :, None]
+    now = np.take_along_axis(batch.utterance.T, starts, axis=1)[:, :, None]
     return visible, np.maximum(now - batch.utterance.T[:, None], 0)

@@ -77,32 +77,32 @@ def batch(conversations: Sequence[Encoded]) -> Batch:
     utterance = np.full((T, B), 2 * K)
     backwards, lengths = np.zeros((L, 2 * K * B), np.int64), np.zeros(2 * K * B, np.int64)
     starts = np.zeros((B, K), np.int64)
-    previous, just_said = np.full((D, B, K), USER), np.full((D, B, K), -2)
-    targets, wanted = np.full((D, B, K), -1), np.full((D, B, K), -2)
+    previous, sizes = np.full((D, B, K), USER), np.zeros((B, K), np.int64)
+    Q = max(sum(map(len, conversation.ids[1::2])) for conversation in conversations)
+    turn, step, targets = np.zeros((B, Q), np.int64), np.zeros((B, Q), np.int64), np.full((B, Q), -1)
+    wanted, just_said = np.full((B, Q), -2), np.full((B, Q), -2)  # names
     for b, conversation in enumerate(conversations):
-        place = 0
+        place = answered = 0
         for u, (words, named) in enumerate(zip(conversation.ids, conversation.names, strict=True)):
             n, m = len(words), b * 2 * K + u
             ids[place : place + n, b], names[place : place + n, b] = words, named
             utterance[place : place + n, b] = u
             lengths[m], backwards[:n, m] = n, np.arange(place + n - 1, place - 1, -1) * B + b
             if u % 2:
-                at = slice(0, n), b, u // 2
-                starts[b, u // 2] = place - 1
-                previous[at], just_said[at] = [BOT, *words[:-1]], [-2, *named[:-1]]
-                targets[at], wanted[at] = words, named
+                k, at = u // 2, slice(answered, answered + n)
+                starts[b, k], sizes[b, k] = place - 1, n
+                previous[:n, b, k] = [BOT, *words[:-1]]
+                turn[b, at], step[b, at], targets[b, at] = k, np.arange(n), words
+                wanted[b, at], just_said[b, at] = named, [-2, *named[:-1]]
+                answered += n
             place += n
     before = np.concatenate([np.full((1, B), -1), names[:-1]])
-    said = (targets == USER) | (targets >= len(SPECIAL))
     return Batch(
-        ids, utterance, backwards, lengths, starts, previous, targets, said,
-        same=_equal(wanted, names), follows=_equal(just_said, before),
+        ids, utterance, backwards, lengths, starts, previous, sizes, turn, step, targets,
+        said=(targets == USER) | (targets >= len(SPECIAL)),
+        same=wanted[..., None] == names.T[:, None],
+        follows=just_said[..., None] == before.T[:, None],
     )  # fmt: skip
-
-
-def _equal(replies: np.ndarray, words: np.ndarray) -> np.ndarray:
-    """Which word of a reply (D, B, K) is which of the conversation (T, B): (B, K, D, T)."""
-    return np.equal(replies.transpose(1, 2, 0)[..., None], words.T[:, None, None])
 
 
 def shuffled(pool: Sequence[Encoded], size: int, rng: np.random.Generator) -> Iterator[Batch]:

@@ -47,7 +47,7 @@ def test_gradients_of_every_parameter(cell, attention):
     weights = np.random.default_rng(1).random(int((data.targets >= 0).sum()))
 
     def loss():
-        return (model(data)[0] * weights).sum()
+        return (model(data) * weights).sum()
 
     loss().backward()
     rng = np.random.default_rng(2)
@@ -69,24 +69,24 @@ def test_a_batch_gives_each_reply_the_probability_that_a_conversation_does(cell,
     """Word by word through the bot, in its own form of the equations, and all at once: equal to 1e-10."""
     model = make(cell, attention)
     bot = Chatbot(model, V)
-    losses, mask = model(batch([encode(turns, V) for turns in TALKS]))
-    table = np.full((len(TALKS), 5, len(mask)), np.nan)
-    table[np.moveaxis(mask, 0, 2)] = losses.data
-    for b, turns in enumerate(TALKS):
+    losses = iter(model(batch([encode(turns, V) for turns in TALKS])).data)
+    for turns in TALKS:
         state = bot.beginning()
-        for k, turn in enumerate(turns):
+        for turn in turns:
             heard = bot._hear(state, *read(turn.user), mark=3)
             decoder = _Decoder(model, V, heard)
             numbers = dict(zip(heard.words, decoder.places, strict=True))
             previous = None
-            for d, word in enumerate((*turn.words, "<user>")):
+            for word in (*turn.words, "<user>"):
                 said, copied, gate = decoder.step(previous)
                 p = decoder.mixture(said, copied, gate)
                 place = 2 if word == "<user>" else V.id(word) if word in V else numbers.get(word, 0)
+                loss = next(losses)
                 if attention != "none" or place >= 2:
-                    assert -np.log(p[place] + 1e-12) == pytest.approx(table[b, k, d], rel=1e-8, abs=1e-10)
+                    assert -np.log(p[place] + 1e-12) == pytest.approx(loss, rel=1e-8, abs=1e-10)
                 previous = word
             state = bot._hear(heard, turn.words, turn.words, mark=2)
+    assert next(losses, None) is None
 
 
 @CELLS
@@ -94,20 +94,20 @@ def test_what_comes_later_changes_no_earlier_reply(cell):
     model = make(cell)
     encoded = encode(TALKS[0], V)
     other = dataclasses.replace(encoded, ids=[*encoded.ids[:4], *([9] * len(words) for words in encoded.ids[4:])])
-    first, mask = model(batch([encoded]))
-    second, _ = model(batch([other]))
-    early = np.moveaxis(mask, 0, 2)[0].nonzero()[0] < 2
-    np.testing.assert_array_equal(first.data[early], second.data[early])
-    assert not np.allclose(first.data[~early], second.data[~early])
+    data = batch([encoded])
+    first, second = model(data).data, model(batch([other])).data
+    early = data.turn[data.targets >= 0] < 2
+    np.testing.assert_array_equal(first[early], second[early])
+    assert not np.allclose(first[~early], second[~early])
 
 
 def test_a_conversation_in_a_batch_does_not_hear_the_others():
     model = make()
-    together, mask = model(batch([encode(turns, V) for turns in TALKS]))
-    owner = np.moveaxis(mask, 0, 2).nonzero()[0]
+    data = batch([encode(turns, V) for turns in TALKS])
+    together, owner = model(data).data, np.nonzero(data.targets >= 0)[0]
     for b, turns in enumerate(TALKS):
-        alone, _ = model(batch([encode(turns, V)]))
-        np.testing.assert_allclose(together.data[owner == b], alone.data, rtol=1e-10)
+        alone = model(batch([encode(turns, V)])).data
+        np.testing.assert_allclose(together[owner == b], alone, rtol=1e-10)
 
 
 def test_unknown_choices_are_named():

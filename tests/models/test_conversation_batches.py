@@ -62,16 +62,16 @@ def test_each_index_of_a_batch_points_at_its_word():
             start = b.starts[k, n]
             assert ids[start] == BOT
             assert b.utterance[start, k] == 2 * n
+            assert b.sizes[k, n] == size
             assert b.previous[:size, k, n].tolist() == [BOT, *reply[:-1]]
-            assert b.targets[:size, k, n].tolist() == reply
-            assert (b.targets[size:, k, n] == -1).all()
-            assert b.said[:size, k, n].tolist() == [index == USER or index >= len(SPECIAL) for index in reply]
-            for d in range(size):
-                assert np.flatnonzero(b.same[k, n, d]).tolist() == [
-                    t for t, name in enumerate(names) if name == named[d]
-                ]
+            (at,) = np.nonzero((b.turn[k] == n) & (b.targets[k] >= 0))
+            assert b.step[k, at].tolist() == list(range(size))
+            assert b.targets[k, at].tolist() == reply
+            assert b.said[k, at].tolist() == [index == USER or index >= len(SPECIAL) for index in reply]
+            for d, q in enumerate(at):
+                assert np.flatnonzero(b.same[k, q]).tolist() == [t for t, name in enumerate(names) if name == named[d]]
                 after = [t for t in range(1, len(names)) if d and names[t - 1] == named[d - 1]]
-                assert [t for t in np.flatnonzero(b.follows[k, n, d]) if t < len(names)] == after
+                assert [t for t in np.flatnonzero(b.follows[k, q]) if t < len(names)] == after
 
 
 def test_different_numbers_of_turns_are_no_batch():
