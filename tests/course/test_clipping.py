@@ -100,4 +100,5 @@ def test_tables_and_figure_of_the_numbers():
     assert all(len(row) == len(table.header) for table in tables for row in table.rows)
     assert tables[0].rows[1] == ["norm 5", 6, 0]
     assert tables[1].rows[0] == ["none", "3.00 to 3.00", "no finite number"]
+    assert clipping._range([2.0, None, 3.0]) == "2.00 to 3.00, 1 not finite"
     assert len(clipping.draw(numbers).axes) == 3
