@@ -1,28 +1,33 @@
 """The part of `minirnn experiment memory --full` that comes first, by itself: RNN and LSTM at a lag of 100, 5 seeds.
 
-    python benchmarks/memory_lag100.py [FOLDER]
+    python benchmarks/memory_lag100.py [--keys 8] [--out FOLDER]
 
 It prints a line for each network and writes memory-lag100-DATE.json with the learning curves, and the figure, to
-FOLDER (benchmarks/results by default). Seconds are processor time of one thread.
+FOLDER (benchmarks/results by default). Seconds are processor time of one thread. With another number of keys it runs
+the first-symbol task only, and the files are named memory-lag100-4keys-DATE or the like.
 """
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
-import sys
 import time
 from pathlib import Path
 
 from minirnn import plots
 from minirnn.course import memory
+from minirnn.course.memory_tasks import KEYS, TASKS, first_symbol_of
 from minirnn.doctor import cpu_model
 from minirnn.training import one_blas_thread
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, keys: int) -> None:
     results = []
+    TASKS["first symbol"] = first_symbol_of(keys)
     for setting in memory.lag_100():
+        if keys != KEYS and setting.task != "first symbol":
+            continue
         began = time.process_time()
         with one_blas_thread():
             results.append(memory.measure(setting) | {"cpu_seconds": round(time.process_time() - began, 1)})
@@ -34,16 +39,21 @@ def main(folder: Path) -> None:
         )
     outcome = memory.judged(results)
     date = datetime.date.today().isoformat()
+    name = f"memory-lag100-{date}" if keys == KEYS else f"memory-lag100-{keys}keys-{date}"
     document = {
-        "command": "python benchmarks/memory_lag100.py",
+        "command": "python benchmarks/memory_lag100.py" + (f" --keys {keys}" if keys != KEYS else ""),
         "cpu": cpu_model(),
         "date": date,
         "measured": outcome.measured,
         "numbers": outcome.numbers,
     }
-    (folder / f"memory-lag100-{date}.json").write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
-    plots.save(memory.draw(outcome.numbers), folder / f"memory-lag100-{date}.png")
+    (folder / f"{name}.json").write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+    plots.save(memory.draw(outcome.numbers), folder / f"{name}.png")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "results")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--keys", type=int, default=KEYS)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    options = parser.parse_args()
+    main(options.out, options.keys)

@@ -33,7 +33,8 @@ def decay(kind: str, steps: int, end: float) -> Decay:
 
     "always": 1, which is teacher forcing. The others are section 2.4 of the paper, each with its constant
     such that ε(steps) = end: "linear" 1 - c·i, "exponential" kⁱ, "inverse-sigmoid" k / (k + exp(i/k)).
-    ValueError for another kind, steps < 1, or an end that isn't above 0 and below 1.
+    ValueError for another kind, steps < 1, or an end that isn't above 0 and below 1; for an inverse sigmoid also where
+    end < 1 / (1 + exp(steps)), since its k is at least 1 (so that it begins at 1/2 or above).
     """
     if kind not in DECAYS:
         raise ValueError(f"decay must be one of {', '.join(DECAYS)}, got {kind!r}")
@@ -60,6 +61,9 @@ def _exponential(steps: int, end: float) -> Decay:
 def _inverse_sigmoid(steps: int, end: float) -> Decay:
     """steps/k - log k = log(1/end - 1) is solved for k, which is at least 1, by bisection: the left side falls in k."""
     wanted = math.log(1 / end - 1)
+    if wanted > steps:
+        lowest = 1 / (1 + math.exp(steps))
+        raise ValueError(f"end must be at least {lowest:.3g} for an inverse sigmoid of {steps} steps, got {end}")
     low, high = 1.0, 2.0
     while steps / high - math.log(high) > wanted:
         high *= 2

@@ -119,6 +119,10 @@ class TrainConfig:
         choices: dict[str, Any] = {"cell": CELLS, "optimizer": OPTIMIZERS, "teacher": DECAYS}
         for name, allowed in (choices | {"dtype": ("float32", "float64")}).items():
             self._require(name, getattr(self, name) in allowed, "one of " + ", ".join(allowed))
+        try:
+            decay(self.teacher, self.steps, self.teacher_end)
+        except ValueError as error:
+            raise ConfigError(f"teacher-{error}") from None
 
     def _require(self, name: str, right: bool, expected: str) -> None:
         if not right:

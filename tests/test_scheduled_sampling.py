@@ -39,6 +39,11 @@ def test_the_decays_are_the_papers():
         assert sigmoid(i) == pytest.approx(k / (k + math.exp(i / k)), rel=1e-9)
 
 
+def test_the_lowest_end_of_a_short_inverse_sigmoid_is_met_with_k_1():
+    epsilon = decay("inverse-sigmoid", 1, 1 / (1 + math.e) + 1e-12)
+    assert [epsilon(0), epsilon(1)] == pytest.approx([1 / 2, 1 / (1 + math.e)])
+
+
 def test_always_is_teacher_forcing():
     assert [decay("always", 10, 0.5)(i) for i in (0, 5, 10)] == [1, 1, 1]
 
@@ -50,6 +55,7 @@ def test_always_is_teacher_forcing():
         (("linear", 0, 0.5), "steps must be at least 1, got 0"),
         (("linear", 10, 1.0), "end must be above 0 and below 1, got 1.0"),
         (("exponential", 10, 0.0), "end"),
+        (("inverse-sigmoid", 1, 0.1), "end must be at least 0.269 for an inverse sigmoid of 1 steps, got 0.1"),
     ],
 )
 def test_bad_decays_are_named(arguments, message):

@@ -383,6 +383,10 @@ def test_the_length_it_asks_for_is_enough(batch, seq):
         ({"cell": "qrnn"}, "cell must be one of rnn, lstm, gru, got 'qrnn'"),
         ({"teacher": "cosine"}, "teacher must be one of always, linear, exponential, inverse-sigmoid, got 'cosine'"),
         ({"teacher_end": 1.0}, "teacher-end must be above 0 and below 1, got 1.0"),
+        (
+            {"teacher": "inverse-sigmoid", "steps": 2, "teacher_end": 0.1},
+            "teacher-end must be at least 0.119 for an inverse sigmoid of 2 steps, got 0.1",
+        ),
         ({"optimizer": "lion"}, "optimizer must be one of sgd, rmsprop, adagrad, adam, adamw"),
         ({"dtype": "float16"}, "dtype must be one of float32, float64"),
     ],

@@ -45,9 +45,7 @@ def run(name: str, effort: course.Effort, seed: int, out: Path, suffix: str, con
     drawable = True
     try:
         plots.check(out / f"{name}{suffix}")
-    except plots.PlotError as error:
-        if "matplotlib" not in str(error):
-            raise
+    except plots.MatplotlibMissing:
         drawable = False
     say(console, f"{name}: {experiment.CLAIM}")
     say(console, f"  source: {experiment.SOURCE}")

@@ -25,6 +25,7 @@ has three or four times the weights, an RNN of 128.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -207,15 +208,16 @@ BINS = ((2, 3), (4, 5), (6, 8), (9, 12), (13, 18), (19, 26), (27, 40))  # distan
 def judged(answers: Sequence[Mapping[str, Any]], steps: int, seeds: int) -> Outcome:
     """Whether the LSTM, and not the RNN, gets the misled verbs right; in sentences as deep as seen, and in deeper ones.
 
-    Held: the LSTM does in both and the RNN in neither. Did not hold: the LSTM doesn't even in the first, or the RNN is
-    as good in both. Verbs with nothing but a phrase between them and their subject don't count: theirs is no clause.
+    Held: the LSTM does in both and the RNN in neither. Did not hold: the LSTM doesn't even in the first, or is ahead of
+    the RNN in neither by more than so many verbs can tell (`ahead`). Verbs with nothing but a phrase between them and
+    their subject don't count: theirs is no clause.
     """
-    seen = {who: accuracy(answers, who, misled=True, nested=True, deep=False) for who in NETWORKS}
-    deeper = {who: accuracy(answers, who, misled=True, nested=True, deep=True) for who in NETWORKS}
+    right = {deep: {who: nested_and_misled(answers, who, deep) for who in NETWORKS} for deep in (False, True)}
+    seen, deeper = ({who: float(np.mean(r)) for who, r in right[deep].items()} for deep in (False, True))
     simple = [who for who in NETWORKS if who.startswith("RNN")]
     carried = [share["LSTM"] >= CARRIED for share in (seen, deeper)]
     lost = [all(share[who] < CARRIED for who in simple) for share in (seen, deeper)]
-    behind = any(share["LSTM"] > max(share[who] for who in simple) for share in (seen, deeper))
+    behind = any(all(ahead(own["LSTM"], own[who]) for who in simple) for own in right.values())
     why = [
         f"The LSTM got only {_percent(share['LSTM'])} right in {where}." * (not right)
         for share, right, where in zip((seen, deeper), carried, DEPTHS, strict=True)
@@ -241,17 +243,22 @@ def judged(answers: Sequence[Mapping[str, Any]], steps: int, seeds: int) -> Outc
 DEPTHS = (f"sentences of 1 to {SEEN} clauses, as trained on", f"deeper ones of {SEEN + 1} to {TESTED}")
 
 
-def accuracy(answers: Sequence[Mapping[str, Any]], who: str, *, misled: bool, nested: bool, deep: bool) -> float:
-    """Share of right answers over the verbs of that kind; nan if there are none."""
-    right = [
+def nested_and_misled(answers: Sequence[Mapping[str, Any]], who: str, deep: bool) -> list[bool]:
+    """Of each verb with a clause before it and a misleading last noun, in sentences deep or not: was it right?"""
+    return [
         a["right"]
         for a in answers
-        if a["who"] == who
-        and a["misled"] >= misled
-        and (a["depth"] > 0) >= nested
-        and (a["sentence_depth"] > SEEN) == deep
+        if a["who"] == who and a["misled"] and a["depth"] > 0 and (a["sentence_depth"] > SEEN) == deep
     ]
-    return float(np.mean(right))
+
+
+def ahead(one: Sequence[bool], other: Sequence[bool]) -> bool:
+    """Whether its share of right answers is higher by more than two standard errors of the difference of such shares.
+
+    That is the chance of which verbs were drawn; how much networks differ by their seeds isn't in it.
+    """
+    error = math.sqrt(np.var(one) / len(one) + np.var(other) / len(other))
+    return bool(np.mean(one) - np.mean(other) > 2 * error)
 
 
 def by(answers: Sequence[Mapping[str, Any]], key: str, bins: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:

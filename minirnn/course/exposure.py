@@ -55,7 +55,7 @@ TEACHERS = {
 TEACHER_END = 0.5
 SIZES: dict[Effort, dict[str, int]] = {
     "quick": {"seeds": 1, "steps": 40, "prompts": 8, "length": 200, "windows": 3},
-    "default": {"seeds": 2, "steps": 350, "prompts": 24, "length": 300, "windows": 8},
+    "default": {"seeds": 2, "steps": 300, "prompts": 20, "length": 300, "windows": 8},
     "full": {"seeds": 3, "steps": 2000, "prompts": 100, "length": 500, "windows": 20},
 }
 OWN = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # shares of the model's own inputs at which the loss is measured

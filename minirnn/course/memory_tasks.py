@@ -16,7 +16,7 @@ import numpy as np
 from minirnn import nn
 from minirnn.tensor import Tensor
 
-__all__ = ["TASKS", "Task"]
+__all__ = ["TASKS", "Task", "first_symbol_of"]
 
 Array = np.ndarray[Any, Any]
 KEYS = 8  # symbols that matter, in the first-symbol task
@@ -57,11 +57,15 @@ class Task:
         return float(wrong.mean()) / self.nothing
 
 
-def first_symbol(rng: np.random.Generator, lag: int, batch: int) -> tuple[Array, Array]:
-    """One of 8 keys, then `lag` symbols of noise; at the end: which key was it?"""
-    ids = rng.integers(KEYS, KEYS + NOISE, (lag + 1, batch))
-    ids[0] = rng.integers(0, KEYS, batch)
-    return _one_hot(ids, KEYS + NOISE), ids[:1]
+def first_symbol_of(keys: int) -> Task:
+    """One of so many keys, then `lag` symbols of noise; at the end: which key was it?"""
+
+    def draw(rng: np.random.Generator, lag: int, batch: int) -> tuple[Array, Array]:
+        ids = rng.integers(keys, keys + NOISE, (lag + 1, batch))
+        ids[0] = rng.integers(0, keys, batch)
+        return _one_hot(ids, keys + NOISE), ids[:1]
+
+    return _classes("first symbol", keys + NOISE, keys, 1, draw)
 
 
 def adding(rng: np.random.Generator, lag: int, batch: int) -> tuple[Array, Array]:
@@ -119,7 +123,7 @@ def _classes(name: str, inputs: int, classes: int, answers: int, draw: Any) -> T
 TASKS = {
     task.name: task
     for task in (
-        _classes("first symbol", KEYS + NOISE, KEYS, 1, first_symbol),
+        first_symbol_of(KEYS),
         # The sum of two uniform numbers has variance 1/6; two such sums differ by twice that.
         Task("adding", 2, 0, 1, 1 / 6, 1 / 3, adding),
         _classes("temporal order", 2 + NOISE, 4, 1, temporal_order),

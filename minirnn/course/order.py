@@ -15,7 +15,8 @@ other. The two sentences of a pair have the same words equally often, so whateve
 same answer and is right for exactly one of them: a bag can have 50 %, no more and no less, however long it learns.
 
 What is done. A bag of embeddings with a hidden layer, an RNN and an LSTM learn the same pairs in the same order, and
-are tested on pairs of which no network has seen the combination of words: a fifth of the combinations is kept back.
+are tested on pairs of which no network has seen the combination of words: a fifth of the combinations of animal, person
+and deed, or of thing, praise and blame, is kept back, each with both of the pairs that it makes.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ BAD = ("bad", "dull", "awful", "boring", "stupid", "stale", "cold")
 
 KINDS = ("who acts", "who acts, passive", "not", "not, first")
 LEARNT, CHANCE = 0.95, 0.5
-HELD_BACK = 5  # one combination of words in so many
+HELD_BACK = 5  # one combination in so many
 PAIRS = 16  # in a batch
 
 Words = list[str]
@@ -55,9 +56,13 @@ Words = list[str]
 
 @dataclass(frozen=True)
 class Pair:
-    """Two sentences of the same words, the first of which is to be answered with yes and the second with no."""
+    """Two sentences of the same words, the first of which is to be answered with yes and the second with no.
+
+    Two kinds of pairs are made of each combination: (animal, person, deed) or (thing, good, bad).
+    """
 
     kind: str
+    combination: tuple[str, str, str]
     yes: Words
     no: Words
 
@@ -66,23 +71,27 @@ def all_pairs() -> list[Pair]:
     """Every pair there is, kind by kind."""
     pairs = []
     for animal, person, (does, done) in itertools.product(ANIMALS, PEOPLE, DEEDS):
-        pairs.append(_pair("who acts", f"the {{}} {does} the {{}}", animal, person))
-        pairs.append(_pair("who acts, passive", f"the {{}} is {done} by the {{}}", person, animal))
-    for thing, good, bad in itertools.product(THINGS, GOOD, BAD):
-        pairs.append(_pair("not", f"the {thing} is {{}} , not {{}}", good, bad))
-        pairs.append(_pair("not, first", f"the {thing} is not {{}} but {{}}", bad, good))
+        combination = (animal, person, does)
+        pairs.append(_pair("who acts", combination, f"the {{}} {does} the {{}}", animal, person))
+        pairs.append(_pair("who acts, passive", combination, f"the {{}} is {done} by the {{}}", person, animal))
+    for combination in itertools.product(THINGS, GOOD, BAD):
+        thing, good, bad = combination
+        pairs.append(_pair("not", combination, f"the {thing} is {{}} , not {{}}", good, bad))
+        pairs.append(_pair("not, first", combination, f"the {thing} is not {{}} but {{}}", bad, good))
     return sorted(pairs, key=lambda pair: KINDS.index(pair.kind))
 
 
-def _pair(kind: str, pattern: str, one: str, other: str) -> Pair:
-    return Pair(kind, pattern.format(one, other).split(), pattern.format(other, one).split())
+def _pair(kind: str, combination: tuple[str, str, str], pattern: str, one: str, other: str) -> Pair:
+    return Pair(kind, combination, pattern.format(one, other).split(), pattern.format(other, one).split())
 
 
 def split(pairs: Sequence[Pair], rng: np.random.Generator) -> tuple[list[Pair], list[Pair]]:
-    """The pairs to learn, and the fifth to be tested with: both sentences of a pair are on the same side."""
-    order = rng.permutation(len(pairs))
-    cut = len(pairs) // HELD_BACK
-    return [pairs[k] for k in order[cut:]], [pairs[k] for k in order[:cut]]
+    """The pairs to learn, and those to be tested with, which are all pairs of a fifth of the combinations."""
+    combinations = list(dict.fromkeys(pair.combination for pair in pairs))
+    chosen = rng.permutation(len(combinations))[: len(combinations) // HELD_BACK]
+    kept_back = {combinations[k] for k in chosen}
+    train = [pair for pair in pairs if pair.combination not in kept_back]
+    return train, [pair for pair in pairs if pair.combination in kept_back]
 
 
 class Bag(nn.Module):
@@ -192,11 +201,12 @@ def judged(results: list[dict[str, Any]], steps: int) -> Outcome:
         why.append("The bag was not at 50 %.")
     measured = ", ".join(f"{name} {100 * float(np.mean(a)):.1f} %" for name, a in accuracies.items())
     verdict: Any = "held" if not why else "held in part" if blind and len(failed) == 1 else "did not hold"
+    train, test = split(all_pairs(), np.random.default_rng(0))  # of the same sizes with every seed
     numbers = {
         "results": results,
         "steps": steps,
-        "train_pairs": len(all_pairs()) - len(all_pairs()) // HELD_BACK,
-        "test_pairs": len(all_pairs()) // HELD_BACK,
+        "train_pairs": len(train),
+        "test_pairs": len(test),
         "examples": examples(),
     }
     said = (

@@ -49,6 +49,7 @@ WAYS = {"lstm": ("ifgo", "", "i", "f", "g", "o"), "gru": ("rzn", "", "r", "z", "
 DISTANCES = (1, 10, 50, 100)
 FAINT = 0.01
 ROWS = 20  # the losses of so many last steps are looked back from
+SEQUENCES = 16  # the shares are measured on
 HIDDEN = 64
 RATE = 0.05  # of new symbols, in training
 EFFORTS = {"quick": (1, 120, 125), "default": (3, 600, 160), "full": (5, 1000, 260)}  # seeds, training steps, length
@@ -108,10 +109,9 @@ def train(model: LanguageModel, steps: int, seed: int, T: int = 60, B: int = 32)
     return losses
 
 
-def measure(model: LanguageModel, length: int, sequences: int = 16) -> dict[str, Any]:
+def measure(model: LanguageModel, length: int) -> dict[str, Any]:
     """On sequences of a symbol and then noise: the shares over distance, the reach, how often the answer is right."""
-    ids, targets = at_random(np.random.default_rng(0), length, sequences, 0.0)
-    shares = {name: over_distance(matrix) for name, matrix in _influence(model, ids, targets, rows=ROWS).items()}
+    shares = _shares(model, length)
     ids, targets = at_random(np.random.default_rng(1), length, 200, 0.0)
     with no_grad():
         right = np.mean(model(ids)[0].data.argmax(-1) == targets, axis=1)
@@ -124,10 +124,14 @@ def measure(model: LanguageModel, length: int, sequences: int = 16) -> dict[str,
 
 def by_ways(model: LanguageModel, length: int) -> dict[str, list[float]]:
     """The shares over distance where the gradient passes only the recurrent weights of these gates."""
-    ids, targets = at_random(np.random.default_rng(0), length, 8, 0.0)
-    memory = MEMORY[model.rnn.kind]
-    found = {way: _influence(model, ids, targets, way, ROWS)[memory] for way in WAYS[model.rnn.kind]}
-    return {way: _short(over_distance(matrix)) for way, matrix in found.items()}
+    kind = model.rnn.kind
+    return {way: _short(_shares(model, length, way)[MEMORY[kind]]) for way in WAYS[kind]}
+
+
+def _shares(model: LanguageModel, length: int, through: str | None = None) -> dict[str, np.ndarray]:
+    """`over_distance` of the gradient at each state, always on the same sequences."""
+    ids, targets = at_random(np.random.default_rng(0), length, SEQUENCES, 0.0)
+    return {name: over_distance(matrix) for name, matrix in _influence(model, ids, targets, through, ROWS).items()}
 
 
 def example(model: LanguageModel, T: int = 40) -> dict[str, Any]:

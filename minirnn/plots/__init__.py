@@ -6,9 +6,10 @@ figure is drawn.
 
 from minirnn.plots.attention import attention_and_states, draw_attention
 from minirnn.plots.reach import draw_decay, draw_influence, draw_trace, gate_traces
-from minirnn.plots.style import PlotError, check, lines, new_figure, save, style
+from minirnn.plots.style import MatplotlibMissing, PlotError, check, lines, new_figure, save, style
 
 __all__ = [
+    "MatplotlibMissing",
     "PlotError",
     "attention_and_states",
     "check",

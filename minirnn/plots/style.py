@@ -13,7 +13,7 @@ from typing import Any
 
 from minirnn.checkpoint import write_atomically
 
-__all__ = ["FORMATS", "PlotError", "check", "lines", "new_figure", "save", "style"]
+__all__ = ["FORMATS", "MatplotlibMissing", "PlotError", "check", "lines", "new_figure", "save", "style"]
 
 FORMATS = (".png", ".svg")
 STYLE = {
@@ -47,8 +47,12 @@ class PlotError(ValueError):
     """A figure can't be drawn or written. The message says why."""
 
 
+class MatplotlibMissing(PlotError):
+    """No figure can be drawn, since matplotlib isn't installed."""
+
+
 def check(path: Path | None = None) -> None:
-    """PlotError if matplotlib is missing, or if `path` is no file that a figure can be written to: before the work."""
+    """Before the work: PlotError if `path` is no file for a figure; MatplotlibMissing, which is one, without it."""
     if path is not None and path.suffix.lower() not in FORMATS:
         raise PlotError(f"figure {path}: expected a name that ends in {' or '.join(FORMATS)}")
     if path is not None and not path.absolute().parent.is_dir():
@@ -56,7 +60,7 @@ def check(path: Path | None = None) -> None:
     try:
         importlib.import_module("matplotlib")
     except ImportError:
-        raise PlotError("figures need matplotlib: pip install 'minirnn[plots]'") from None
+        raise MatplotlibMissing("figures need matplotlib: pip install 'minirnn[plots]'") from None
 
 
 @contextlib.contextmanager

@@ -66,7 +66,7 @@ def test_why_a_claim_did_not_hold_stands_before_the_last_line(tmp_path):
 
 def test_without_matplotlib_the_numbers_are_kept(tmp_path, monkeypatch):
     def missing(path=None):
-        raise plots.PlotError("figures need matplotlib: pip install 'minirnn[plots]'")
+        raise plots.MatplotlibMissing("figures need matplotlib: pip install 'minirnn[plots]'")
 
     monkeypatch.setattr(plots, "check", missing)
     result = minirnn("order", "--out", tmp_path)

@@ -111,11 +111,23 @@ def answers(seen, deeper):
         ((10, 10), (5, 9), "held in part"),
         ((5, 10), (5, 5), "held in part"),
         ((10, 10), (9, 9), "did not hold"),
+        ((10, 10), (7, 8), "did not hold"),  # one verb of ten more is no difference
         ((5, 8), (5, 10), "did not hold"),
     ],
 )
 def test_the_verdict_follows_the_accuracies(seen, deeper, verdict):
     assert agreement.judged(answers(seen, deeper), 1, 1).verdict == verdict
+
+
+def test_ahead_is_by_two_standard_errors():
+    def right(count, of=1000):
+        return [k < count for k in range(of)]
+
+    # Two standard errors at 1/2: 2 sqrt(2 · 0.25 / 1000) = 0.0447.
+    assert agreement.ahead(right(546), right(500))
+    assert not agreement.ahead(right(543), right(500))
+    assert not agreement.ahead(right(500), right(546))
+    assert not agreement.ahead(right(1000), right(1000))
 
 
 def test_accuracies_are_counted_by_depth_and_distance():

@@ -5,7 +5,7 @@ import pytest
 
 from minirnn import Tensor, nn, random
 from minirnn.course import memory
-from minirnn.course.memory_tasks import COPIED, KEYS, TASKS
+from minirnn.course.memory_tasks import COPIED, KEYS, TASKS, first_symbol_of
 
 LAGS = [5, 30, 100]
 
@@ -32,6 +32,13 @@ def test_the_first_symbol_is_asked_for_after_the_lag(lag):
     np.testing.assert_array_equal(x[0].argmax(-1), targets[0])
     assert len(x) - 1 == lag
     assert (x[1:].argmax(-1) >= KEYS).all()
+
+
+def test_the_first_symbol_is_one_of_so_many_keys():
+    task = first_symbol_of(4)
+    x, targets = task.draw(np.random.default_rng(0), 5, 200)
+    assert set(targets.ravel()) == set(range(4))
+    assert (x.shape[2], task.classes, task.nothing) == (task.inputs, 4, 0.75)
 
 
 @pytest.mark.parametrize("lag", LAGS)

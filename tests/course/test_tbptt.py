@@ -77,7 +77,15 @@ def test_memory_grows_with_the_pieces(model):
 
 def numbers(text, recall, memory):
     cost = [{"megabytes": m, "milliseconds": 1.0} for m in memory]
-    return {"length": 64, "cuts": [8, 16, 64], "gap": 10, "text": [text], "recall": [recall], "cost": cost}
+    return {
+        "updates": 400,
+        "length": 64,
+        "cuts": [8, 16, 64],
+        "gap": 10,
+        "text": [text],
+        "recall": [recall],
+        "cost": cost,
+    }
 
 
 def test_the_verdict_comes_from_the_numbers():
@@ -85,7 +93,19 @@ def test_the_verdict_comes_from_the_numbers():
     part = tbptt.judge(numbers([2.2, 2.05, 2.0], [0.3, 0.9, 1.0], [1, 2, 5]))
     assert part.verdict == "held in part"
     assert "0.050 nats" in part.why
+    assert "measurable" not in part.why
     assert tbptt.judge(numbers([2.2, 2.1, 2.0], [0.9, 0.3, 1.0], [5, 5, 5])).verdict == "did not hold"
+
+
+def test_a_loss_that_no_truncation_makes_worse_does_not_count():
+    held = tbptt.judge(numbers([2.017, 2.046, 2.049], [0.3, 0.9, 1.0], [1, 2, 5]))
+    assert held.verdict == "held"
+    assert "loses -0.003 nats per character, and k = 8 -0.032 (not counted)" in held.measured
+    assert "isn't measurable after 400 updates: even k = 8 ends at 2.017" in held.why
+    other = tbptt.judge(numbers([2.06, 2.1, 2.049], [0.9, 0.3, 1.0], [5, 5, 5]))  # 0.051 nats, but not counted
+    assert other.verdict == "did not hold"
+    assert "0.051" not in other.why
+    assert "isn't measurable" in other.why
 
 
 def test_the_figure_and_the_tables_show_the_numbers():
