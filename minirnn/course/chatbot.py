@@ -36,12 +36,11 @@ TOPICS = ("name", "colour")
 def run(effort: Effort, seed: int, progress: Progress) -> Outcome:
     """Train and score every combination of cell, attention and size."""
     full = effort == "full"
-    settings: dict[str, Any] = (
-        {"topics": (*FACTS, *DEVICES)} if full else {"topics": TOPICS, "conversations": 3000, "lr": 4e-3}
-    )
+    settings: dict[str, Any] = {"topics": (*FACTS, *DEVICES)}
+    held = 300
     if not full:
-        settings["steps"] = 400 if effort == "default" else 40
-    held = 300 if full else 60 if effort == "default" else 10
+        count, steps, held = (3000, 300, 40) if effort == "default" else (200, 20, 5)
+        settings = {"topics": TOPICS, "conversations": count, "steps": steps, "lr": 4e-3}
     sizes = (128, 256, 512) if full else (128,)
     plan = [(cell, attention, hidden) for hidden in sizes for attention in ("none", "dot") for cell in CELLS]
     rows = []
