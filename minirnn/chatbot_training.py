@@ -31,7 +31,7 @@ class ChatbotConfig:
     """
 
     cell: str = "lstm"
-    hidden: int = 160
+    hidden: int = 144
     attention: str = "dot"
     embedding: int = 64
     dropout: float = 0.0

@@ -272,7 +272,7 @@ def bench(
 @app.command("train-chatbot")
 def train_chatbot(
     cell: Annotated[Literal["rnn", "lstm", "gru"], typer.Option()] = "lstm",
-    hidden: Annotated[int, typer.Option(help="Hidden units of encoder and decoder.")] = 160,
+    hidden: Annotated[int, typer.Option(help="Hidden units of encoder and decoder.")] = 144,
     attention: Annotated[bool, typer.Option(help="Look back at what was said, and copy words from it.")] = True,
     additive: Annotated[bool, typer.Option("--additive", help="Additive attention instead of dot products.")] = False,
     steps: Annotated[int | None, typer.Option(help="Training steps.", show_default="enough for good answers")] = None,

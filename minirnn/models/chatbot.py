@@ -130,7 +130,7 @@ class Chatbot:
         """The conversation in which nothing has been said."""
         model = self.model
         dtype = model.embedding.weight.dtype
-        width = model.hidden + model.hidden // 2 if model.attends else 0
+        width = model.hidden + 2 * (model.hidden // 2) if model.attends else 0
         zeros = tuple(np.zeros((1, model.hidden), dtype) for _ in range(model.states))
         return Conversation(zeros, np.zeros((0, width), dtype))
 
@@ -182,8 +182,8 @@ class Chatbot:
         state = tuple(part.data[0] for part in (final if model.states > 1 else (final,)))
         if not model.attends:
             return Conversation(state, before.memory)
-        back, _ = model.backward_encoder(model.embedding(ids[::-1]))
-        memory = np.concatenate([heard.data[:, 0], back.data[::-1, 0]], axis=1)
+        alone, _ = model.utterances(model.embedding(ids))
+        memory = np.concatenate([heard.data[:, 0], alone.data[:, 0]], axis=1)
         number = before.utterance[-1] + 1 if before.utterance else 0
         return Conversation(
             state,

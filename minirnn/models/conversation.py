@@ -1,9 +1,9 @@
 """The network of the chatbot: an encoder that hears the whole conversation, a decoder that answers, attention, copying.
 
 The encoder reads every word, the user's and the bot's, one recurrent network from the first word of the conversation to
-the last. A second one reads each utterance by itself from its end, so that a word knows what follows it. Both outputs
-side by side are the memory m_k of word k. The decoder, an LSTM, begins with what the encoder knows at the end of the
-user's turn, and for each word of the reply (state d)
+the last. A second, smaller one reads each utterance by itself in both directions, so that a word knows what stands
+before it and behind it. Both outputs side by side are the memory m_k of word k. The decoder, an LSTM, begins with what
+the encoder knows at the end of the user's turn, and for each word of the reply (state d)
 
     weights a  = softmax_k(score(d, m_k) - r(d) · log(1 + utterances since word k) + s · [word k - 1 was just said])
     context    = Σ_k a_k m_k
@@ -39,10 +39,10 @@ Ints = npt.NDArray[np.integer[Any]]
 
 @dataclass(frozen=True)
 class Batch:
-    """B conversations of K turns each, T words long at most, replies of D words at most, Q words of replies in each.
+    """B conversations of K turns each, of at most T words; replies of at most D words, Q in all of a conversation.
 
-    Encoder: `ids` (T, B); `utterance` (T, B), the number of the utterance that the word is in; `backwards` (L, M), for
-    each of M utterances the flat places (t * B + b) of its words from the last to the first, and `lengths` (M,).
+    Encoder: `ids` (T, B); `utterance` (T, B), the number of the utterance that the word is in; `places` (L, M), for each
+    of M utterances the flat places (t * B + b) of its words, and `lengths` (M,).
     Decoder: `starts` (B, K), the place t of the mark that ends the user's turn, where the encoder's state is taken over
     and up to which the decoder may look; `previous` (D, B, K), the words that it is given, `sizes` (B, K) of them.
     Its answers, reply after reply, (B, Q): `turn` and `step`, where the decoder is; `targets`, ids, -1 behind the last;
@@ -52,7 +52,7 @@ class Batch:
 
     ids: Ints
     utterance: Ints
-    backwards: Ints
+    places: Ints
     lengths: Ints
     starts: Ints
     previous: Ints
@@ -106,13 +106,13 @@ class ConversationModel(nn.Module):
         self.decoder = nn.LSTM(embedding, hidden, dtype=dtype)
         seen = hidden
         if self.attends:
-            back = hidden // 2
-            self.backward_encoder = CELLS[cell](embedding, back, dtype=dtype)
-            memory = hidden + back
+            half = hidden // 2
+            self.utterances = CELLS[cell](embedding, half, bidirectional=True, dtype=dtype)
+            memory = hidden + 2 * half
             self.attention: Any = (
                 nn.DotAttention(hidden, memory, dtype=dtype)
                 if attention == "dot"
-                else nn.AdditiveAttention(hidden, memory, back, dtype=dtype)
+                else nn.AdditiveAttention(hidden, memory, half, dtype=dtype)
             )
             self.recency = nn.Linear(hidden, 1, dtype=dtype)
             self.follow = nn.Parameter(np.ones(1, dtype))
@@ -147,12 +147,11 @@ class ConversationModel(nn.Module):
         """What attention looks at: both encoders' outputs for each word, (B, T, M)."""
         T, B, E = words.shape
         flat = words.reshape(T * B, E)
-        back: Any = self.backward_encoder(flat[batch.backwards], lengths=batch.lengths)[0]
-        steps, rows = np.nonzero(np.arange(len(batch.backwards))[:, None] < batch.lengths)
-        place = np.zeros((2, T * B), np.int64)
-        place[:, batch.backwards[steps, rows]] = steps, rows
-        back = back[place[0].reshape(T, B), place[1].reshape(T, B)]
-        memory: Any = np.concatenate([heard, back], axis=2)
+        alone: Any = self.utterances(flat[batch.places], lengths=batch.lengths)[0]
+        steps, rows = np.nonzero(np.arange(len(batch.places))[:, None] < batch.lengths)
+        found = np.zeros((2, T * B), np.int64)
+        found[:, batch.places[steps, rows]] = steps, rows
+        memory: Any = np.concatenate([heard, alone[found[0].reshape(T, B), found[1].reshape(T, B)]], axis=2)
         return memory.transpose(1, 0, 2)
 
     def bias(self, queries: Array, age: Array, follows: Array) -> Tensor:

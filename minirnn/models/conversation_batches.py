@@ -75,7 +75,7 @@ def batch(conversations: Sequence[Encoded]) -> Batch:
     L = max(len(words) for conversation in conversations for words in conversation.ids)
     ids, names = np.full((T, B), USER), np.full((T, B), -1)
     utterance = np.full((T, B), 2 * K)
-    backwards, lengths = np.zeros((L, 2 * K * B), np.int64), np.zeros(2 * K * B, np.int64)
+    places, lengths = np.zeros((L, 2 * K * B), np.int64), np.zeros(2 * K * B, np.int64)
     starts = np.zeros((B, K), np.int64)
     previous, sizes = np.full((D, B, K), USER), np.zeros((B, K), np.int64)
     Q = max(sum(map(len, conversation.ids[1::2])) for conversation in conversations)
@@ -87,7 +87,7 @@ def batch(conversations: Sequence[Encoded]) -> Batch:
             n, m = len(words), b * 2 * K + u
             ids[place : place + n, b], names[place : place + n, b] = words, named
             utterance[place : place + n, b] = u
-            lengths[m], backwards[:n, m] = n, np.arange(place + n - 1, place - 1, -1) * B + b
+            lengths[m], places[:n, m] = n, np.arange(place, place + n) * B + b
             if u % 2:
                 k, at = u // 2, slice(answered, answered + n)
                 starts[b, k], sizes[b, k] = place - 1, n
@@ -98,7 +98,7 @@ def batch(conversations: Sequence[Encoded]) -> Batch:
             place += n
     before = np.concatenate([np.full((1, B), -1), names[:-1]])
     return Batch(
-        ids, utterance, backwards, lengths, starts, previous, sizes, turn, step, targets,
+        ids, utterance, places, lengths, starts, previous, sizes, turn, step, targets,
         said=(targets == USER) | (targets >= len(SPECIAL)),
         same=wanted[..., None] == names.T[:, None],
         follows=just_said[..., None] == before.T[:, None],

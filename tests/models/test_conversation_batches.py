@@ -55,7 +55,7 @@ def test_each_index_of_a_batch_points_at_its_word():
         assert b.ids[: len(ids), k].tolist() == ids
         for u, words in enumerate(encoded.ids):
             m = k * 2 * encoded.turns + u
-            assert flat[b.backwards[: b.lengths[m], m]].tolist() == words[::-1]
+            assert flat[b.places[: b.lengths[m], m]].tolist() == words
         for n in range(encoded.turns):
             reply, named = encoded.ids[2 * n + 1], encoded.names[2 * n + 1]
             size = len(reply)
