@@ -41,8 +41,8 @@ Ints = npt.NDArray[np.integer[Any]]
 class Batch:
     """B conversations of K turns each, of at most T words; replies of at most D words, Q in all of a conversation.
 
-    """B conversations of K turns, of at most T words; replies of at most D words, at most Q in all of a conversation.
-    of M utterances the flat places (t * B + b) of its words, and `lengths` (M,).
+    Encoder: `ids` (T, B); `utterance` (T, B), the number of the utterance that the word is in; `places` (L, M), for
+    each of M utterances the flat places (t * B + b) of its words, and `lengths` (M,).
     Decoder: `starts` (B, K), the place t of the mark that ends the user's turn, where the encoder's state is taken over
     and up to which the decoder may look; `previous` (D, B, K), the words that it is given, `sizes` (B, K) of them.
     Its answers, reply after reply, (B, Q): `turn` and `step`, where the decoder is; `targets`, ids, -1 behind the last;
