@@ -27,6 +27,8 @@ def card(bot: Chatbot) -> str:
     lines += [
         f"| {what} | {shown(scores['test'][what])} | {shown(scores['training'][what])} |" for what in scores["test"]
     ]
+    acts = ", ".join(f"{act} {counts}" for act, counts in scores["by act"].items())
+    lines += ["", f"Replies exactly right by what the user does, values of the test: {acts}."]
     return "\n".join(lines) + "\n"
 
 

@@ -125,6 +125,7 @@ class Scores:
     replies: int = 0
     exact: int = 0
     by_distance: dict[int, list[int]] = field(default_factory=dict)
+    by_act: dict[str, list[int]] = field(default_factory=dict)  # [replies, exactly right], relatives apart
     unknown: list[int] = field(default_factory=lambda: [0, 0])
     known: list[int] = field(default_factory=lambda: [0, 0])
 
@@ -159,6 +160,10 @@ def score(bot: Chatbot, held: Iterable[list[Turn]]) -> Scores:
             state = answer.conversation
             scores.replies += 1
             scores.exact += answer.text == turn.reply
+            act = turn.act + " (relative)" * ("relation" in turn.topic)
+            counts = scores.by_act.setdefault(act, [0, 0])
+            counts[0] += 1
+            counts[1] += answer.text == turn.reply
             if turn.act == "ask":
                 known = all(word in bot.vocabulary for word in turn.value)
                 for counts in (

@@ -77,6 +77,9 @@ def test_scores_count_recalled_values_and_exact_replies():
     assert right.exact_share == right.recall_share == 1
     assert (right.replies, right.recalls) == (sum(map(len, talks)), len(asked))
     assert sum(count for count, _ in right.by_distance.values()) == len(asked)
+    assert sum(count for count, _ in right.by_act.values()) == right.replies
+    assert all(count == exact for count, exact in right.by_act.values())
+    assert "tell (relative)" in right.by_act
     known = sum(all(word in Oracle.vocabulary for word in turn.value) for turn in asked)
     assert right.known == [known, known]
     assert right.unknown == [len(asked) - known] * 2

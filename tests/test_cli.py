@@ -401,8 +401,8 @@ def test_demo_shows_all_its_parts(tmp_path, text, monkeypatch):
     assert places == sorted(places)
     assert (tmp_path / "r" / "best.safetensors").exists()
     turns = result.stdout.split("> My name is ")[1].splitlines()
-    assert turns[1] == f"Nice to meet you, {turns[0]}"
-    assert turns[-1] == f"Your name is {turns[0]}"
+    assert turns[1].startswith("Nice to meet you, ")
+    assert [line for line in turns if line.startswith(("the timer: ", "the name: "))] == turns[-2:]
 
 
 @pytest.mark.parametrize("command", [[], ["train"], ["sample"], ["check"], ["doctor"], ["demo"]])

@@ -23,14 +23,13 @@ DIALOGUES = {
         ("Actually, make it 15", "OK, timer set for 15 minutes."),
         ("How long is it?", "The timer is set for 15 minutes."),
         ("Cancel the timer.", "The timer is off."),
-        ("how long is the timer", "There is no timer."),
     ],
     "two people": [
         ("my sister is called Ana", "Say hello to Ana from me."),
         ("MY NAME IS BOB", "Nice to meet you, Bob."),
         ("what is my sister's name?", "Your sister is called Ana."),
         ("and what is my name?", "Your name is Bob."),
-        ("whats my brothers name", "I don't know your brother's name yet."),
+        ("how old am I?", "I don't know how old you are yet."),
     ],
     "a correction": [
         ("I live in Oslo", "I hear that Oslo is lovely."),

@@ -93,7 +93,9 @@ def evaluate(bot: Chatbot, console: Console, count: int = SCORED) -> dict[str, A
         table.add_row(name, *map(shown, _numbers(scores).values()))
     console.print(table)
     say(console, "right by the number of turns since it was said, values of the test: " + _by_distance(found["test"]))
-    return {name: _numbers(scores) for name, scores in found.items()} | {"conversations": count}
+    acts = {act: f"{right}/{asked}" for act, (asked, right) in sorted(found["test"].by_act.items())}
+    say(console, "exactly right by act, values of the test: " + ", ".join(f"{act} {n}" for act, n in acts.items()))
+    return {name: _numbers(scores) for name, scores in found.items()} | {"conversations": count, "by act": acts}
 
 
 def shown(number: Any) -> str:

@@ -34,7 +34,7 @@ def test_a_trained_bot_is_written_with_its_card(tmp_path):
     bot = Chatbot.load(file)
     assert bot.card["command"] == "minirnn train-chatbot --cell gru --hidden 8 --steps 6 --seed 3"
     assert bot.card["steps"] == 6
-    assert set(bot.card["scores"]) == {"test", "training", "conversations"}
+    assert set(bot.card["scores"]) == {"test", "training", "conversations", "by act"}
     assert isinstance(bot.reply("hello"), str)
     scored = minirnn("chatbot-score", "--model", file, "--conversations", 3)
     assert scored.exit_code == 0
