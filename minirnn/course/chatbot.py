@@ -6,9 +6,9 @@ each holds conversations that it never saw, and we count in how many of its answ
 for, by how many turns ago it was said. Seen values occur in the training conversations; unseen ones don't, so only
 copying can say them. Without attention, whatever is to be remembered has to pass through the state, word after word.
 
-At first RNN and LSTM, two topics only, name and favourite colour, and short training, so that it fits into five minutes:
-800 steps without attention, 300 with it, about a minute each. With --full all cells, topics and three sizes, trained as
-the bot that comes with minirnn is.
+At first RNN and LSTM, two topics only, name and favourite colour, and short training, so that it fits into five
+minutes: 800 steps without attention, 300 with it, about a minute each. With --full all cells, all topics and three
+sizes, trained as the bot that comes with minirnn is.
 """
 
 from __future__ import annotations
