@@ -236,7 +236,13 @@ def test_a_figure_that_cannot_be_written_is_refused_before_anything_is_said(mode
 
 # ---- on a terminal
 
-BEGIN = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from minirnn.cli import main; main()"
+BEGIN = """
+import fcntl, signal, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
+from minirnn.cli import main
+main()
+"""
 
 
 class Terminal:
