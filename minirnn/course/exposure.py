@@ -67,9 +67,9 @@ DRIFT = 3  # parts of a long text, `length` characters each
 Writer = Callable[[LanguageModel, Any, str, int, int], str]  # model, tokenizer, prompt, length, seed -> text
 
 
-def _drawn(**settings: float) -> Writer:
+def _drawn(**settings: Any) -> Writer:
     return lambda model, tokenizer, prompt, length, seed: "".join(
-        generate(model, tokenizer, prompt, length, seed=seed, **settings)  # type: ignore[arg-type]
+        generate(model, tokenizer, prompt, length, seed=seed, **settings)
     )
 
 

@@ -39,6 +39,9 @@ class _Attention(Module):
         if bias is not None:
             scores = scores + bias
         if mask is not None:
+            if not (seen := mask.any(axis=-1)).all():
+                at = tuple(int(i) for i in np.argwhere(~seen)[0])
+                raise ValueError(f"mask: the query at {at} may look at nothing; each needs one True")
             scores = np.where(mask, scores, -np.inf)
         weights = functional.softmax(scores, axis=-1)
         return weights @ memory, weights

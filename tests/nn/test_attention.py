@@ -72,6 +72,13 @@ def test_what_is_masked_gets_no_weight_and_no_gradient(given):
     assert m.grad[:, 0].any()
 
 
+def test_a_query_that_may_look_at_nothing_is_named(given):
+    query, memory, mask, bias = given
+    mask[1, 2] = False
+    with pytest.raises(ValueError, match=r"mask: the query at \(1, 2\) may look at nothing"):
+        make("dot")(Tensor(query), Tensor(memory), mask, bias)
+
+
 def test_shapes_that_do_not_fit_are_named(given):
     attention = make("dot")
     query, memory, mask, bias = given
