@@ -30,7 +30,7 @@ def flops(dtype: str, threads: int) -> float:
     """Multiplications and additions a second, of all threads together."""
     burn, lanes = _burn(dtype, ACCUMULATORS, 0), vector_bytes() // np.dtype(dtype).itemsize
     n = 1_000_000
-    seconds = _best(lambda: burn(n), threads)
+    seconds = _best(lambda: burn(n, 1.0), threads)
     return 2 * n * ACCUMULATORS * lanes * threads / seconds
 
 
@@ -38,7 +38,7 @@ def mix_seconds(dtype: str, threads: int, multiply_adds: int, divisions: int) ->
     """Seconds for each element's share of vectors' multiply-adds and divisions, all threads at work."""
     burn, lanes = _burn(dtype, multiply_adds, divisions), vector_bytes() // np.dtype(dtype).itemsize
     n = 8_000_000 // (multiply_adds + 8 * divisions)
-    return _best(lambda: burn(n), threads) / (n * lanes * threads)
+    return _best(lambda: burn(n, 1.0), threads) / (n * lanes * threads)
 
 
 def traffic(working_set: int, dtype: str, threads: int) -> float:
@@ -94,7 +94,10 @@ def _triad() -> Any:
 
 @functools.cache
 def _burn(dtype: str, multiply_adds: int, divisions: int) -> Any:
-    """n -> a number: n rounds of so many vector multiply-adds and divisions, each independent of its neighbours."""
+    """(n, first) -> a number: n rounds of so many vector multiply-adds and divisions, independent of their neighbours.
+
+    What they begin with comes from outside: LLVM computes what it can, and 1 / 2 + 1 / 2 it knows to stay 1.
+    """
     binding, numba, ir = _binding(), library("numba"), library("llvmlite.ir")
     types, extending = library("numba.core.types"), library("numba.extending")
     bits = 8 * np.dtype(dtype).itemsize
@@ -109,6 +112,10 @@ def _burn(dtype: str, multiply_adds: int, divisions: int) -> Any:
         return ir.Constant(vector, [scalar(number)] * lanes)
 
     def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        n, number = arguments
+        none, zeros = ir.Constant(vector, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)
+        first = builder.shuffle_vector(builder.insert_element(none, number, ir.IntType(32)(0)), none, zeros)
+        starts = [builder.fadd(first, splat(k / 64)) for k in range(ACCUMULATORS + min(divisions, 4))]
         entry, body = builder.block, builder.append_basic_block("body")
         after = builder.append_basic_block("after")
         builder.branch(body)
@@ -117,8 +124,8 @@ def _burn(dtype: str, multiply_adds: int, divisions: int) -> Any:
         counter.add_incoming(integer(0), entry)
         sums = [builder.phi(vector) for _ in range(ACCUMULATORS)]
         quotients = [builder.phi(vector) for _ in range(min(divisions, 4))]
-        for k, phi in enumerate([*sums, *quotients]):
-            phi.add_incoming(splat(1 + k / 64), entry)
+        for phi, start in zip([*sums, *quotients], starts, strict=True):
+            phi.add_incoming(start, entry)
         now, latest = list(sums), list(quotients)
         for k in range(multiply_adds):
             now[k % ACCUMULATORS] = _multiply_add(builder, ir, now[k % ACCUMULATORS], splat(0.5), splat(0.5), fused)
@@ -128,7 +135,7 @@ def _burn(dtype: str, multiply_adds: int, divisions: int) -> Any:
         counter.add_incoming(following, body)
         for phi, value in zip([*sums, *quotients], [*now, *latest], strict=True):
             phi.add_incoming(value, body)
-        builder.cbranch(builder.icmp_signed("<", following, arguments[0]), body, after)
+        builder.cbranch(builder.icmp_signed("<", following, n), body, after)
         builder.position_at_end(after)
         total = now[0]
         for value in [*now[1:], *latest]:
@@ -137,11 +144,11 @@ def _burn(dtype: str, multiply_adds: int, divisions: int) -> Any:
 
     result = getattr(types, dtype)
 
-    def typed(_typing: Any, _n: Any) -> Any:
-        return result(types.int64), emit
+    def typed(_typing: Any, _n: Any, _first: Any) -> Any:
+        return result(types.int64, result), emit
 
     rounds = extending.intrinsic(typed)
-    return numba.njit(nogil=True)(lambda n: rounds(n))
+    return numba.njit(result(types.int64, result), nogil=True)(lambda n, first: rounds(n, first))
 
 
 def _multiply_add(builder: Any, ir: Any, a: Any, b: Any, c: Any, fused: bool) -> Any:

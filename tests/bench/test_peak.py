@@ -22,7 +22,7 @@ def test_every_round_does_what_is_counted(few, dtype):
     start = 1 + np.arange(peak.ACCUMULATORS) / 64
     for n in (1, 3):
         expected = (1 + (start - 1) / 2**n).sum()
-        assert burn(n) == pytest.approx(expected, rel=1e-6)
+        assert burn(n, 1.0) == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_mix_divides_as_often_as_it_says(few):
@@ -33,7 +33,22 @@ def test_the_mix_divides_as_often_as_it_says(few):
         quotients[k % 4] = 1.5 / quotients[k % 4]
     unused = (1 + np.arange(peak.ACCUMULATORS) / 64).sum()
     assert not np.allclose(first, quotients)
-    assert burn(1) == pytest.approx(unused + quotients.sum())
+    assert burn(1, 1.0) == pytest.approx(unused + quotients.sum())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_compiler_leaves_every_multiply_add_and_division_in_place(few, dtype):
+    """Unrolled or not, the machine code has whole rounds of them, on whole vectors."""
+    if peak.vector_bytes() < 32:
+        pytest.skip("written for x86 with AVX")
+    burn = peak._burn(dtype, peak.ACCUMULATORS, 5)
+    code = burn.inspect_asm(burn.signatures[0]).split(".Lfunc_end")[0].splitlines()
+    register = "%zmm" if peak.vector_bytes() == 64 else "%ymm"
+    multiply_adds = sum("vfmadd" in line and register in line for line in code)
+    divisions = sum("vdivp" in line and register in line for line in code)
+    assert multiply_adds > 0
+    assert multiply_adds % peak.ACCUMULATORS == 0
+    assert divisions * peak.ACCUMULATORS == multiply_adds * 5
 
 
 def test_traffic_goes_over_the_whole_arrays(few):
