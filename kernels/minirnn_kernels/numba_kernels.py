@@ -18,7 +18,7 @@ from minirnn_kernels import fused_kernels, numba_run, numba_steps, numba_work, v
 from minirnn_kernels.contract import Arrays, Cache, Kernels
 from minirnn_kernels.gates import check_nonlinearity
 from minirnn_kernels.numba_gates import GATES
-from minirnn_kernels.numba_memory import aligned, borrowed, give_back
+from minirnn_kernels.numba_memory import LINE, aligned, borrowed, give_back
 from minirnn_kernels.numba_products import PANEL
 from minirnn_kernels.numba_rows import Rows
 from minirnn_kernels.numba_work import GRU, LSTM, RNN, ROWS_BLOCK
@@ -78,7 +78,7 @@ def _forward(
     h[:B] = _wide(rows.sort(h0), Hw)
     keep = training and cell != RNN
     chunk = max(1, min(T, ROWS_BLOCK * rows.parts // max(B, 1)))
-    G = borrowed(N if keep else chunk * B, blocks * Hp, dtype=dtype)
+    G = borrowed(N if keep else chunk * B, blocks * Hp + LINE // x.itemsize, dtype=dtype)
     c = borrowed(B + N if training else B, Hw, dtype=dtype) if cell == LSTM else h[:0]
     if cell == LSTM:
         c[:B] = _wide(rows.sort(c0), Hw)
@@ -88,7 +88,7 @@ def _forward(
     schedule = rows.schedule(chunk, keep, training)
     numba_run.run(
         "forward", dtype, rows.parts, cell=cell, relu=relu, by_units=rows.by_units, T=T, rows=N, batch=B, I=I, H=H,
-        Hp=Hp, Hw=Hw, chunk=chunk, G_rows=len(G), c_rows=len(c), schedule=schedule, x=x, h=h, c=c, G=G,
+        Hp=Hp, Hw=Hw, Gw=G.shape[1], chunk=chunk, G_rows=len(G), c_rows=len(c), schedule=schedule, x=x, h=h, c=c, G=G,
         W_ih=W_ih, W_hh=W_hh, P_ih=P_ih, P_hh=P_hh, b=b,
     )  # fmt: skip
     out = rows.unpack(h[B:, :H])
@@ -111,7 +111,7 @@ def _backward(cell: int, dout: Any, dstates: Arrays, kept: Sequence[Any], copy: 
     Hw, Iw = h.shape[1], _up(I, width)
     Hp = Hw if cell == RNN else _up(H, L)
     if cell == RNN:
-        G = borrowed(N, Hp, dtype=dtype)
+        G = borrowed(N, Hp + LINE // x.itemsize, dtype=dtype)
     elif copy:
         gates, G = G, borrowed(*G.shape, dtype=dtype)
         G[:] = gates
@@ -122,21 +122,23 @@ def _backward(cell: int, dout: Any, dstates: Arrays, kept: Sequence[Any], copy: 
     dout = np.zeros((1, Hw), dtype) if dout is None else _wide(rows.pack(dout), Hw)
     dx = aligned(N, Iw, dtype=dtype)
     dW_ih, dW_hh = (aligned(cell * Hp, n, dtype=dtype) for n in (Iw, Hw))
-    db = np.zeros(G.shape[1] + width, dtype)
+    blocks = 1 if cell == RNN else 4
+    db = np.zeros(blocks * Hp + width, dtype)
     P_ih, P_hh = (borrowed(n // width, cell * Hp * width, dtype=dtype) for n in (Iw, Hw))
     scratch = borrowed(rows.parts, (2 + (Iw + Hw) // width) * numba_work.TERMS_BLOCK * width, dtype=dtype)
     numba_run.run(
         "backward", dtype, rows.parts, cell=cell, relu=relu, by_units=rows.by_units, T=rows.T, rows=N, batch=B, I=I,
-        H=H, Hp=Hp, Hw=Hw, Iw=Iw, G_rows=len(G), c_rows=len(c), dout_rows=len(dout) if len(dout) == N and N > 1 else 0,
-        schedule=rows.schedule(rows.T, True, True), starts=rows.starts, x=_wide(x, Iw), h=h, c=c, G=G, W_ih=W_ih,
-        W_hh=W_hh, P_ih=P_ih, P_hh=P_hh, h_prev=rows.before(h), dout=dout, d=d, dx=dx, dW_ih=dW_ih, dW_hh=dW_hh, db=db,
-        scratch=scratch, scratch_size=scratch.strides[0],
+        H=H, Hp=Hp, Hw=Hw, Iw=Iw, Gw=G.shape[1], G_rows=len(G), c_rows=len(c),
+        dout_rows=len(dout) if len(dout) == N and N > 1 else 0, schedule=rows.schedule(rows.T, True, True),
+        starts=rows.starts, x=_wide(x, Iw), h=h, c=c, G=G, W_ih=W_ih, W_hh=W_hh, P_ih=P_ih, P_hh=P_hh,
+        h_prev=rows.before(h), dout=dout, d=d, dx=dx, dW_ih=dW_ih, dW_hh=dW_hh, db=db, scratch=scratch,
+        scratch_size=scratch.strides[0],
     )  # fmt: skip
     give_back(G, P_ih, P_hh, scratch)
     if cell == LSTM and not copy:
         give_back(c)
     states = (rows.unsort(d[:B, :H]), rows.unsort(d[B:, :H]))
-    db = db[: G.shape[1]].reshape(-1, Hp)[:, :H]
+    db = db[: blocks * Hp].reshape(-1, Hp)[:, :H]
     return (
         rows.unpack(dx[:, :I]), *states, _narrow(dW_ih, cell, Hp, H, I), _narrow(dW_hh, cell, Hp, H, H), db
     )  # fmt: skip

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from minirnn_kernels.numba_compile import compiled
-from minirnn_kernels.numba_words import at, copy_panel, lanes, tile3, tile3_rows, tile4, tile4_rows, transpose
+from minirnn_kernels.numba_words import at, copy_panel, lanes, tile, tile3, tile3_rows, tile_rows, transpose
+from minirnn_kernels.vectors import machine
 
-PANEL = 4  # vectors in a panel of units
+PANEL = machine().panel  # vectors in a panel
 
 
 @compiled
@@ -33,18 +34,17 @@ def multiply(
     add: int,
     ahead: int,
 ) -> None:
-    """n rows of a, K numbers each, times a panel of 3 or 4 vectors -> n rows of c. Addresses and strides are in bytes.
+    """n rows of a, K numbers each, times a panel of 3 or PANEL vectors -> n rows of c. Strides are in bytes.
 
-    Tiles have equally many rows, give or take one. Each of the first four brings a quarter of the panel at `ahead`
-    near.
+    Tiles have equally many rows, give or take one. Each of the first brings a part of the panel at `ahead` near.
     """
-    tiles = -(-n // (tile3_rows() if vectors == 3 else tile4_rows()))
+    tiles = -(-n // (tile3_rows() if vectors == 3 else tile_rows()))
     for k in range(tiles):
         r = -(-n // (tiles - k))
         if vectors == 3:
             tile3(like, r, a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead)
         else:
-            tile4(like, r, a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead)
+            tile(like, r, a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead)
         n -= r
         a += r * a_stride
         c += r * c_stride
@@ -53,25 +53,28 @@ def multiply(
 
 @compiled
 def pack_columns(like: Any, W: Any, gates: int, P: Any, first: int, last: int) -> None:
-    """Panels `first` to `last` of W^T, W (gates*H, K) -> P (panels, K * vectors * lanes).
+    """W^T in panels, W (gates*H, K) -> P (bundles, panels * K * vectors * lanes): bundles `first` to `last`.
 
-    A panel has a vector of the same units for each gate; with one gate, PANEL vectors of units.
+    A bundle has a vector of the same units for each gate: three in one panel, four in panels of PANEL. With one gate it
+    is a panel of units.
     """
     H, K = W.shape[0] // gates, W.shape[1]
-    L, vectors = lanes(like), PANEL if gates == 1 else gates
+    L, vectors = lanes(like), 3 if gates == 3 else PANEL
     line = vectors * L * W.itemsize  # bytes of a row of a panel
     for p in range(first, last):
-        for v in range(vectors):
+        for v in range(max(gates, vectors)):
             gate, unit = (0, (p * PANEL + v) * L) if gates == 1 else (v, p * L)
+            start = (v // vectors * vectors * K + v % vectors) * L
             k = 0
             if unit + L <= H:
                 while k + L <= K:
-                    transpose(like, at(W, gate * H + unit, k), K * W.itemsize, at(P, p, (k * vectors + v) * L), line)
+                    to = at(P, p, start + k * vectors * L)
+                    transpose(like, at(W, gate * H + unit, k), K * W.itemsize, to, line)
                     k += L
             for rest in range(k, K):
                 for u in range(L):
                     inside = unit + u < H
-                    P[p, (rest * vectors + v) * L + u] = W[gate * H + unit + u, rest] if inside else 0
+                    P[p, start + rest * vectors * L + u] = W[gate * H + unit + u, rest] if inside else 0
 
 
 @compiled

@@ -42,11 +42,12 @@ def lanes(typing: Any, like: Any) -> Any:
 
 
 @intrinsic
-def tile4_rows(typing: Any) -> Any:
-    """The most rows that `tile4` takes: a constant of the compiled code."""
+def tile_rows(typing: Any) -> Any:
+    """The most rows that `tile` takes: a constant of the compiled code."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return I64(vectors.machine().rows[4])
+        machine = vectors.machine()
+        return I64(machine.rows[machine.panel])
 
     return types.int64(), emit
 
@@ -120,9 +121,11 @@ def _tile(width: int, like: Any, arguments: tuple[Any, ...]) -> Any:
 
 
 @intrinsic
-def tile4(typing, like, rows, a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead):
-    """`tiles.tile_function`, four vectors wide."""
-    return _tile(4, like, (rows, a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead))
+def tile(typing, like, rows, a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead):
+    """`tiles.tile_function`, as many vectors wide as the machine's panels."""
+    return _tile(
+        vectors.machine().panel, like, (rows, a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead)
+    )
 
 
 @intrinsic

@@ -21,7 +21,8 @@ G (rows, blocks * Hp) is in turn the pre-activations, the gates, and their gradi
     GRU         n r z q         n r z         r z q
 
 H is filled up to whole vectors, Hp, in G, and to whole panels, Hw, in h, c and what comes back; I likewise, Iw. What
-is filled in is zero, and stays zero.
+is filled in is zero, and stays zero. Behind each row of G, Gw long, a line stays empty: if rows began a power of two
+apart, the same entry of all of them would have to share a few places of the first-level cache.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ JOB = np.dtype(
     [
         (name, np.int64)
         for name in """
-            cell relu parts by_units T rows batch I H Hp Hw Iw chunk G_rows c_rows dout_rows
+            cell relu parts by_units T rows batch I H Hp Hw Iw Gw chunk G_rows c_rows dout_rows
             schedule starts met x h c G W_ih W_hh P_ih P_hh b h_prev dout d dx dW_ih dW_hh db scratch scratch_size
         """.split()  # noqa: SIM905
     ]
@@ -88,7 +89,7 @@ def schedule(part: int, job: Any) -> Any:
 
 @compiled
 def gates_array(job: Any, like: Any) -> Any:
-    return matrix(job.G, job.G_rows, job.Hp if job.cell == RNN else 4 * job.Hp, like)
+    return matrix(job.G, job.G_rows, job.Gw, like)[:, : job.Hp if job.cell == RNN else 4 * job.Hp]
 
 
 @compiled
@@ -134,21 +135,42 @@ def parts_at_once(part: int, job: Any) -> int:
 
 @compiled
 def forward_pack(part: int, job: Any, like: Any) -> None:
-    panels, vectors = panels_of(job, like)
-    width = vectors * lanes(like)
     gates = job.cell
-    first, last = share(part, job.parts, panels)
+    bundles, width = bundles_of(job, like)
+    first, last = share(part, job.parts, bundles)
     W_ih, W_hh = matrix(job.W_ih, gates * job.H, job.I, like), matrix(job.W_hh, gates * job.H, job.H, like)
-    pack_columns(like, W_ih, gates, matrix(job.P_ih, panels, job.I * width, like), first, last)
-    pack_columns(like, W_hh, gates, matrix(job.P_hh, panels, job.H * width, like), first, last)
+    pack_columns(like, W_ih, gates, matrix(job.P_ih, bundles, job.I * width, like), first, last)
+    pack_columns(like, W_hh, gates, matrix(job.P_hh, bundles, job.H * width, like), first, last)
 
 
 @compiled
-def panels_of(job: Any, like: Any) -> Any:
-    """How many panels the weights of the forward have, and of how many vectors."""
-    if job.cell == RNN:
-        return job.Hp // (PANEL * lanes(like)), PANEL
-    return job.Hp // lanes(like), job.cell
+def bundles_of(job: Any, like: Any) -> Any:
+    """How many bundles of panels the weights of the forward are, and how wide; `pack_columns` says what is in one."""
+    units = units_of(job, like)
+    return job.Hp // units, units * job.cell
+
+
+@compiled
+def units_of(job: Any, like: Any) -> int:
+    """How many units are in a bundle."""
+    return (PANEL if job.cell == RNN else 1) * lanes(like)
+
+
+@compiled
+def multiply_bundle(
+    like: Any, p: int, n: int, a: int, a_stride: int, P: Any, c: int, c_stride: int, add: int, job: Any
+) -> None:
+    """n rows of a times bundle p of P -> what of n rows of G from c on belongs to its units, in each block."""
+    L, size, vectors = lanes(like), P.itemsize, 3 if job.cell == GRU else PANEL
+    block = size * (L if job.cell == RNN else job.Hp)  # from one vector of a row to the next
+    panels = max(1, job.cell // vectors)
+    panel = P.shape[1] // panels
+    c += p * units_of(job, like) * size
+    for j in range(panels):
+        multiply(
+            like, vectors, n, a, a_stride, size, panel // (vectors * L), at(P, p, j * panel),
+            c + j * vectors * block, c_stride, block, add, at(P, p, (j + 1) * panel),
+        )  # fmt: skip
 
 
 @compiled
@@ -159,7 +181,7 @@ def forward_steps(part: int, job: Any, like: Any) -> None:
         if parts == 0:
             return
     s = schedule(part, job)
-    first, last = share(part if parts > 1 else 0, parts, panels_of(job, like)[0])
+    first, last = share(part if parts > 1 else 0, parts, bundles_of(job, like)[0])
     for t0 in range(0, job.T, job.chunk):
         t1 = min(t0 + job.chunk, job.T)
         project(s, t0, t1, first, last, job, like)
@@ -172,14 +194,12 @@ def forward_steps(part: int, job: Any, like: Any) -> None:
 
 @compiled
 def project(s: Any, t0: int, t1: int, first: int, last: int, job: Any, like: Any) -> None:
-    """G = x W_ih^T for steps t0 to t1: some panels. Steps whose rows follow one another are one product."""
-    panels, vectors = panels_of(job, like)
+    """G = x W_ih^T for steps t0 to t1: some bundles. Steps whose rows follow one another are one product."""
+    bundles, width = bundles_of(job, like)
     x, G = matrix(job.x, job.rows, job.I, like), gates_array(job, like)
     L = lanes(like)
-    P = matrix(job.P_ih, panels, job.I * vectors * L, like)
-    v_stride = G.itemsize * (L if job.cell == RNN else job.Hp)
+    P = matrix(job.P_ih, bundles, job.I * width, like)
     for p in range(first, last):
-        column = p * (PANEL * L if job.cell == RNN else L)
         t = t0
         while t < t1:
             row, to, n = s[t, FIRST], s[t, G_FIRST], s[t, COUNT]
@@ -187,10 +207,7 @@ def project(s: Any, t0: int, t1: int, first: int, last: int, job: Any, like: Any
             while t < t1 and s[t, FIRST] == row + n and s[t, G_FIRST] == to + n:
                 n += s[t, COUNT]
                 t += 1
-            multiply(
-                like, vectors, n, at(x, row, 0), x.strides[0], x.itemsize, job.I, at(P, p, 0),
-                at(G, to, column), G.strides[0], v_stride, 0, at(P, p + 1, 0),
-            )  # fmt: skip
+            multiply_bundle(like, p, n, at(x, row, 0), x.strides[0], P, at(G, to, 0), G.strides[0], 0, job)
     if job.cell == GRU:
         for t in range(t0, t1):
             for row in range(s[t, G_FIRST], s[t, G_FIRST] + s[t, COUNT]):
@@ -199,21 +216,16 @@ def project(s: Any, t0: int, t1: int, first: int, last: int, job: Any, like: Any
 
 @compiled
 def step(now: Any, first: int, last: int, job: Any, like: Any) -> None:
-    """G += h_prev W_hh^T for some panels, and the gates of each while its pre-activations are near."""
-    panels, vectors = panels_of(job, like)
+    """G += h_prev W_hh^T for some bundles, and the gates of each while its pre-activations are near."""
+    bundles, width = bundles_of(job, like)
     h, G = matrix(job.h, job.batch + job.rows, job.Hw, like), gates_array(job, like)
     L = lanes(like)
-    P = matrix(job.P_hh, panels, job.H * vectors * L, like)
-    block = G.itemsize * job.Hp
-    v_stride = G.itemsize * L if job.cell == RNN else block
+    P = matrix(job.P_hh, bundles, job.H * width, like)
     h_block = job.Hp if job.cell == GRU else 0
     n, before, to = now[COUNT], now[H_BEFORE], now[G_FIRST]
-    units = PANEL * L if job.cell == RNN else L
+    units = units_of(job, like)
     for p in range(first, last):
-        multiply(
-            like, vectors, n, at(h, before, 0), h.strides[0], h.itemsize, job.H, at(P, p, 0),
-            at(G, to, h_block + p * units), G.strides[0], v_stride, 1, at(P, p + 1, 0),
-        )  # fmt: skip
+        multiply_bundle(like, p, n, at(h, before, 0), h.strides[0], P, at(G, to, h_block), G.strides[0], 1, job)
         for u in range(p * units, min((p + 1) * units, job.Hp), L):
             clear_beyond(job.H, u, G, to, n, job, L)
             if job.cell == LSTM:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from minirnn_kernels.vectors import I32, I64, PANEL, Emitter, Machine, Vector
+from minirnn_kernels.vectors import I32, I64, Emitter, Machine, Vector
 
 # ---- a tile of a product ---------------------------------------------------------------------------------------------
 #
@@ -23,8 +23,12 @@ from minirnn_kernels.vectors import I32, I64, PANEL, Emitter, Machine, Vector
 #
 # Beside the sums a step needs registers for what it uses more than once. It holds the numbers or the vectors, whichever
 # are fewer, and takes the others one by one (`registers_beside`). LLVM keeps to the order in which this is written: a
-# tile of three rows and four vectors takes all of 16 registers, and if it held its vectors, not its numbers, it would
+# tile of four rows and three vectors takes all of 16 registers, and if it held its numbers, not its vectors, it would
 # take 17, and go through the stack at every step.
+#
+# Of the tiles that fit 16 registers, the one of six rows and two vectors reads least: 88 bytes for 12 multiply-adds.
+# Three rows and four vectors take 140, most of it from a panel that is twice as large: once that comes from the
+# second-level cache, it is what the sums wait for.
 
 
 def registers_beside(machine: Machine, rows: int, width: int) -> int:
@@ -37,7 +41,7 @@ def tile_function(module: Any, dtype: Any, rows: int, width: int) -> Any:
 
     Strides are in bytes: a_stride from one row of a to the next, k_stride between its entries; c_stride from one row of
     c to the next, v_stride between its vectors. add is 1 to add to c, 0 to overwrite it. Memory from `ahead` on, one
-    line for each k, is brought near: a later panel.
+    line for each k, is brought near: a later panel. (Not on every machine: `Machine.prefetch`.)
     """
     if known := module.globals.get(_name(dtype, f"tile_{rows}x{width}")):
         return known
@@ -67,7 +71,8 @@ def tile_function(module: Any, dtype: Any, rows: int, width: int) -> Any:
         ak = builder.mul(k, k_stride)
         vectors = (e.load(e.at(line, v * e.lanes)) for v in range(width))  # loaded where they are taken from here
         numbers = (e.broadcast(e.beyond(row, ak)) for row in a_rows)
-        e.prefetch(e.beyond(ahead, builder.mul(k, I64(64))))
+        if e.machine.prefetch:
+            e.prefetch(e.beyond(ahead, builder.mul(k, I64(64))))
         if rows < width:
             held = list(numbers)
             columns = [[e.fma(held[r], x, sums[r * width + v]) for r in range(rows)] for v, x in enumerate(vectors)]
@@ -76,7 +81,7 @@ def tile_function(module: Any, dtype: Any, rows: int, width: int) -> Any:
         return [e.fma(x, held[v], sums[r * width + v]) for r, x in enumerate(numbers) for v in range(width)]
 
     free = e.machine.registers - registers_beside(e.machine, rows, width)
-    apart = max(1, min(4 // rows, free // (rows * width)))
+    apart = max(1, min(12 // (rows * min(width, 3)), free // (rows * width)))
     chains = [sums, *([zero] * len(sums) for _ in range(apart - 1))]
     n = len(sums)
 
@@ -185,7 +190,7 @@ def _shuffle(e: Emitter, a: Vector, b: Vector, lanes: list[int]) -> Vector:
 
 
 def panel_function(module: Any, dtype: Any) -> Any:
-    """The LLVM function (a, a_stride, n, panel, sums): the first PANEL vectors of n rows, one row after the other.
+    """The LLVM function (a, a_stride, n, panel, sums): a panel's vectors of n rows, one row after the other.
 
     The sum of all rows is added to `sums`. a_stride is in bytes.
     """
@@ -193,17 +198,17 @@ def panel_function(module: Any, dtype: Any) -> Any:
         return known
     e, function = _function(module, dtype, "panel", "piipp")
     a, a_stride, n, panel, sums = function.args
-    builder = e.builder
+    builder, width = e.builder, e.machine.panel
 
     def step(k: Any, totals: list[Vector]) -> list[Vector]:
         row = e.beyond(a, builder.mul(k, a_stride))
-        to = e.at(panel, builder.mul(k, I64(PANEL * e.lanes)))
-        vectors = [e.load(e.at(row, v * e.lanes)) for v in range(PANEL)]
+        to = e.at(panel, builder.mul(k, I64(width * e.lanes)))
+        vectors = [e.load(e.at(row, v * e.lanes)) for v in range(width)]
         for v, vector in enumerate(vectors):
             e.store(vector, e.at(to, v * e.lanes))
         return [total + vector for total, vector in zip(totals, vectors, strict=True)]
 
-    places = [e.at(sums, v * e.lanes) for v in range(PANEL)]
+    places = [e.at(sums, v * e.lanes) for v in range(width)]
     for total, place in zip(loop(e, I64(0), n, 1, [e.load(p) for p in places], step), places, strict=True):
         e.store(total, place)
     builder.ret_void()

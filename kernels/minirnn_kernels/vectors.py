@@ -25,7 +25,6 @@ import numpy as np
 from llvmlite import binding, ir
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
-PANEL = 4  # vectors in a panel: four of a product's columns, or one for each gate
 
 
 @dataclass(frozen=True)
@@ -35,20 +34,22 @@ class Machine:
     name: str
     vector_bytes: int
     registers: int  # for vectors
+    panel: int  # vectors in a row of a product's panel
     rows: dict[int, int]  # of a product's tile, for each number of vectors in a row of it; `tiles.py` says what fits
+    prefetch: bool  # a tile asks for the memory of a later panel; a CPU that sees it coming only loses time by that
     fused: bool  # multiply and add in one instruction; where there is none, llvm.fma would be a slow library call
 
 
 def machine_of(features: dict[str, bool], architecture: str) -> Machine:
     """The machine with these CPU features, of an architecture as in LLVM's triples."""
     if architecture.startswith(("aarch64", "arm64")):
-        return Machine("NEON", 16, 32, {3: 6, 4: 6}, True)
+        return Machine("NEON", 16, 32, 4, {3: 6, 4: 6}, True, True)
     fused = bool(features.get("fma"))
     if features.get("avx512f"):
-        return Machine("AVX-512", 64, 32, {3: 6, 4: 6}, fused)
+        return Machine("AVX-512", 64, 32, 4, {3: 6, 4: 6}, True, fused)
     if features.get("avx2"):
-        return Machine("AVX2", 32, 16, {3: 4, 4: 3}, fused)
-    return Machine("generic", 16, 16, {3: 3, 4: 2}, False)
+        return Machine("AVX2", 32, 16, 2, {2: 6, 3: 4}, False, fused)
+    return Machine("generic", 16, 16, 2, {2: 6, 3: 3}, False, False)
 
 
 @cache

@@ -112,11 +112,12 @@ def test_the_machine_code_keeps_a_tile_in_registers_and_calls_no_libm(work, dtyp
     steps.compile(types.void(types.int64, job, types.CPointer(number)))
     code = steps.inspect_asm(steps.signatures[0])
     register = "%zmm" if vectors.machine().name == "AVX-512" else "%ymm"
-    for rows in range(1, vectors.machine().rows[vectors.PANEL] + 1):
-        name = f"minirnn_tile_{rows}x{vectors.PANEL}_{np.dtype(dtype).name}"
+    width = vectors.machine().panel
+    for rows in range(1, vectors.machine().rows[width] + 1):
+        name = f"minirnn_tile_{rows}x{width}_{np.dtype(dtype).name}"
         tile = code.split(f"\n{name}:")[1].split(".Lfunc_end")[0]
         wide = [line for line in tile.splitlines() if register in line]
-        assert sum("vfmadd" in line for line in wide) >= rows * vectors.PANEL
+        assert sum("vfmadd" in line for line in wide) >= rows * width
         assert not [line for line in wide if "(%rsp)" in line]
     called = set(re.findall(r"(?:call|callq|jmp|movabsq)\s+\$?([A-Za-z_]\w*)", code))
     assert not [name for name in called if re.fullmatch(r"(exp|exp2|expm1|tanh|fma|pow|ldexp)f?", name)]
