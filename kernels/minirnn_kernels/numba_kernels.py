@@ -20,7 +20,7 @@ from minirnn_kernels.gates import check_nonlinearity
 from minirnn_kernels.numba_gates import GATES
 from minirnn_kernels.numba_memory import LINE, aligned, borrowed, give_back
 from minirnn_kernels.numba_products import PANEL
-from minirnn_kernels.numba_rows import Rows
+from minirnn_kernels.numba_rows import rows_of
 from minirnn_kernels.numba_work import GRU, LSTM, RNN, ROWS_BLOCK
 from minirnn_kernels.numpy_kernels import accepts
 
@@ -71,7 +71,7 @@ def _forward(
     Hw = _up(H, PANEL * L)
     Hp = Hw if cell == RNN else _up(H, L)
     blocks = len(bias)
-    rows = Rows(T, B, lengths, cell * H, I + H)
+    rows = rows_of(T, B, lengths, cell * H, I + H)
     x, W_ih, W_hh = rows.pack(x), _plain(W_ih), _plain(W_hh)
     N = len(x)
     h = aligned(B + N, Hw, dtype=dtype)

@@ -23,7 +23,7 @@ class _Free(threading.local):
     """Each thread has its own, so that no thread waits for another."""
 
     def __init__(self) -> None:
-        self.buffers: list[Array] = []
+        self.arrays: list[Array] = []
 
 
 _free = _Free()
@@ -37,19 +37,23 @@ def aligned(*shape: int, dtype: Any, make: Any = np.empty) -> Array:
 
 def borrowed(*shape: int, dtype: Any) -> Array:
     """An array of anything, from what was given back if something fits. `give_back` it, if nobody else can see it."""
+    free = _free.arrays
+    for k, array in enumerate(free):
+        if array.shape == shape and array.dtype == dtype:  # as it is: the next call is mostly like the one before
+            return free.pop(k)
     n = math.prod(shape)
     need = n * np.dtype(dtype).itemsize + SLACK
-    for k, buffer in enumerate(_free.buffers):
-        if need <= len(buffer) <= 2 * need:
-            return _part(_free.buffers.pop(k), n, shape, dtype)
+    for k, array in enumerate(free):
+        if need <= len(array.base) <= 2 * need:
+            return _part(free.pop(k).base, n, shape, dtype)
     return _part(np.empty(need, np.uint8), n, shape, dtype)
 
 
 def give_back(*arrays: Array) -> None:
     """Arrays that were borrowed and are not used any more."""
-    _free.buffers.extend(array.base for array in arrays)
-    while sum(map(len, _free.buffers)) > KEPT:
-        _free.buffers.pop(0)
+    _free.arrays.extend(arrays)
+    while sum(len(array.base) for array in _free.arrays) > KEPT:
+        _free.arrays.pop(0)
 
 
 def _part(buffer: Array, n: int, shape: tuple[int, ...], dtype: Any) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,27 +21,40 @@ def _runs(first: Array, counts: Array) -> Array:
     return np.concatenate([f + np.arange(n) for f, n in zip(first.ravel(), counts.ravel(), strict=True)])
 
 
+def rows_of(T: int, B: int, lengths: Any, K: int, terms: int) -> Rows:
+    """For K weights' rows, `terms` multiply-adds for each of them and each row."""
+    parts = numba_threads.how_many() if T * B * K * terms >= WORTH_THREADS else 1
+    by_units = parts > 1 and FEW_ROWS * parts > B and B * K * terms >= WORTH_WAITING
+    if parts > B and not by_units:
+        parts = 1
+    if lengths is not None and B > 0 and int(np.min(lengths)) < T:
+        return Rows(T, B, lengths, parts, by_units)
+    return _even(T, B, parts, by_units)
+
+
+@lru_cache(maxsize=32)
+def _even(T: int, B: int, parts: int, by_units: bool) -> Rows:
+    """Kept, with its schedules: for a few short steps it takes longer than they do."""
+    return Rows(T, B, None, parts, by_units)
+
+
 class Rows:
     """A batch as one matrix with a row for each step of each sequence, and the threads' shares of it.
 
     Without lengths the rows stand as in x (T, B, I). With them the steps that exist are copied to one run a thread,
-    in each of which sequences that end later come first.
+    in each of which sequences that end later come first. It doesn't change.
     """
 
-    def __init__(self, T: int, B: int, lengths: Any, K: int, terms: int) -> None:
-        """K weights' rows, `terms` multiply-adds for each of them and each row."""
-        self.T, self.B = T, B
-        self.ragged = lengths is not None and B > 0 and int(np.min(lengths)) < T
-        self.parts = numba_threads.how_many() if T * B * K * terms >= WORTH_THREADS else 1
-        self.by_units = self.parts > 1 and FEW_ROWS * self.parts > B and B * K * terms >= WORTH_WAITING
-        if self.parts > B and not self.by_units:
-            self.parts = 1
+    def __init__(self, T: int, B: int, lengths: Any, parts: int, by_units: bool) -> None:
+        self.T, self.B, self.parts, self.by_units = T, B, parts, by_units
+        self.ragged = lengths is not None
+        self._schedules: dict[tuple[int, bool, bool], Array] = {}
         # Of each share of the sequences, and the last two of each step too: its first sequence, its number of rows,
         # and its first row.
         self.starts: Array
         self.counts: Array
         self.first: Array
-        shares = 1 if self.by_units else self.parts
+        shares = 1 if by_units else parts
         if self.ragged:
             self._sort(np.asarray(lengths), shares)
         else:
@@ -107,6 +121,12 @@ class Rows:
 
     def schedule(self, chunk: int, whole_G: bool, whole_c: bool) -> Array:
         """(shares, T, 6) for `numba_work`. G has a row for each row, or only for `chunk` steps; c, or only for one."""
+        asked = chunk, whole_G, whole_c
+        if asked not in self._schedules:
+            self._schedules[asked] = self._schedule(*asked)
+        return self._schedules[asked]
+
+    def _schedule(self, chunk: int, whole_G: bool, whole_c: bool) -> Array:
         starts = np.broadcast_to(self.starts[:, None], self.first.shape)
         before = self._before()
         c_before, c_after = (before, self.B + self.first) if whole_c else (starts, starts)

@@ -62,10 +62,9 @@ def run(which: str, dtype: Any, parts: int, **entries: Any) -> None:
     alone = parts == 1 or numba_threads.how_many() == 1
     if alone and entries["by_units"]:
         parts = 1
-    met = np.zeros(1, np.int64)
-    job = np.zeros((), JOB)
-    for name, value in dict(entries, parts=parts, met=met).items():
-        job[name] = _address(value) if isinstance(value, np.ndarray) else value
+    entries |= {"parts": parts, "met": np.zeros(1, np.int64)}
+    given = [entries.get(name, 0) for name in JOB.names or ()]
+    job = np.array([_address(value) if isinstance(value, np.ndarray) else value for value in given], np.int64)
     work = _work(which, dtype)
     if alone:
         numba_launch.one(work, _address(job), parts)
