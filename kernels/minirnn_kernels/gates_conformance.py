@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minirnn_kernels.comparison import compare
+from minirnn_kernels.comparison import Device, compare
 from minirnn_kernels.contract import Gates
 from minirnn_kernels.gates import (
     gru_gates,
@@ -232,18 +232,18 @@ GUARD = 12345.0
 MARGIN = 5  # entries, so that nothing is aligned to a vector by chance
 
 
-def _placed(values: Array, strided: bool) -> tuple[Array, Array]:
+def _placed(values: Array, strided: bool, device: Device) -> tuple[Any, Any]:
     """values as the contract gives them to a record, and the memory around them, all GUARD."""
     *n, B, H = values.shape
     if not strided:
-        memory = np.full(values.size + 2 * MARGIN, GUARD, values.dtype)
+        memory = device.to_device(np.full(values.size + 2 * MARGIN, GUARD, values.dtype))
         view = memory[MARGIN : MARGIN + values.size].reshape(values.shape)
     else:
         blocks = n[0] if n else 1
-        memory = np.full((B, blocks * H + 2 * MARGIN), GUARD, values.dtype)
+        memory = device.to_device(np.full((B, blocks * H + 2 * MARGIN), GUARD, values.dtype))
         rows = memory[:, MARGIN : MARGIN + blocks * H].reshape(B, blocks, H)
-        view = rows.swapaxes(0, 1).reshape(values.shape, copy=False)
-    view[...] = values
+        view = rows.swapaxes(0, 1) if n else rows[:, 0]
+    view[...] = device.to_device(values)
     assert np.shares_memory(view, memory) or not values.size
     return view, memory
 
@@ -251,12 +251,20 @@ def _placed(values: Array, strided: bool) -> tuple[Array, Array]:
 # ---- the proof -----------------------------------------------------------------------------------------------------
 
 
-def prove_gates(gates: Gates, seed: int = 0, dtypes: tuple[Any, ...] = (np.float64, np.float32)) -> None:
-    """Raise AssertionError unless `gates` keeps the contract's pointwise level in every case, for each dtype."""
+def prove_gates(
+    gates: Gates,
+    seed: int = 0,
+    dtypes: tuple[Any, ...] = (np.float64, np.float32),
+    device: Device = Device(),  # noqa: B008 (it doesn't change)
+) -> None:
+    """Raise AssertionError unless `gates` keeps the contract's pointwise level in every case, for each dtype.
+
+    device: where the arrays of the record are, if not on the host.
+    """
     for function in FUNCTIONS:
         for dtype in dtypes:
             for case in cases(function):
-                _prove(gates, function, case, dtype, seed)
+                _prove(gates, function, case, dtype, seed, device)
 
 
 def prove_gates_case(
@@ -267,13 +275,13 @@ def prove_gates_case(
     function: a name of FUNCTIONS, such as "lstm_backward" or "rnn-tanh".
     """
     (found,) = (f for f in FUNCTIONS if f.name == function)
-    _prove(gates, found, Case(B, H, strided), dtype, seed)
+    _prove(gates, found, Case(B, H, strided), dtype, seed, Device())
 
 
-def _prove(gates: Gates, function: Function, case: Case, dtype: Any, seed: int) -> None:
+def _prove(gates: Gates, function: Function, case: Case, dtype: Any, seed: int, device: Device) -> None:
     where = f"{gates.name} gates, {function.name}, {np.dtype(dtype).name}, case '{case}'"
     inputs = _draw(function, case, dtype, np.random.default_rng(seed))
-    runs = [_run(gates, function, case, inputs, where) for _ in range(2)]
+    runs = [_run(gates, function, case, inputs, device, where) for _ in range(2)]
 
     # float64 is compared with a float64 that has roundings of its own
     eps = float(np.finfo(dtype).eps) * (2 if dtype == np.float64 else 1)
@@ -288,13 +296,13 @@ def _prove(gates: Gates, function: Function, case: Case, dtype: Any, seed: int) 
         assert runs[0][name].tobytes() == runs[1][name].tobytes(), f"{where}, {name}: two equal calls, different bits"
 
 
-def _run(gates: Gates, function: Function, case: Case, inputs: Arrays, where: str) -> Arrays:
+def _run(gates: Gates, function: Function, case: Case, inputs: Arrays, device: Device, where: str) -> Arrays:
     """The results by name, of one call among guards; and what may not be changed is looked at."""
     views, memories = {}, {}
     for name in function.arguments:
         shape = (4, case.B, case.H) if name in BLOCKS else (case.B, case.H)
         given = inputs.get(name, np.full(shape, np.nan, next(iter(inputs.values())).dtype))
-        views[name], memories[name] = _placed(given, case.strided)
+        views[name], memories[name] = _placed(given, case.strided, device)
     if case.shared:
         views["c"] = views["c_prev"]
     try:
@@ -304,13 +312,15 @@ def _run(gates: Gates, function: Function, case: Case, inputs: Arrays, where: st
 
     results: Arrays = {}
     for name, parts in function.results.items():
-        got = views[name].copy()
+        got = device.to_host(views[name]).copy()
         results |= dict(zip(parts, got, strict=True)) if name in BLOCKS else {parts[0]: got}
     for name, given in inputs.items():
         if name not in function.results and not (case.shared and name == "c_prev"):
-            kept = np.array_equal(views[name], given, equal_nan=True)
+            kept = np.array_equal(device.to_host(views[name]), given, equal_nan=True)
             assert kept, f"{where}: the argument {name} was changed"
     for name, memory in memories.items():
         views[name][...] = GUARD
-        assert case.shared or np.all(memory == GUARD), f"{where}: something beside {name} was overwritten"
+        assert case.shared or np.all(device.to_host(memory) == GUARD), (
+            f"{where}: something beside {name} was overwritten"
+        )
     return results

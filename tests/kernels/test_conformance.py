@@ -8,6 +8,7 @@ import pytest
 import minirnn_kernels
 from minirnn_kernels import numpy_kernels
 from minirnn_kernels.conformance import CASES, CELLS, prove, prove_case
+from tests.strict_array import StrictArray
 
 KERNELS = minirnn_kernels.get("numpy")
 
@@ -188,3 +189,53 @@ def test_the_cases_cover_what_the_contract_names():
     assert any(case.T == 1 for case in CASES)
     for trait in ("ragged", "without", "saturated", "nan", "strided", "keep"):
         assert any(getattr(case, trait) for case in CASES), trait
+
+
+def on_a_device(function):
+    """The NumPy function for StrictArrays: it unpacks its arguments and packs its results."""
+
+    def unpacked(a):
+        return a.host if isinstance(a, StrictArray) else a
+
+    def packed(result):
+        if isinstance(result, tuple):
+            return tuple(map(packed, result))
+        return StrictArray(result) if isinstance(result, np.ndarray) else result
+
+    return lambda *arguments, **options: packed(function(*map(unpacked, arguments), **options))
+
+
+def of_a_device(record):
+    def all_of(part):
+        fields = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
+        return {name: on_a_device(value) for name, value in fields.items() if callable(value)}
+
+    gates = dataclasses.replace(record.gates, **all_of(record.gates))
+    functions = all_of(record) | {
+        "accepts": lambda *arrays: all(isinstance(a, StrictArray) and record.accepts(a.host) for a in arrays)
+    }
+    return dataclasses.replace(record, **functions, gates=gates)
+
+
+def test_a_record_of_another_device_is_proven_there():
+    hooks = {"to_device": StrictArray, "to_host": lambda a: a.host}
+    prove(of_a_device(KERNELS), **hooks)
+    prove_case(of_a_device(KERNELS), "gru", T=3, B=4, I=5, H=6, **hooks)
+    with pytest.raises(AssertionError, match=r"numpy, gru, float64, case 'plain', h_n of forward: worst entry"):
+        prove(of_a_device(wrapped("gru_forward", lambda r, _: changed(r, 1, r[1] * 2))), **hooks)
+    on_the_host = {"gru_step": lambda *arguments: KERNELS.gru_step(*(a.host for a in arguments))}
+    with pytest.raises(AssertionError, match=r"h' of step: expected a StrictArray, got ndarray"):
+        prove(dataclasses.replace(of_a_device(KERNELS), **on_the_host), **hooks)
+
+
+def test_some_dtypes_and_cells():
+    proven = []
+
+    def noted(results, arguments):
+        proven.append(arguments[0].dtype.name)
+        return results
+
+    record = wrapped("gru_inference", noted)
+    prove(record, only_dtypes=[np.float32], only_cells=["gru"])
+    assert set(proven) == {"float32"}
+    prove(wrapped("gru_inference", lambda r, _: changed(r, 0, r[0] * 2)), only_cells=["lstm", "rnn-relu"])

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minirnn_kernels import numba_kernels, numba_step_words, numba_steps, numba_threads, vectors
-from minirnn_kernels.conformance import CELLS, STEP_CASES, _prove_step
+from minirnn_kernels.comparison import Device
+from minirnn_kernels.conformance import CELLS, STEP_CASES, _prove_case
 from minirnn_kernels.numpy_kernels import KERNELS as NUMPY
 from tests.kernels.test_numpy_steps import GATES, draw, states_of
 
@@ -60,7 +61,7 @@ def prove_steps():
     for cell in CELLS:
         for dtype in (np.float32, np.float64):
             for case in STEP_CASES:
-                _prove_step(NUMBA, cell, case, dtype, np.random.default_rng(1), f"{cell.name}, {dtype}, {case.name}")
+                _prove_case(NUMBA, cell, case, dtype, 1, "strict", Device())
 
 
 def test_the_contract_is_kept():
