@@ -20,6 +20,7 @@ _MODULES = {
     "loops": "minirnn_kernels.loops_kernels",
     "fused": "minirnn_kernels.fused_kernels",
     "numba": "minirnn_kernels.numba_kernels",
+    "cupy": "minirnn_kernels.cupy_kernels",
 }
 
 
