@@ -1,0 +1,43 @@
+"""plant.py: a few of its mistakes here, one for each kernel; all of them in `make plant-cuda`."""
+
+import pytest
+
+from minirnn_kernels import cuda_source
+from tests.kernels.cuda import plant
+from tests.kernels.cuda.mutations import MUTATIONS
+
+pytestmark = pytest.mark.usefixtures("gxx")
+
+BY_NAME = {mutation.name: mutation for mutation in MUTATIONS}
+A_FEW = [
+    "forward: no last unit",  # gates_forward
+    "final gradients a step late",  # gates_backward
+    "grid: arrives before all threads are done",  # forward
+    "backward: columns of n",  # backward
+    "graph: the base is one too low",  # advance
+]
+
+
+def test_every_mistake_has_its_place_and_its_name():
+    assert len(BY_NAME) == len(MUTATIONS)
+    for mutation in MUTATIONS:
+        for name in (mutation.source,) if mutation.source else ("gates", "sequence"):
+            text = cuda_source.source(name)
+            assert plant.mutated(name, text, mutation) != text
+        assert mutation.ways
+        assert set(mutation.ways) <= {*plant.WAYS, "numbers"}
+
+
+@pytest.mark.parametrize("name", A_FEW)
+def test_a_mistake_is_seen(name):
+    mutation = BY_NAME[name]
+    assert plant.found(mutation, mutation.ways, mutation.cells)
+
+
+@pytest.mark.parametrize("way", plant.WAYS)
+def test_without_a_mistake_nothing_is_seen(way):
+    assert plant.found(None, (way,), ("lstm",)) == ""
+
+
+def test_bfloat16_is_stored_to_the_nearest():
+    plant.prove_numbers(None)
