@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from . import array_functions, nn, optim
+from minirnn_kernels.precision import precision
+
+from . import array_functions, devices, nn, optim
 from .backends import kernels
 from .graph import detect_anomaly, is_grad_enabled, no_grad
 from .random import manual_seed
@@ -17,6 +19,7 @@ __all__ = [
     "Tensor",
     "array_functions",
     "detect_anomaly",
+    "devices",
     "grad",
     "is_grad_enabled",
     "kernels",
@@ -25,6 +28,7 @@ __all__ = [
     "nn",
     "no_grad",
     "optim",
+    "precision",
     "save",
 ]
 

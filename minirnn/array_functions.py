@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import ops
+from . import devices, ops
 from .graph import Array
 from .tensor import FUNCTIONS, PLAIN, Tensor, apply, constant, plain, unary, xp
 
@@ -65,7 +65,7 @@ def _arrays(fn: Any, operands: Sequence[Any]) -> list[Any]:
     def array(x: Any) -> Any:
         if isinstance(x, Tensor):
             return x
-        return constant(x, like.dtype, fn) if np.ndim(x) else np.full_like(like, x, shape=())
+        return constant(x, like.dtype, fn) if np.ndim(x) else devices.number_like(like, x)
 
     return list(map(array, operands))
 
@@ -217,19 +217,19 @@ def _astype(a: Tensor, dtype: Any) -> Tensor:
     return apply(ops._astype, a, dtype=dtype)
 
 
+@means(Tensor.to)
+def _to(a: Tensor, device: str) -> Tensor:
+    if devices.device_of(a.data) == devices.named(device):
+        return a
+    return apply(ops._to, a, device=device)
+
+
 # ---------------------------------------------------------------------------------------------- place
 
 
 @means(Tensor.__getitem__)
 def _getitem(a: Tensor, index: Any) -> Tensor:
-    return apply(ops._getitem, a, index=_copied(plain(index)))
-
-
-def _copied(index: Any) -> Any:
-    """An index whose arrays are its own: whoever reuses a buffer of ids must not change a graph."""
-    if isinstance(index, tuple):
-        return tuple(map(_copied, index))
-    return np.array(index) if isinstance(index, (list, np.ndarray)) else index
+    return apply(ops._getitem, a, index=devices.own_index(plain(index), a.data, a.shape))
 
 
 def _along(axis: int, part: Any) -> tuple[Any, ...]:

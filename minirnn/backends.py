@@ -7,8 +7,12 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 import minirnn_kernels
 from minirnn_kernels.contract import Kernels
+
+from .devices import device_of, refuse_mixed
 
 _process: str | None = None  # chosen by a call; None: not yet
 _inside: ContextVar[str | None] = ContextVar("kernels", default=None)  # chosen by a with block
@@ -18,8 +22,8 @@ class kernels:
     """Choose the kernels by name: `minirnn.kernels("numpy")` for the process, or `with minirnn.kernels("numpy"):`.
 
     The environment variable MINIRNN_KERNELS sets the choice for a process that makes none; without it the choice is
-    "numba" where that can run, else "numpy". Layers remember the kernels that made their forward pass, so a choice made
-    since doesn't disturb a backward pass.
+    "cupy" for arrays on a GPU, and for others "numba" where that can run, else "numpy". Layers remember the kernels
+    that made their forward pass, so a choice made since doesn't disturb a backward pass.
 
     ValueError for a name that isn't known, ImportError (with the reason) for kernels that can't run here.
     """
@@ -45,10 +49,22 @@ def _default() -> str:
 
 
 def chosen(*arrays: Any) -> Kernels:
-    """The record to compute with. TypeError if it can't take these arrays."""
-    name = _inside.get() or _process or os.environ.get("MINIRNN_KERNELS") or _default()
+    """The record to compute with. TypeError if it can't take these arrays.
+
+    ImportError, with the reason, if it can't run here.
+    """
+    name = _inside.get() or _process or os.environ.get("MINIRNN_KERNELS")
+    if name is None:
+        name = _default() if type(arrays[0]) is np.ndarray else _for_device(device_of(arrays[0]))
     record = minirnn_kernels.get(name)
     if not record.accepts(*arrays):
+        refuse_mixed("a recurrent layer", arrays)
         kinds = sorted({f"{type(a).__module__.partition('.')[0]} {a.dtype}" for a in arrays})
-        raise TypeError(f"the {name} kernels can't take arrays of {' and '.join(kinds)}; float32 or float64 throughout")
+        elsewhere = (device := device_of(arrays[0])) != ("cupy" if name == "cupy" else "cpu")
+        way_out = f'minirnn.kernels("{_for_device(device)}") can' if elsewhere else "float32 or float64 throughout"
+        raise TypeError(f"the {name} kernels can't take arrays of {' and '.join(kinds)}; {way_out}")
     return record
+
+
+def _for_device(device: str) -> str:
+    return _default() if device == "cpu" else device

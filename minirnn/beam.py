@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minirnn.devices import host, like
 from minirnn.models import LanguageModel
 from minirnn.sampling import SamplingError, prompt_ids, read
 from minirnn.text import UNKNOWN, CharTokenizer, WordTokenizer
@@ -43,13 +44,13 @@ def beam_search(
     for n in range(length):
         if n:
             logits, states = model.step(tokens[:, n - 1], states)
-        continued = totals[:, None] + _log_probabilities(logits)
+        continued = totals[:, None] + _log_probabilities(host(logits))
         best = np.argsort(-continued, axis=None, kind="stable")[:width]
         parents, ids = np.divmod(best[np.isfinite(continued.flat[best])], continued.shape[1])
         totals = continued[parents, ids]
         tokens = tokens[parents]
         tokens[:, n] = ids
-        states = [tuple(part[parents] for part in layer) for layer in states]
+        states = [tuple(part[like(parents, part)] for part in layer) for layer in states]
     return [Candidate(tokenizer.decode(row), float(total)) for row, total in zip(tokens, totals, strict=True)]
 
 

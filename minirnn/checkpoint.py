@@ -27,6 +27,8 @@ from typing import Any
 
 import numpy as np
 
+from minirnn.devices import device_of
+
 __all__ = ["CheckpointError", "load", "save", "write_atomically"]
 
 FORMAT = "minirnn checkpoint"  # the metadata entry
@@ -110,6 +112,8 @@ def _encode(value: Any, where: tuple[str, ...], arrays: dict[str, np.ndarray]) -
             name += "'"
         arrays[name] = np.asarray(value, order="C")  # safetensors writes the buffer as it lies in memory
         return {"array": name}
+    if device_of(value) != "cpu":
+        raise TypeError(f"checkpoint entry {'/'.join(where)!r}: an array on a GPU; minirnn.devices.host copies it")
     kind = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
     raise TypeError(f"checkpoint entry {'/'.join(where)!r}: {kind} can't be stored; convert it to a plain value first")
 

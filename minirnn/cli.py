@@ -18,6 +18,8 @@ __all__ = ["app", "main"]
 
 DEFAULT = TrainConfig()
 
+Device = Annotated[Literal["cpu", "gpu", "cuda", "cupy"], typer.Option(help="Where to compute; a GPU needs CuPy.")]
+
 app = typer.Typer(
     name="minirnn",
     help="See, check and race backpropagation through time.",
@@ -55,6 +57,7 @@ def train(
     dtype: Annotated[Literal["float32", "float64"], typer.Option()] = "float32",
     out: Annotated[Path | None, typer.Option(help="New folder for the run. [default: runs/DATE-TIME]")] = None,
     resume: Annotated[Path | None, typer.Option(help="Folder of a run to continue, with its own settings.")] = None,
+    device: Device = "cpu",
 ) -> None:
     """Train a character model on a text, or continue a run. Ctrl-C stores the run and stops."""
     sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
@@ -86,12 +89,14 @@ def train(
         if len(lengths := given & {"steps", "epochs", "minutes"}) > 1:
             raise ConfigError(f"--{' and --'.join(sorted(lengths))} exclude each other")
         if resume is None:
-            finished = command.start(TrainConfig(text=text, **settings), console, out, epochs, minutes)
+            config = TrainConfig(text=text, **settings)
+            finished = command.start(config, console, out, epochs, minutes, _usable(device))
         else:
             if conflict := sorted(given & {"out", "epochs", "minutes"}):
                 raise ConfigError(f"--{conflict[0]} can't go with --resume, which continues a run as it was begun")
             asked = {name: value for name, value in settings.items() if name in given}
-            finished = command.resume(resume, console, text if "text" in given else None, asked)
+            moved = text if "text" in given else None
+            finished = command.resume(resume, console, moved, asked, _usable(device))
     raise typer.Exit(0 if finished else 130)
 
 
@@ -109,21 +114,24 @@ def sample(
     beam: Annotated[
         int | None, typer.Option(help="Draw nothing: search for a likely text, so many candidates at a time.")
     ] = None,
+    device: Device = "cpu",
 ) -> None:
     """Let a trained model write, character by character."""
     with _reported("sample"):
         from minirnn.commands import sample as command
 
+        place = _usable(device)
         if beam is not None:
             options = {"temperature": temperature, "top-k": top_k, "top-p": top_p, "seed": seed}
             if drawn := [f"--{name}" for name, value in options.items() if value is not None]:
                 raise ConfigError(f"--beam draws nothing, so {drawn[0]} can't go with it")
-            command.search(run, prompt, length, beam)
+            command.search(run, prompt, length, beam, place)
             return
         if seed is None:
             seed = secrets.randbelow(2**32)
             typer.echo(f"seed {seed}", err=True)
-        command.sample(run, prompt, length, 1.0 if temperature is None else temperature, top_k, top_p, seed)
+        warmth = 1.0 if temperature is None else temperature
+        command.sample(run, prompt, length, warmth, top_k, top_p, seed, place)
 
 
 @app.command()
@@ -349,6 +357,12 @@ def _console() -> Any:
     from rich.console import Console
 
     return Console()
+
+
+def _usable(device: str) -> str:
+    from minirnn.commands.errors import usable
+
+    return usable(device)
 
 
 def _reported(command: str) -> Any:

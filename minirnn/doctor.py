@@ -19,10 +19,13 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Finding", "advice", "blas_libraries", "examine", "summary"]
+from minirnn import devices
+
+__all__ = ["Finding", "advice", "blas_libraries", "cuda_levels", "examine", "summary"]
 
 PACKAGES = ("numpy", "numba", "safetensors", "typer", "rich", "threadpoolctl", "pooch", "torch")
 AVX512 = frozenset({"X86_V4", "AVX512_SKX"})  # NumPy's names, new and old, for the set that SkylakeX kernels need
+LSTM_SIZES = ((50, 50, 128), (25, 64, 512), (25, 64, 1024))  # T, B, H: char-rnn's, and two of DeepBench
 AVX2_KERNELS = frozenset({"Haswell", "Zen"})
 
 
@@ -46,8 +49,9 @@ def examine() -> list[Finding]:
     found += [Finding("BLAS", describe_blas(library)) for library in libraries] or [Finding("BLAS", "none found")]
     for name, reason in minirnn_kernels.available().items():
         found.append(Finding(f"kernels: {name}", reason or "can run here"))
-    found += [Finding("CuPy", _cupy()), Finding("GPU", _gpu()), Finding("data folder", _data_folder())]
-    return found
+    found += [Finding("CuPy", _cupy()), Finding("GPU", _gpu())]
+    found += [Finding("CUDA", text) for text in cuda_levels()]
+    return [*found, Finding("data folder", _data_folder())]
 
 
 def summary() -> list[Finding]:
@@ -61,7 +65,8 @@ def summary() -> list[Finding]:
 def advice() -> list[str]:
     """What would make it faster, each a sentence that says what to do; empty if nothing is known."""
     wide = bool(AVX512 & set(simd_features()))
-    return [text for library in blas_libraries() for text in blas_advice(library, wide, usable_cores())]
+    found = [text for library in blas_libraries() for text in blas_advice(library, wide, usable_cores())]
+    return found + gpu_advice()
 
 
 def blas_advice(library: dict[str, Any], wide: bool, cores: int) -> list[str]:
@@ -78,6 +83,16 @@ def blas_advice(library: dict[str, Any], wide: bool, cores: int) -> list[str]:
             "OMP_NUM_THREADS and MKL_NUM_THREADS to let large products use the others."
         )
     return found
+
+
+def gpu_advice() -> list[str]:
+    """Why an NVIDIA GPU that is there can't be used; nothing on a machine without one."""
+    import minirnn_kernels
+
+    reason = minirnn_kernels.available()["cupy"]
+    if reason is None or not _nvidia_smi():
+        return []
+    return [f"There is an NVIDIA GPU, but minirnn can't compute on it: {reason}"]
 
 
 def blas_libraries() -> list[dict[str, Any]]:
@@ -127,21 +142,62 @@ def _version(package: str) -> str | None:
 
 
 def _cupy() -> str:
-    try:
-        cupy: Any = importlib.import_module("cupy")
-    except ImportError:
-        return "not installed"
-    except Exception as error:  # a broken CUDA installation can fail in any way
-        return f"installed, but importing it fails: {error}"
-    if not cupy.cuda.is_available():
-        return f"{cupy.__version__}, but it finds no GPU"
-    return f"{cupy.__version__}, CUDA {cupy.cuda.runtime.runtimeGetVersion()}"
+    if reason := devices.why_not_cupy():
+        return reason
+    cupy: Any = importlib.import_module("cupy")
+    runtime = cupy.cuda.runtime
+    return f"{cupy.__version__}, CUDA {_cuda(runtime.runtimeGetVersion())}, driver {_cuda(runtime.driverGetVersion())}"
 
 
 def _gpu() -> str:
+    """The current GPU as CuPy sees it, else what nvidia-smi says."""
+    if devices.why_not_cupy() is not None:
+        return _nvidia_smi() or "none found"
+    runtime: Any = importlib.import_module("cupy").cuda.runtime
+    found = runtime.getDeviceProperties(runtime.getDevice())
+    name = found["name"].decode() if isinstance(found["name"], bytes) else found["name"]
+    others = runtime.getDeviceCount() - 1
     return (
-        _output("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader") or "none found"
+        f"{name}, compute capability {found['major']}.{found['minor']}, {found['totalGlobalMem'] / 2**30:.0f} GiB, "
+        f"{found['multiProcessorCount']} multiprocessors" + f"; {others} more" * bool(others)
     )
+
+
+def _nvidia_smi() -> str:
+    return _output("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
+
+
+def _cuda(version: int) -> str:
+    """CUDA's way of writing versions, 13020, in the usual one."""
+    return f"{version // 1000}.{version % 1000 // 10}"
+
+
+def cuda_levels() -> list[str]:
+    """How the kernels "cupy" would compute LSTMs of a few sizes on this GPU; nothing where they can't run.
+
+    An estimate chooses, and none of it was measured here.
+    """
+    import minirnn_kernels
+
+    if minirnn_kernels.available()["cupy"] is not None:
+        return []
+    from minirnn_kernels.cuda_levels import explain
+    from minirnn_kernels.cuda_pass import LSTM, STORAGES, Work
+
+    found = []
+    for T, B, H in LSTM_SIZES:
+        try:
+            text = explain(Work(LSTM, STORAGES["float32"], T, B, H), _properties())
+        except ValueError as error:  # MINIRNN_CUDA_LEVEL asks for what isn't there
+            text = str(error)
+        found.append(f"LSTM, {T} steps, batch {B}, {H} units: {text}")
+    return found
+
+
+def _properties() -> Any:
+    """What the kernels' choice of a level depends on, of the current GPU."""
+    device: Any = importlib.import_module("minirnn_kernels.cupy_device")
+    return device.CupyDevice().properties
 
 
 def _data_folder() -> str:

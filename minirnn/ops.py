@@ -22,6 +22,7 @@ import numpy as np
 
 from minirnn_kernels import gates
 
+from . import devices
 from .graph import RULES, Rule, unbroadcast
 from .tensor import Tensor, apply, plain, unary
 
@@ -182,12 +183,21 @@ def _astype(x: Any, *, dtype: Any) -> Any:
     return x.astype(dtype)
 
 
+def _to(x: Any, *, device: str) -> Any:
+    return devices.to(x, device)
+
+
+def _moved(g: Any, device: str) -> Any:
+    return g.to(device) if isinstance(g, Tensor) else devices.to(g, device)
+
+
 def _getitem(x: Any, *, index: Any) -> Any:
     return x[index]
 
 
 def _index_add(x: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
-    out = np.zeros_like(x, shape=shape, order="C")  # not that of x: it is seen flat below
+    # C order, not that of x: it is seen flat below
+    out = np.zeros_like(x, shape=shape, order="C") if shape else devices.number_like(x, 0)
     parts = index if isinstance(index, tuple) else (index,)
     if all(p is None or p is ... or isinstance(p, (int, np.integer, slice)) for p in parts):
         out[index] = x  # basic indexing names no element twice
@@ -230,7 +240,8 @@ def _einsum_back(i: int, g: Any, y: Any, *xs: Any, subscripts: str) -> Any:
 
 rule(_reshape, lambda g, y, x, shape: np.reshape(g, x.shape))
 rule(_astype, lambda g, y, x, dtype: g.astype(x.dtype))
-rule(_getitem, lambda g, y, x, index: index_add(g, index, x.shape))
+rule(_to, lambda g, y, x, device: _moved(g, devices.device_of(plain(x))))
+rule(_getitem, lambda g, y, x, index: _added(g, index, x.shape))
 rule(_index_add, lambda g, y, x, index, shape: g[index])
 rule(np.transpose, lambda g, y, x, axes: np.transpose(g, sorted(range(len(axes)), key=axes.__getitem__)))
 rule(np.broadcast_to, lambda g, y, x, shape: g)
@@ -240,7 +251,14 @@ RULES[_einsum] = _Each(_einsum_back)
 
 
 def index_add(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
-    """Zeros of `shape` with x added at [index], repeated indices accumulating: the transpose of indexing."""
+    """Zeros of `shape` with x added at [index], repeated indices accumulating: the transpose of indexing.
+
+    On a GPU the order in which they accumulate, and with it the last bits, varies from call to call.
+    """
+    return _added(x, devices.own_index(plain(index), plain(x), shape), shape)
+
+
+def _added(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     return (
         apply(_index_add, x, index=index, shape=shape)
         if isinstance(x, Tensor)

@@ -1,7 +1,8 @@
 """Optimisers, gradient clipping and learning-rate schedules, with PyTorch's names, defaults and numbers.
 
 Optimisers write into `param.data` in place, in its own dtype, and bump the parameter's version. A parameter without a
-gradient is skipped and its state stays as it is. A state dict holds plain arrays and numbers, for a checkpoint.
+gradient is skipped and its state stays as it is. A state dict holds NumPy's arrays and numbers, for a checkpoint. The
+state is where the parameters are, on the host or a GPU.
 
 Clipping comes in two kinds, which differ. `clip_grad_norm_` scales all gradients by one factor so that their common
 norm is at most `max_norm`: the direction of the step stays. `clip_grad_value_` cuts each entry off at ±value on its
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from . import devices
 from .tensor import Tensor
 
 Array = Any
@@ -55,10 +57,12 @@ class Optimizer:
                 if not state:
                     state.update(self._initial(p.data))
                 for name, value in state.items():
-                    if getattr(value, "dtype", p.dtype) != p.dtype:
-                        raise TypeError(
-                            f"params[{i}] is {p.dtype}, its {name} is {value.dtype}: make a new optimiser after .to()"
-                        )
+                    if not hasattr(value, "dtype") or (type(value) is type(p.data) and value.dtype == p.dtype):
+                        continue
+                    raise TypeError(
+                        f"params[{i}] is {p.dtype} on {devices.device_of(p.data)}, its {name} is {value.dtype} on "
+                        f"{devices.device_of(value)}: make a new optimiser after .to()"
+                    )
                 self._update(p.data, p.grad, state)
                 p.bump_version()
 
@@ -70,7 +74,8 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         """{"optimizer": name, "options": {name: number}, "state": [state of each parameter]}, the arrays copied."""
         options = {name: getattr(self, name) for name in self.options}
-        return {"optimizer": type(self).__name__, "options": options, "state": _copied(self.state)}
+        state = [{name: _host_copy(value) for name, value in state.items()} for state in self.state]
+        return {"optimizer": type(self).__name__, "options": options, "state": state}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over hyperparameters and state; ValueError, and nothing is changed, if they belong to something else."""
@@ -88,7 +93,10 @@ class Optimizer:
         loaded._set_options(options)
         for i, (p, state) in enumerate(zip(self.params, states, strict=True)):
             loaded._check_state(i, state, loaded._initial(p.data))
-        loaded.state = _copied(states)
+        loaded.state = [
+            {name: devices.like(_host_copy(v), p.data) if hasattr(v, "dtype") else v for name, v in state.items()}
+            for p, state in zip(self.params, states, strict=True)
+        ]
         vars(self).update(vars(loaded))
 
     def _set_options(self, options: Mapping[str, Any]) -> None:
@@ -100,14 +108,8 @@ class Optimizer:
         if state and set(state) != set(expected):
             raise ValueError(f"state_dict: parameter {i}: expected {sorted(expected)}, got {sorted(state)}")
         for name, value in state.items():
-            if (
-                np.shape(value) != np.shape(expected[name])
-                or np.asarray(value).dtype != np.asarray(expected[name]).dtype
-            ):
-                raise ValueError(
-                    f"state_dict: parameter {i}: {name}: expected {np.asarray(expected[name]).dtype} of shape "
-                    f"{np.shape(expected[name])}, got {np.asarray(value).dtype} of shape {np.shape(value)}"
-                )
+            if (got := _kind(value)) != (wanted := _kind(expected[name])):
+                raise ValueError(f"state_dict: parameter {i}: {name}: expected {wanted}, got {got}")
 
     def _decayed(self, data: Array, g: Array) -> Array:
         """The gradient of the loss plus weight_decay/2 · |p|²."""
@@ -309,6 +311,7 @@ def _over_root(g: Array, square: Array, eps: float, out: Array, scale: float = 1
 def clip_grad_norm_(params: Iterable[Tensor] | Tensor, max_norm: float, error_if_nonfinite: bool = False) -> float:
     """Scale all gradients by max_norm/(norm + 1e-6) if the norm of all of them together is above that; return the norm.
 
+    On a GPU one short array is read back for this, the squared norms, and more only where one is 0 or out of range.
     The norm is the one before clipping; 0.0 without gradients. A norm of nan makes every gradient nan, one of inf makes
     finite entries 0 and infinite ones nan, or, with `error_if_nonfinite`, either is a FloatingPointError and nothing
     changes. `max_norm` may be inf: finite gradients then stay as they are. Source: Pascanu, Mikolov and Bengio 2013,
@@ -317,7 +320,7 @@ def clip_grad_norm_(params: Iterable[Tensor] | Tensor, max_norm: float, error_if
     if not max_norm >= 0:
         raise ValueError(f"max_norm: expected a number >= 0, got {max_norm}")
     grads = _gradients(params)
-    norms = [_norm(g) for g in grads]
+    norms = _norms(grads)
     norm = math.nan if any(map(math.isnan, norms)) else math.hypot(*norms)
     if error_if_nonfinite and not math.isfinite(norm):
         raise FloatingPointError(f"the norm of the gradients is {norm}; they were not clipped")
@@ -337,14 +340,18 @@ def clip_grad_value_(params: Iterable[Tensor] | Tensor, value: float) -> None:
         np.clip(g, -value, value, out=g)
 
 
-def _norm(g: Array) -> float:
-    """The norm of g: one dot product, or, where the squares leave the range of g's dtype, one of the scaled values."""
-    flat = g.reshape(-1)
+def _norms(grads: list[Array]) -> list[float]:
+    """The norm of each: a dot product, or, where the squares leave the range of the dtype, one of scaled values."""
+    flat = [g.reshape(-1) for g in grads]
     with np.errstate(over="ignore"):
-        square = float(np.dot(flat, flat))
-    if 1e-20 < square < 1e30:
-        return math.sqrt(square)
-    top = float(np.abs(flat).max(initial=0.0))
+        squares = devices.host(np.stack([np.dot(g, g) for g in flat])).tolist() if flat else []
+    return [
+        math.sqrt(square) if 1e-20 < square < 1e30 else _scaled_norm(g) for g, square in zip(flat, squares, strict=True)
+    ]
+
+
+def _scaled_norm(flat: Array) -> float:
+    top = float(np.abs(flat).max()) if flat.size else 0.0
     if top == 0.0 or not math.isfinite(top):
         return top
     scaled = flat / top
@@ -465,8 +472,16 @@ def _gradients(params: Iterable[Tensor] | Tensor) -> list[Array]:
     return [p.grad for p in {id(p): p for p in listed}.values() if p.grad is not None]
 
 
-def _copied(states: Iterable[State]) -> list[State]:
-    return [{name: v.copy() if hasattr(v, "copy") else v for name, v in state.items()} for state in states]
+def _host_copy(value: Any) -> Any:
+    """A state's array copied, to the host; or its number."""
+    if devices.device_of(value) != "cpu":
+        return devices.host(value)
+    return value.copy() if hasattr(value, "copy") else value
+
+
+def _kind(value: Any) -> str:
+    dtype = value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype
+    return f"{dtype} of shape {np.shape(value)}"
 
 
 def _in_range(name: str, value: Any) -> Any:

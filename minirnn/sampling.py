@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minirnn.devices import host
 from minirnn.graph import no_grad
 from minirnn.models import LanguageModel, step_states, to_arrays
 from minirnn.text import UNKNOWN, CharTokenizer, WordTokenizer
@@ -80,6 +81,7 @@ def generate(
     seed: int = 0,
 ) -> Iterator[str]:
     """Yields `length` tokens as text, one by one, that continue `prompt`; equal arguments give equal text.
+    Draws are made on the host, wherever the model is.
 
     The model reads the prompt first; an empty one stands for a line break, or for the vocabulary's first token where
     that has none. The unknown token is never drawn. SamplingError for a prompt with tokens the model doesn't know.
@@ -108,7 +110,7 @@ def _stream(
     for n in range(length):
         if n:
             logits, states = model.step(ids, states)
-        scores = logits[0].astype(np.float64)
+        scores = host(logits[0]).astype(np.float64)
         scores[UNKNOWN] = -np.inf
         index = _draw(_weights(scores, *settings), rng.random())
         ids = np.array([index])

@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from minirnn.devices import host
 from minirnn.models import LanguageModel, step_states
 from minirnn.sampling import read
 from minirnn.text import UNKNOWN
@@ -99,7 +100,7 @@ def mixed_inputs(
     states = None if state is None else step_states(state)
     for t in range(1, len(x)):
         logits, states = read(model, mixed[:1]) if states is None else model.step(mixed[t - 1], states)
-        mixed[t] = np.where(own[t], _draw(logits, rng), x[t])
+        mixed[t] = np.where(own[t], _draw(host(logits), rng), x[t])
     return mixed
 
 

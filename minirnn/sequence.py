@@ -14,7 +14,7 @@ import numpy as np
 
 from minirnn_kernels.contract import Kernels
 
-from . import cells, ops
+from . import cells, devices, ops
 from .backends import chosen
 from .graph import Array, is_grad_enabled
 from .tensor import Tensor, apply, apply_fused, of_array, plain, xp
@@ -33,11 +33,11 @@ def unroll(kind: str, x: Any, *args: Any, lengths: Array | None = None, **option
     """Step by step through `cells.py`, on arrays of any dtype or on Tensors.
 
     kind: "rnn", "lstm" or "gru". x (T, B, I); args: the states (B, H), then the weights as the cell's step takes them;
-    lengths (B,) or None. Returns out (T, B, H), zero past the lengths, and the final states.
+    lengths (B,), where x is, or None. Returns out (T, B, H), zero past the lengths, and the final states.
     """
     states, weights = args[: STATES[kind]], args[STATES[kind] :]
     if lengths is not None:  # what stands in the padding, NaN included, must reach nothing
-        x = np.where((np.arange(len(x))[:, None] < lengths)[:, :, None], x, 0)
+        x = np.where((np.arange(len(x), like=lengths)[:, None] < lengths)[:, :, None], x, 0)
     outputs = []
     for t in range(len(x)):
         *stepped, _ = STEPS[kind](x[t], *states, *weights, **options)
@@ -112,8 +112,8 @@ def layer(kind: str, x: Any, states: Any, weights: Weights, lengths: Array | Non
 def _reversed(x: Any, *, lengths: Array | None) -> Any:
     if lengths is None:
         return x[::-1]
-    t = np.arange(len(x))[:, None]
-    return x[np.where(t < lengths, lengths - 1 - t, t), np.arange(x.shape[1])]
+    t = np.arange(len(x), like=lengths)[:, None]
+    return x[np.where(t < lengths, lengths - 1 - t, t), np.arange(x.shape[1], like=lengths)]
 
 
 ops.rule(_reversed, lambda g, y, x, lengths: reverse(g, lengths))
@@ -121,6 +121,7 @@ ops.rule(_reversed, lambda g, y, x, lengths: reverse(g, lengths))
 
 def reverse(x: Any, lengths: Array | None = None) -> Any:
     """x (T, B, …) with each sequence turned round in time and its padding left in place; its own inverse."""
+    lengths = None if lengths is None else devices.like(lengths, plain(x))
     return apply(_reversed, x, lengths=lengths) if isinstance(x, Tensor) else _reversed(x, lengths=lengths)
 
 

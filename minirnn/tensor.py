@@ -10,6 +10,7 @@ Conventions, each of them tested:
   of integers; an array of another floating dtype is an error.
 * Gradients land in `.grad` of leaves as arrays of their own, and accumulate.
 * A graph is freed as it is walked, unless `retain_graph`; walking it again is an error.
+* Data stay on their device, the host's or a GPU (`devices.py`), and so do results and gradients.
 * No operation changes a Tensor in place. Whoever changes `t.data` (an optimiser) calls `t.bump_version()`, and graphs
   that hold the old value refuse to be walked.
 """
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from . import devices
 from .graph import (
     RULES,
     Array,
@@ -72,8 +74,8 @@ def _in_place(symbol: str, compute: Callable[[Any, Any], Any]) -> Callable[[Tens
 class Tensor:
     """An array in a differentiable computation.
 
-    `data`: an array (kept, not copied; floats of any precision, ints, bools) or anything `np.asarray` takes; Python
-    floats become float32. `requires_grad=True` asks for `.grad` after `.backward()`.
+    `data`: an array, NumPy's or CuPy's (kept, not copied; floats of any precision, ints, bools), or anything
+    `np.asarray` takes; Python floats become float32. `requires_grad=True` asks for `.grad` after `.backward()`.
 
     Methods and NumPy functions follow NumPy's semantics. Comparisons, `argmax` and the like return plain arrays.
 
@@ -168,7 +170,7 @@ class Tensor:
         return self.item()
 
     def __index__(self) -> int:
-        return self.data.__index__()
+        return devices.host(self.data).__index__()
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self.data.ndim:
@@ -191,10 +193,13 @@ class Tensor:
         return Tensor(self.data)
 
     def numpy(self) -> Any:
-        """The data as an array (shared). Raises TypeError when it requires grad: say `.detach().numpy()`."""
+        """The data as NumPy's array: shared, or a copy if they are on a GPU.
+
+        Raises TypeError when this requires grad: say `.detach().numpy()`.
+        """
         if self.requires_grad:
             raise TypeError("numpy() would lose the gradient of this Tensor: use .detach().numpy(), or .data")
-        return self.data
+        return devices.host(self.data)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if self.requires_grad:
@@ -202,6 +207,8 @@ class Tensor:
                 "this Tensor requires grad, and an array of its values would lose the gradient. Keep to NumPy "
                 "functions that minirnn records (np.stack([t, u]), not np.array([t, u])), or say t.detach() or t.data"
             )
+        if devices.device_of(self.data) != "cpu":
+            raise TypeError("this Tensor is on a GPU, and nothing is moved unasked: .numpy() copies it to the host")
         return np.array(self.data, dtype=dtype, copy=copy)
 
     def __copy__(self) -> Tensor:
@@ -329,6 +336,10 @@ class Tensor:
         """A Tensor of another floating dtype; its gradient comes back in this one's."""
         return FUNCTIONS[Tensor.astype](self, dtype)
 
+    def to(self, device: str) -> Tensor:
+        """This Tensor on "cpu" or "cupy"; its gradient comes back to where this one is. Itself if it is there."""
+        return FUNCTIONS[Tensor.to](self, device)
+
     def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         return xp.sum(self, axis=axis, keepdims=keepdims)
 
@@ -438,32 +449,36 @@ def unary(fn: Callable[..., Any], x: Tensor) -> Tensor:
 
 def binary(fn: Callable[..., Any], a: Any, b: Any) -> Tensor:
     """fn(a, b), recorded: the fast way for functions of two arguments, at least one of them a Tensor."""
-    if not isinstance(b, Tensor):
+    try:
+        if not isinstance(b, Tensor):
+            p = a.data
+            q = b if b.__class__ is float or b.__class__ is int else constant(b, p.dtype, fn)
+            y = fn(p, q)
+            if y.dtype is not p.dtype:
+                p, q, y = _in_floats(fn, p, q, y)
+            return _made(fn, y, ((0, a),) if a.requires_grad else (), (p, q), _NOTHING, (), a._version)
+        q = b.data
+        if not isinstance(a, Tensor):
+            p = a if a.__class__ is float or a.__class__ is int else constant(a, q.dtype, fn)
+            y = fn(p, q)
+            if y.dtype is not q.dtype:
+                p, q, y = _in_floats(fn, p, q, y)
+            return _made(fn, y, ((1, b),) if b.requires_grad else (), (p, q), _NOTHING, (), b._version)
         p = a.data
-        q = b if b.__class__ is float or b.__class__ is int else constant(b, p.dtype, fn)
+        if p.dtype is not q.dtype:
+            p, q = _common(p, q, fn)
         y = fn(p, q)
         if y.dtype is not p.dtype:
             p, q, y = _in_floats(fn, p, q, y)
-        return _made(fn, y, ((0, a),) if a.requires_grad else (), (p, q), _NOTHING, (), a._version)
-    q = b.data
-    if not isinstance(a, Tensor):
-        p = a if a.__class__ is float or a.__class__ is int else constant(a, q.dtype, fn)
-        y = fn(p, q)
-        if y.dtype is not q.dtype:
-            p, q, y = _in_floats(fn, p, q, y)
-        return _made(fn, y, ((1, b),) if b.requires_grad else (), (p, q), _NOTHING, (), b._version)
-    p = a.data
-    if p.dtype is not q.dtype:
-        p, q = _common(p, q, fn)
-    y = fn(p, q)
-    if y.dtype is not p.dtype:
-        p, q, y = _in_floats(fn, p, q, y)
-    version = a._version + b._version
-    if not b.requires_grad:
-        return _made(fn, y, ((0, a),) if a.requires_grad else (), (p, q), _NOTHING, (b,), version)
-    if not a.requires_grad:
-        return _made(fn, y, ((1, b),), (p, q), _NOTHING, (a,), version)
-    return _made(fn, y, ((0, a), (1, b)), (p, q), _NOTHING, (), version)
+        version = a._version + b._version
+        if not b.requires_grad:
+            return _made(fn, y, ((0, a),) if a.requires_grad else (), (p, q), _NOTHING, (b,), version)
+        if not a.requires_grad:
+            return _made(fn, y, ((1, b),), (p, q), _NOTHING, (a,), version)
+        return _made(fn, y, ((0, a), (1, b)), (p, q), _NOTHING, (), version)
+    except TypeError:
+        devices.refuse_mixed(name_of(fn), map(plain, (a, b)))
+        raise
 
 
 def _in_floats(fn: Callable[..., Any], p: Any, q: Any, y: Any) -> tuple[Any, Any, Any]:
@@ -480,7 +495,12 @@ def apply(fn: Callable[..., Any], *args: Any, **params: Any) -> Tensor:
     dtypes = [a.data.dtype for a in args if isinstance(a, Tensor)]
     dtype = next((d for d in dtypes if d.kind == "f"), dtypes[0])
     arrays = tuple(constant(plain(a), dtype, fn, isinstance(a, Tensor)) for a in args)
-    return _made(fn, fn(*arrays, **params), *_sorted(args, arrays, params))
+    try:
+        y = fn(*arrays, **params)
+    except (TypeError, AttributeError, IndexError):
+        devices.refuse_mixed(name_of(fn), (*arrays, *params.values()))
+        raise
+    return _made(fn, y, *_sorted(args, arrays, params))
 
 
 def apply_fused(fused: Fused, args: Sequence[Any], outputs: Sequence[Array]) -> tuple[Tensor, ...]:
@@ -595,7 +615,7 @@ def _seed(t: Tensor, g: Any, name: str, as_tensor: bool) -> Any:
         g = np.ones_like(t.data)
     elif not isinstance(g, Tensor):
         g = constant(g, t.data.dtype, t.backward)
-        g = g if hasattr(g, "shape") else np.full_like(t.data, g, shape=())
+        g = g if hasattr(g, "shape") else devices.number_like(t.data, g)
     if g.shape != t.shape:
         raise ValueError(f"{name}: expected the output's shape {t.shape}, got {g.shape}")
     if g.dtype != t.data.dtype:

@@ -3,7 +3,8 @@
 A `Trainer` holds everything that the next step depends on: weights, optimiser, schedule, the state carried over the
 text, the position in it and the random generator. Its `state_dict` is a checkpoint. What a step computes depends on
 nothing else (no clock, no count of validations or checkpoints), so a run that is killed and resumed ends where an
-undisturbed one does, as long as the machine computes alike (same NumPy, BLAS, threads and kernels).
+undisturbed one does, as long as the machine computes alike (same NumPy, BLAS, threads and kernels). A checkpoint says
+nothing of a device and can be continued on any.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ except ImportError:  # Windows has none: there, two runs in one folder are not n
 
 import numpy as np
 
-from minirnn import backends, checkpoint, optim, random
+from minirnn import backends, checkpoint, devices, optim, random
 from minirnn.checkpoint import CheckpointError
 from minirnn.graph import no_grad
 from minirnn.models import CELLS, LanguageModel, from_arrays, to_arrays
@@ -145,12 +146,18 @@ class StepReport:
 
 
 class Trainer:
-    """A run in progress: `step()` trains on the next window of the text, `validate()` measures on its last tenth."""
+    """A run in progress: `step()` trains on the next window of the text, `validate()` measures on its last tenth.
 
-    def __init__(self, config: TrainConfig, corpus: Corpus) -> None:
+    The model, the optimiser's state and the carried state are on `device`, "cpu" or "cupy". Text, ids and all draws are
+    on the host; the model moves the ids of a window after it has checked them. DeviceError where there is no such
+    device.
+    """
+
+    def __init__(self, config: TrainConfig, corpus: Corpus, device: str = "cpu") -> None:
         random.manual_seed(config.seed)
         self.config = config
         self.corpus = corpus
+        self.device = devices.named(device)
         self.tokenizer = CharTokenizer.from_text(corpus.text)
         self.train_ids, self.valid_ids = split(self.tokenizer.encode(corpus.text))
         needed = -(-(config.batch * config.seq + 1) * 10 // 9)
@@ -160,12 +167,12 @@ class Trainer:
                 f"{max(needed, 20)} (the last tenth is kept for validation); try a smaller --batch or --seq"
             )
         self.batches = Batches(self.train_ids, config.batch, config.seq)
-        self.model = build_model(config, self.tokenizer.vocab_size)
+        self.model = build_model(config, self.tokenizer.vocab_size).to(device)
         self.optimizer = OPTIMIZERS[config.optimizer](list(self.model.parameters()), lr=config.lr)
         warmup = min(config.warmup, config.steps // 10)
         self.schedule = optim.CosineLR(self.optimizer, config.steps, warmup)
         self.share_true = decay(config.teacher, config.steps, config.teacher_end)
-        self.carried: list[np.ndarray] | None = None
+        self.carried: list[Any] | None = None  # arrays on the device
         self.steps_done = 0
         self.best_loss, self.best_step = math.inf, 0
         self.validations: list[list[float]] = []
@@ -243,7 +250,7 @@ class Trainer:
             "config": dataclasses.asdict(self.config),
             "corpus": {"name": self.corpus.name, "sha256": self.corpus.sha256},
             "tokenizer": self.tokenizer.state_dict(),
-            "environment": environment(),
+            "environment": environment(self.device),
             "step": self.steps_done,
             "position": self.batches.position,
             "best": {"loss": self.best_loss, "step": self.best_step},
@@ -252,7 +259,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "carried": self.carried,
+            "carried": None if self.carried is None else [devices.host(part) for part in self.carried],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -264,12 +271,15 @@ class Trainer:
         self.batches.position = state["position"]
         self.best_loss, self.best_step = state["best"]["loss"], state["best"]["step"]
         self.validations = [list(pair) for pair in state["validations"]]
-        self.carried = state["carried"]
+        carried = state["carried"]
+        self.carried = None if carried is None else [devices.to(part, self.device) for part in carried]
         random.set_state(state["random"])
 
     @classmethod
-    def resume(cls, path: Path, load_corpus: Callable[[str], Corpus], text: str | None = None) -> Trainer:
-        """The run stored at `path`, where it stood. `text` says where its text is now, if it was moved."""
+    def resume(
+        cls, path: Path, load_corpus: Callable[[str], Corpus], text: str | None = None, device: str = "cpu"
+    ) -> Trainer:
+        """The run stored at `path`, where it stood, on any device. `text`: where its text is now, if it was moved."""
         state = checkpoint.load(path)
         with _as_checkpoint_error(path):
             config = TrainConfig(**state["config"])
@@ -279,7 +289,7 @@ class Trainer:
             raise ConfigError(
                 f"{corpus.name} is not the text that {path} was trained on: SHA-256 {corpus.sha256}, then {expected}"
             )
-        trainer = cls(config, corpus)
+        trainer = cls(config, corpus, device)
         with _as_checkpoint_error(path):
             trainer.load_state_dict(state)
         return trainer
@@ -298,12 +308,12 @@ def build_model(config: TrainConfig, vocab_size: int) -> LanguageModel:
     )
 
 
-def environment() -> dict[str, Any]:
-    """What the bits of a step depend on beside the checkpoint."""
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """What the bits of a step on this device depend on beside the checkpoint."""
     from minirnn.doctor import blas_libraries, describe_blas
 
     blas = sorted(describe_blas(library) for library in blas_libraries())
-    return {"numpy": np.__version__, "blas": blas, "kernels": backends.chosen(np.zeros(1)).name}
+    return {"numpy": np.__version__, "blas": blas, "kernels": backends.chosen(devices.to(np.zeros(1), device)).name}
 
 
 def checkpoint_file(run_folder: Path, prefer: str) -> Path:
@@ -318,14 +328,17 @@ def checkpoint_file(run_folder: Path, prefer: str) -> Path:
     raise CheckpointError(f"{run_folder}: this folder holds no checkpoint ({LAST} or {BEST})")
 
 
-def load_model(path: Path) -> tuple[LanguageModel, Any, dict[str, Any]]:
-    """The model, the tokenizer and the whole state in the checkpoint at `path`; CheckpointError if they don't fit."""
+def load_model(path: Path, device: str = "cpu") -> tuple[LanguageModel, Any, dict[str, Any]]:
+    """The model on `device`, the tokenizer and the whole state in the checkpoint at `path`.
+
+    CheckpointError if they don't fit, DeviceError where there is no such device.
+    """
     state = checkpoint.load(path)
     with _as_checkpoint_error(path):
         tokenizer = tokenizer_from_state(state["tokenizer"])
         model = build_model(TrainConfig(**state["config"]), tokenizer.vocab_size)
         model.load_state_dict(state["model"])
-    return model, tokenizer, state
+    return model.to(device), tokenizer, state
 
 
 @contextlib.contextmanager
@@ -434,14 +447,14 @@ def ctrl_c() -> Iterator[Callable[[], bool]]:
 
 
 @one_blas_thread()
-def calibrate(config: TrainConfig, corpus: Corpus, seconds: float) -> TrainConfig:
+def calibrate(config: TrainConfig, corpus: Corpus, seconds: float, device: str = "cpu") -> TrainConfig:
     """`config` with as many steps as fit into `seconds`, this measurement and the validations included.
 
     It times a few steps and a validation of a run of its own, which is thrown away; the random generator is put back.
     """
     began = time.perf_counter()
     kept = random.get_state()
-    scratch = Trainer(config, corpus)
+    scratch = Trainer(config, corpus, device)
     for _ in range(3):  # the first steps find cold caches and allocate
         scratch.step()
     scratch.validate()

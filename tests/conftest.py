@@ -5,12 +5,14 @@ And the fixture `record`: a test that uses it runs with each set of kernels.
 
 import importlib
 import os
+import sys
 
 import hypothesis
 import pytest
 
 import minirnn
 import minirnn_kernels
+from tests import fake_cupy
 
 hypothesis.settings.register_profile("minirnn", deadline=None, print_blob=True, derandomize=True, max_examples=25)
 hypothesis.settings.register_profile("minirnn-all", deadline=None, print_blob=True, max_examples=300)
@@ -28,3 +30,13 @@ def record(request):
         pytest.skip(reason)
     with minirnn.kernels(request.param):
         yield request.param
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """`import cupy`, and the kernels "cupy", are stand-ins that compute on the host; the value is the module."""
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy.module())
+    known = {"cupy": fake_cupy.kernels()}
+    get = minirnn_kernels.get
+    monkeypatch.setattr(minirnn_kernels, "get", lambda name: known[name] if name in known else get(name))
+    return sys.modules["cupy"]

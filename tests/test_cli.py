@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from minirnn import checkpoint, cli, selfcheck
 from minirnn.training import TrainConfig
+from tests import fake_cupy
 
 SMALL = ["--hidden", "5", "--embedding", "3", "--batch", "2", "--seq", "4", "--steps", "6"]
 TEXT = "the cat sat on the mat. " * 20
@@ -131,6 +132,33 @@ def test_the_same_seed_gives_the_same_file_and_another_seed_another(tmp_path, te
     stored = [(folder / "last.safetensors").read_bytes() for folder in (finished, tmp_path / "a", tmp_path / "b")]
     assert stored[0] == stored[1]
     assert stored[0] != stored[2]
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda", "cupy"])
+def test_a_run_on_a_gpu_is_resumed_without_one_and_samples_anywhere(gpu, tmp_path, text, name):
+    folder = tmp_path / "run"
+    assert minirnn("train", "--text", text, "--out", folder, *SMALL, "--device", name).exit_code == 0
+    assert checkpoint.load(folder / "last.safetensors")["environment"]["kernels"] == "cupy"
+    assert "complete" in minirnn("train", "--resume", folder, "--device", "cpu").output
+    texts = {
+        minirnn("sample", folder, "--prompt", "the", "--length", 30, "--seed", 1, "--device", device).stdout
+        for device in ("cpu", name)
+    }
+    assert len(texts) == 1
+    assert minirnn("sample", folder, "--beam", 2, "--length", 5, "--device", name).exit_code == 0
+
+
+def test_device_gpu_without_one_is_refused_in_a_line_before_anything_is_begun(tmp_path, text, monkeypatch, finished):
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy.module(devices=0))
+    folder = tmp_path / "run"
+    for command in (("train", "--text", text, "--out", folder), ("train", "--resume", finished), ("sample", finished)):
+        message = refused(minirnn(*command, "--device", "gpu"), "CuPy 14.2.0 finds no GPU")
+        assert message.startswith(f"minirnn {command[0]}: ")
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy.module())
+    monkeypatch.setenv("MINIRNN_KERNELS", "numpy")
+    result = minirnn("train", "--text", text, "--out", folder, "--device", "gpu")
+    refused(result, "--device gpu: the numpy kernels can't take arrays of cupy float64")
+    assert not folder.exists()
 
 
 # ---- resume

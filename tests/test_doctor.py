@@ -8,6 +8,8 @@ import pytest
 
 import minirnn_kernels
 from minirnn import doctor
+from minirnn_kernels.cuda_device import Properties
+from tests import fake_cupy
 
 OPENBLAS = {"internal_api": "openblas", "version": "0.3.30", "architecture": "Haswell", "num_threads": 2}
 
@@ -26,6 +28,7 @@ def test_it_names_what_is_asked_of_it():
         "kernels: loops",
         "kernels: fused",
         "kernels: numba",
+        "kernels: cupy",
         "CuPy",
         "GPU",
         "data folder",
@@ -77,7 +80,37 @@ def test_a_broken_cupy_is_reported_not_raised(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(doctor.importlib, "import_module", broken)
-    assert "install" in doctor._cupy()
+    assert doctor._cupy() == f"CuPy is installed, but importing it fails: {error}"
+
+
+def test_a_gpu_is_described_with_what_would_run_on_it(gpu, monkeypatch):
+    monkeypatch.setattr(doctor, "_properties", Properties)
+    found = [(finding.subject, finding.text) for finding in doctor.examine()]
+    assert ("CuPy", "14.2.0, CUDA 13.0, driver 13.1") in found
+    assert ("GPU", "A GPU of straw, compute capability 9.0, 80 GiB, 132 multiprocessors") in found
+    assert ("kernels: cupy", "can run here") in found
+    levels = [text for subject, text in found if subject == "CUDA"]
+    assert [text.partition(":")[0] for text in levels] == [
+        f"LSTM, {T} steps, batch {B}, {H} units" for T, B, H in doctor.LSTM_SIZES
+    ]
+    assert all("level " in text and "estimate" in text for text in levels)
+    monkeypatch.setenv("MINIRNN_CUDA_LEVEL", "1")
+    assert all("forced by MINIRNN_CUDA_LEVEL" in text for text in doctor.cuda_levels())
+    monkeypatch.setenv("MINIRNN_CUDA_LEVEL", "4")
+    assert all("expected 1, 2 or 3" in text for text in doctor.cuda_levels())
+
+
+def test_a_gpu_that_cant_be_used_is_shown_with_the_reason(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy.module(error="cudaErrorInsufficientDriver: too old\nmore"))
+    monkeypatch.setattr(minirnn_kernels, "available", lambda: {"cupy": "the driver is too old"})
+    monkeypatch.setattr(doctor, "_output", lambda *command: "H100, 500.1, 80 GiB")
+    assert "can't use a GPU here: cudaErrorInsufficientDriver: too old. It needs" in doctor._cupy()
+    assert doctor._gpu() == "H100, 500.1, 80 GiB"
+    assert doctor.cuda_levels() == []
+    assert doctor.gpu_advice() == ["There is an NVIDIA GPU, but minirnn can't compute on it: the driver is too old"]
+    monkeypatch.setattr(doctor, "_output", lambda *command: "")
+    assert doctor._gpu() == "none found"
+    assert doctor.gpu_advice() == []
 
 
 def test_the_data_folder_shows_what_is_in_it(tmp_path, monkeypatch):

@@ -459,5 +459,5 @@ def test_state_of_another_dtype_than_its_parameter_is_refused():
     p.grad = np.ones(2, np.float32)
     optimizer.step()
     p.data, p.grad = p.data.astype(np.float64), p.grad.astype(np.float64)
-    with pytest.raises(TypeError, match=r"params\[0\] is float64, its exp_avg is float32"):
+    with pytest.raises(TypeError, match=r"params\[0\] is float64 on cpu, its exp_avg is float32 on"):
         optimizer.step()

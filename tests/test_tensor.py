@@ -426,7 +426,7 @@ def test_the_stand_in_refuses_arrays_of_the_host():
         lambda: np.ones(3) * t,
         lambda: t @ np.ones((3, 2)),
     ):
-        with pytest.raises(TypeError, match="of the host"):
+        with pytest.raises(TypeError, match=r"(add|multiply|matmul): arrays on two devices, .*(cpu|cupy) \(shape"):
             f()
     assert type((t * np.float64(2) + 1 - [3.0][0]).data) is StrictArray
 

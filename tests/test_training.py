@@ -9,8 +9,9 @@ import signal
 import numpy as np
 import pytest
 
-from minirnn import checkpoint, optim, random
+from minirnn import checkpoint, kernels, optim, random
 from minirnn.checkpoint import CheckpointError
+from minirnn.devices import device_of
 from minirnn.models import from_arrays, to_arrays
 from minirnn.nn import cross_entropy
 from minirnn.scheduled_sampling import mixed_inputs
@@ -481,3 +482,44 @@ def test_two_processes_cannot_train_in_one_folder(tmp_path):
                 run(small(steps=1), tmp_path, Silent())
 
     assert run(small(steps=2), tmp_path, Second())
+
+
+# ---- on a GPU
+
+
+@pytest.mark.parametrize(("cell", "optimizer", "teacher"), [("lstm", "adam", "linear"), ("gru", "sgd", "always")])
+def test_on_a_gpu_it_computes_the_same_and_either_device_continues(gpu, tmp_path, cell, optimizer, teacher):
+    """The stand-in computes with NumPy's kernels, so that bits can be compared."""
+    settings = {"cell": cell, "optimizer": optimizer, "teacher": teacher, "clip_value": 0.05, "steps": 60}
+    config = dataclasses.replace(SMALL, **settings)
+    with kernels("numpy"):
+        trainer = Trainer(config, CORPUS)
+        expected = [trainer.step().loss for _ in range(50)]  # round the end of the text
+        expected.append(trainer.validate())
+    found = []
+    for part, device in enumerate(("cupy", "cpu", "cupy", "cupy", "cpu")):
+        if part:
+            other = Trainer.resume(tmp_path / "c", lambda name: CORPUS, device=device)
+        else:
+            other = Trainer(config, CORPUS, device)
+        assert {device_of(p.data) for p in other.model.parameters()} == {device}
+        with kernels("cupy" if device == "cupy" else "numpy"):
+            found += [other.step().loss for _ in range(10)]
+            if part == 4:
+                found.append(other.validate())
+            assert {device_of(part) for part in other.carried} == {device}
+            other.save(tmp_path / "c")
+    assert found == expected
+    state = other.model.state_dict()
+    for name, value in trainer.model.state_dict().items():
+        np.testing.assert_array_equal(state[name], value)
+
+
+def test_a_checkpoint_says_which_kernels_made_it_and_nothing_of_a_device(gpu, tmp_path):
+    trainer = Trainer(SMALL, CORPUS, "cupy")
+    assert "device" not in repr(trainer.state_dict()["config"])
+    assert trainer.state_dict()["environment"]["kernels"] == "cupy"
+    assert run(Trainer(dataclasses.replace(SMALL, steps=3), CORPUS, "cupy"), tmp_path, Silent())
+    model, *_ = load_model(tmp_path / LAST, "cupy")
+    assert device_of(model.linear.weight.data) == "cupy"
+    assert calibrate(SMALL, CORPUS, 0.2, "cupy").steps >= 1

@@ -11,7 +11,7 @@ from typing import Any
 from minirnn.bench.peers import Contender, Missing, library
 from minirnn.bench.problems import STATES, Array, Problem
 
-__all__ = ["contender"]
+__all__ = ["contender", "scan"]
 
 
 def contender(problem: Problem) -> Contender:
@@ -22,7 +22,7 @@ def contender(problem: Problem) -> Contender:
     jax.config.update("jax_platforms", "cpu")
     if problem.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
-    sequence = _sequence(jax, problem)
+    sequence = scan(jax, problem)
     arguments = [jax.numpy.asarray(a) for a in problem.arguments]
     dout = jax.numpy.asarray(problem.arrays["dout"])
     outputs = ["out", *(f"{s}_n" for s in STATES[problem.cell])]
@@ -50,7 +50,7 @@ def contender(problem: Problem) -> Contender:
     return Contender("jax", lambda: jax.block_until_ready(compiled(*given)), results)
 
 
-def _sequence(jax: Any, problem: Problem) -> Callable[..., Any]:
+def scan(jax: Any, problem: Problem) -> Callable[..., Any]:
     """(x, states, W_ih, W_hh, biases) -> out, the last states."""
     jnp, states = jax.numpy, len(STATES[problem.cell])
 

@@ -24,7 +24,7 @@ from minirnn.bench.sizes import Size
 from minirnn_kernels import gates as equations
 from minirnn_kernels.contract import Kernels
 
-__all__ = ["COUNTS", "SHAPES", "PointwiseProblem", "bound", "check", "contender"]
+__all__ = ["COUNTS", "SHAPES", "PointwiseProblem", "bound", "call", "check", "contender", "expected"]
 
 SHAPES = tuple(
     Size(f"{B}x{H}", B, 1, 0, H, "the gates of one step") for B, H in ((32, 256), (64, 512), (128, 1024), (512, 2048))
@@ -93,7 +93,7 @@ class PointwiseProblem:
         return made | {"da": np.zeros_like(made["a"])}
 
 
-def _call(record: Kernels, problem: PointwiseProblem, a: dict[str, Array]) -> dict[str, Array]:
+def call(record: Kernels, problem: PointwiseProblem, a: dict[str, Array]) -> dict[str, Array]:
     """One call, in place; the results by name."""
     gates: Any = record.gates
     if problem.cell == "rnn":
@@ -122,7 +122,7 @@ def contender(record: Kernels, problem: PointwiseProblem) -> Contender:
     arrays = problem.draw(still=True)
     if not record.accepts(*arrays.values()):
         raise Missing(f"{record.name} does not accept {problem.dtype}")
-    return Contender(record.name, lambda: _call(record, problem, arrays), lambda made: made)
+    return Contender(record.name, lambda: call(record, problem, arrays), lambda made: made)
 
 
 def check(record: Kernels, problem: PointwiseProblem) -> tuple[float, str | None]:
@@ -130,12 +130,13 @@ def check(record: Kernels, problem: PointwiseProblem) -> tuple[float, str | None
 
     Twenty roundings lie on the way to each entry, and an error bound of some roundings each holds: 64 of them.
     """
-    expected = _expected(problem, {k: a.astype(np.float64) for k, a in problem.draw(still=False).items()})
-    got = _call(record, problem, problem.draw(still=False))
-    return disagreement(got, expected, float(64 * np.finfo(problem.dtype).eps))
+    right = expected(problem, {k: a.astype(np.float64) for k, a in problem.draw(still=False).items()})
+    got = call(record, problem, problem.draw(still=False))
+    return disagreement(got, right, float(64 * np.finfo(problem.dtype).eps))
 
 
-def _expected(problem: PointwiseProblem, a: dict[str, Array]) -> dict[str, Array]:
+def expected(problem: PointwiseProblem, a: dict[str, Array]) -> dict[str, Array]:
+    """What `call` returns for the same arguments, by the equations of gates.py; the arguments stay as they are."""
     blocks = a["a"]
     if problem.cell == "rnn":
         if problem.backward:

@@ -7,17 +7,31 @@ import os
 import sys
 from collections.abc import Iterator
 
+import numpy as np
+
 import minirnn_kernels
+from minirnn import backends, devices
 from minirnn.bench.errors import BenchError
 from minirnn.checkpoint import CheckpointError
+from minirnn.devices import DeviceError
 from minirnn.plots import PlotError
 from minirnn.sampling import SamplingError
 from minirnn.text import CorpusError, TextTooShort
 from minirnn.training import ConfigError, Diverged
 
-__all__ = ["MISTAKES", "reported"]
+__all__ = ["MISTAKES", "reported", "usable"]
 
-MISTAKES = (BenchError, CheckpointError, ConfigError, CorpusError, Diverged, PlotError, SamplingError, TextTooShort)
+MISTAKES = (
+    BenchError,
+    CheckpointError,
+    ConfigError,
+    CorpusError,
+    DeviceError,
+    Diverged,
+    PlotError,
+    SamplingError,
+    TextTooShort,
+)
 
 
 def _check_kernels() -> None:
@@ -27,6 +41,17 @@ def _check_kernels() -> None:
             minirnn_kernels.get(name)
         except (ValueError, ImportError) as error:
             raise ConfigError(f"MINIRNN_KERNELS: {error}") from None
+
+
+def usable(device: str) -> str:
+    """The device that `--device` names; DeviceError or ConfigError if models can't be computed there."""
+    found = devices.from_name(device)
+    array = devices.to(np.zeros(1), found)
+    try:
+        backends.chosen(array)
+    except (ValueError, ImportError, TypeError) as error:
+        raise ConfigError(f"--device {device}: {error}") from None
+    return found
 
 
 @contextlib.contextmanager

@@ -20,11 +20,12 @@ def sample(
     top_k: int | None,
     top_p: float | None,
     seed: int,
+    device: str = "cpu",
 ) -> None:
     """Write `prompt` and what the model in `run` (its best checkpoint) makes of it to stdout."""
     if length < 0 or seed < 0:
         raise SamplingError(f"length and seed must be at least 0, got {length} and {seed}")
-    model, tokenizer, _state = load_model(checkpoint_file(run, BEST))
+    model, tokenizer, _state = load_model(checkpoint_file(run, BEST), device)
     pieces = generate(model, tokenizer, prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
     write(prompt)
     for piece in pieces:
@@ -32,9 +33,9 @@ def sample(
     write("\n")
 
 
-def search(run: Path, prompt: str, length: int, width: int) -> None:
+def search(run: Path, prompt: str, length: int, width: int, device: str = "cpu") -> None:
     """Write `prompt` and the likeliest continuation that a beam of this width finds to stdout."""
-    model, tokenizer, _state = load_model(checkpoint_file(run, BEST))
+    model, tokenizer, _state = load_model(checkpoint_file(run, BEST), device)
     write(prompt + beam_search(model, tokenizer, prompt, length, width)[0].text + "\n")
 
 

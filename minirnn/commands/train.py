@@ -30,7 +30,12 @@ __all__ = ["resume", "start"]
 
 
 def start(
-    config: TrainConfig, console: Console, out: Path | None, epochs: float | None = None, minutes: float | None = None
+    config: TrainConfig,
+    console: Console,
+    out: Path | None,
+    epochs: float | None = None,
+    minutes: float | None = None,
+    device: str = "cpu",
 ) -> bool:
     """A new run in `out`, of `config.steps` steps, or of so many passes through the text, or for so many minutes."""
     began = time.perf_counter()
@@ -44,18 +49,21 @@ def start(
     say(console, f"text: {corpus.name}, {len(corpus.text):,} characters, SHA-256 {corpus.sha256}")
     if minutes is not None:
         say(console, f"measuring how many steps fit into {minutes:g} minutes ...")
-        config = calibrate(config, corpus, 60 * minutes - (time.perf_counter() - began))
-    trainer = Trainer(config, corpus)
+        config = calibrate(config, corpus, 60 * minutes - (time.perf_counter() - began), device)
+    trainer = Trainer(config, corpus, device)
     if epochs is not None:
         config = dataclasses.replace(config, steps=max(1, round(epochs * len(trainer.batches))))
-        trainer = Trainer(config, corpus)
+        trainer = Trainer(config, corpus, device)
     return train(trainer, folder, console)
 
 
-def resume(folder: Path, console: Console, text: str | None, given: dict[str, Any]) -> bool:
-    """Continue the run in `folder`. `given` are settings from the command line: they must be those of the run."""
+def resume(folder: Path, console: Console, text: str | None, given: dict[str, Any], device: str = "cpu") -> bool:
+    """Continue the run in `folder`, on any device.
+
+    `given` are settings from the command line: they must be those of the run.
+    """
     path = checkpoint_file(folder, LAST)
-    trainer = Trainer.resume(path, load_corpus, text)
+    trainer = Trainer.resume(path, load_corpus, text, device)
     for name, value in given.items():
         if getattr(trainer.config, name) != value:
             raise ConfigError(
@@ -65,7 +73,7 @@ def resume(folder: Path, console: Console, text: str | None, given: dict[str, An
     if trainer.steps_done >= trainer.config.steps:
         say(console, f"{folder}: the run is complete, all {trainer.config.steps} steps are done")
         return True
-    before, now = checkpoint.load(path).get("environment"), environment()
+    before, now = checkpoint.load(path).get("environment"), environment(device)
     if before != now:
         say(console, f"note: the bits may differ from an undisturbed run; it began on {before}, this is {now}")
     say(console, f"continuing at step {trainer.steps_done} of {trainer.config.steps}")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minirnn import nn
+from minirnn import devices, nn
 from minirnn.tensor import Tensor
 
 __all__ = ["CELLS", "LanguageModel", "from_arrays", "step_states", "to_arrays"]
@@ -23,6 +23,7 @@ class LanguageModel(nn.Module):
 
     `cell` is "rnn" (tanh), "lstm" or "gru". Dropout, where > 0, acts between the recurrent layers and before the last
     linear one. Weights are drawn from the generator of `minirnn.random`, in the order embedding, recurrent, linear.
+    Ids may be on the host wherever the model is; states and logits are where it is.
     """
 
     def __init__(
@@ -55,7 +56,8 @@ class LanguageModel(nn.Module):
         states: for each layer its h, or h and c, (B, hidden); `step_states` makes them of a state. Neither dropout nor
         a check of the ids.
         """
-        out, states = self.rnn.step(self.embedding.weight.data.take(ids, axis=0), states)
+        table = self.embedding.weight.data
+        out, states = self.rnn.step(table.take(devices.like(ids, table), axis=0), states)
         logits = out @ self.linear.weight.data.T
         if self.linear.bias is not None:
             logits += self.linear.bias.data

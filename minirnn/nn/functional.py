@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from .. import devices
 from ..ops import log_softmax, relu, sigmoid, softmax
-from ..tensor import Tensor, apply_fused
+from ..tensor import Tensor, apply_fused, plain
 from . import init
 
 __all__ = ["cross_entropy", "dropout", "log_softmax", "mse_loss", "relu", "sigmoid", "softmax"]
@@ -23,7 +24,8 @@ def dropout(x: Array, p: float = 0.5, training: bool = True, rng: np.random.Gene
     """Set each element to 0 with probability p and scale the others by 1/(1-p), so that the mean stays.
 
     Returns x itself when not in training. Draws one uniform number per element, in x's dtype, from `rng`, or from the
-    generator that `minirnn.manual_seed` seeds.
+    generator that `minirnn.manual_seed` seeds: on the host, so that a seed means the same everywhere. For an x on a GPU
+    the choice then moves there, a byte per element.
     """
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"p: expected a probability in [0, 1], got {p}")
@@ -31,7 +33,7 @@ def dropout(x: Array, p: float = 0.5, training: bool = True, rng: np.random.Gene
         raise TypeError(f"x: expected float32 or float64, got {x.dtype}")
     if not training or p == 0.0:
         return x
-    kept = init.chosen_generator(rng).random(x.shape, dtype=x.dtype) >= p
+    kept = devices.like(init.chosen_generator(rng).random(x.shape, dtype=x.dtype) >= p, plain(x))
     return x * (kept * x.dtype.type(1.0 / (1.0 - p) if p < 1.0 else 0.0))
 
 
@@ -40,7 +42,8 @@ def cross_entropy(logits: Array, targets: Array, ignore_index: int = -100, reduc
 
     logits (N, C) or (N, C, d1, …) with classes along axis 1, or (C,); targets: ints in 0..C-1 of the same shape without
     C. Rows whose target is `ignore_index` count nowhere: "mean" divides by the number of the others (nan if there are
-    none), "sum" adds them up, "none" returns (N, d1, …) with 0 for the ignored.
+    none), "sum" adds them up, "none" returns (N, d1, …) with 0 for the ignored. Targets may be on the host though the
+    logits are on a GPU: they are checked where they are, which is quicker there, and moved.
 
     TypeError when the targets aren't ints; ValueError for shapes that don't match; IndexError for targets out of range.
     """
@@ -56,10 +59,10 @@ def cross_entropy(logits: Array, targets: Array, ignore_index: int = -100, reduc
     rows = np.moveaxis(x, 1, -1) if x.ndim > 2 else x
     kept = t.ravel() != ignore_index
     rows = rows.reshape(t.size, classes)
-    fused = _CrossEntropy(rows.data, np.where(kept, t.ravel(), 0))
+    fused = _CrossEntropy(rows.data, devices.like(np.where(kept, t.ravel(), 0), rows.data))
     losses: Any = apply_fused(fused, [rows], [fused.losses])[0]
     if not kept.all():
-        losses = np.where(kept, losses, 0.0)
+        losses = np.where(devices.like(kept, rows.data), losses, 0.0)
     return _reduced(losses, t.shape, int(kept.sum()), reduction)
 
 
@@ -90,7 +93,7 @@ class _CrossEntropy:
     name = "cross_entropy"
 
     def __init__(self, x: Array, targets: Array) -> None:
-        self.at = (np.arange(len(targets)), targets)
+        self.at = (np.arange(len(targets), like=targets), targets)
         shifted = x - x.max(axis=1, keepdims=True)
         picked = shifted[self.at]
         self.exponentials = np.exp(shifted, out=shifted)
@@ -109,11 +112,13 @@ class _CrossEntropy:
 
 
 def as_ids(name: str, ids: Array) -> Array:
-    """The ids as an array of ints; TypeError if they are anything else."""
-    ids = ids.data if isinstance(ids, Tensor) else np.asarray(ids)
+    """The ids as an array of ints, where they are; TypeError if they are anything else."""
+    ids = plain(ids)
+    if devices.device_of(ids) == "cpu":
+        ids = np.asarray(ids)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected ints, got {ids.dtype} of shape {ids.shape}")
-    return ids
+    return ids.astype(np.int64) if ids.dtype.kind == "u" else ids
 
 
 def check_ids(name: str, ids: Array, size: int, what: str, ignored: int | None = None) -> None:
@@ -123,4 +128,4 @@ def check_ids(name: str, ids: Array, size: int, what: str, ignored: int | None =
         bad &= ids != ignored
     if bad.any():
         at = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise IndexError(f"{name}: {ids[at]} at index {at} is out of range for {size} {what} (0..{size - 1})")
+        raise IndexError(f"{name}: {int(ids[at])} at index {at} is out of range for {size} {what} (0..{size - 1})")

@@ -1,8 +1,8 @@
 """Initialisers: each fills a parameter in place and returns it.
 
 `tensor` is a Tensor, or a float array (such as a view of a parameter's data, to fill one gate's block). Draws are made
-in float64 and rounded to the tensor's dtype, so that one seed gives the same weights in float32 and in float64; they
-come from `rng`, or from the generator that `minirnn.manual_seed` seeds.
+in float64 on the host and rounded to the tensor's dtype, so that one seed gives the same weights in float32, in float64
+and on a GPU; they come from `rng`, or from the generator that `minirnn.manual_seed` seeds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .. import random
+from .. import devices, random
 from ..tensor import Tensor
 
 Array = Any
@@ -21,7 +21,7 @@ Filled = TypeVar("Filled")
 
 def _fill(tensor: Filled, values: Array) -> Filled:
     data = _data(tensor)
-    data[...] = values
+    data[...] = devices.like(values, data)
     if isinstance(tensor, Tensor):
         tensor.bump_version()
     return tensor
@@ -134,6 +134,7 @@ def chrono_(rnn: Filled, longest: float, rng: np.random.Generator | None = None)
         bias.data[...] = 0.0
         if n.startswith("bias_ih"):
             drawn = np.log(chosen_generator(rng).uniform(1.0, longest - 1.0, hidden))
+            drawn = devices.like(drawn, bias.data)
             bias.data[hidden : 2 * hidden] = drawn  # f of i, f, g, o; z of r, z, n
             if gates == 4:
                 bias.data[:hidden] = -drawn

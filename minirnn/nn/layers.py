@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import devices
 from ..tensor import Tensor
 from . import functional, init
 from .module import Module, Parameter, float_dtype
@@ -60,7 +61,9 @@ class Linear(Module):
 class Embedding(Module):
     """A table of vectors: ids (...), ints in 0..num_embeddings-1 -> (..., embedding_dim). weight starts normal (0, 1).
 
-    TypeError when the ids aren't ints, IndexError when one is out of range (a negative one never counts from the end).
+    The ids may be on the host though weight is on a GPU: they are checked where they are, which is quicker there, and
+    moved. TypeError when they aren't ints, IndexError when one is out of range (a negative one never counts from the
+    end).
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class Embedding(Module):
     def forward(self, ids: Array) -> Tensor:
         indices = functional.as_ids("ids", ids)
         functional.check_ids("ids", indices, self.num_embeddings, "embeddings")
-        return self.weight[indices]
+        return self.weight[devices.like(indices, self.weight.data)]
 
     def extra_repr(self) -> str:
         return f"{self.num_embeddings}, {self.embedding_dim}"

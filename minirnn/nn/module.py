@@ -6,12 +6,13 @@ which they were first assigned; nothing else is registered anywhere. A module ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from .. import devices
 from ..tensor import Tensor
 
 Array = Any
@@ -108,12 +109,16 @@ class Module:
     # State
 
     def state_dict(self) -> dict[str, npt.NDArray[Any]]:
-        """A copy of every parameter's values under its dotted name; a shared parameter under each of its names."""
-        return {name: parameter.data.copy() for name, parameter in self._all_parameters()}
+        """A copy of every parameter's values under its dotted name; a shared parameter under each of its names.
+
+        The copies are NumPy's arrays wherever the parameters are.
+        """
+        return {name: _host_copy(parameter.data) for name, parameter in self._all_parameters()}
 
     def load_state_dict(self, state_dict: Mapping[str, Array], strict: bool = True) -> LoadResult:
         """Copy the arrays of `state_dict` into the parameters of the same names, all of them or, on any error, none.
 
+        The arrays are NumPy's; the values go to where the parameters are.
         Raises ValueError that lists every missing and unexpected name (not with `strict=False`, which returns them) and
         every array whose shape or dtype differs from its parameter's; TypeError for what isn't an array.
         """
@@ -131,7 +136,7 @@ class Module:
         if problems:
             raise ValueError(f"state_dict does not fit {type(self).__name__}:\n  " + "\n  ".join(problems))
         for parameter, values in pairs:
-            parameter.data[...] = values
+            parameter.data[...] = devices.like(values, parameter.data)
             parameter.bump_version()
         return LoadResult(missing, unexpected)
 
@@ -149,14 +154,24 @@ class Module:
     def eval(self) -> Self:
         return self.train(False)
 
-    def to(self, dtype: npt.DTypeLike) -> Self:
-        """Convert every parameter, and its gradient, to float32 or float64, in place."""
-        wanted = float_dtype(dtype)
-        for parameter in self.parameters():
-            if parameter.data.dtype != wanted:
-                parameter.data = parameter.data.astype(wanted)
-                if parameter.grad is not None:
-                    parameter.grad = parameter.grad.astype(wanted)
+    def to(self, dtype_or_device: npt.DTypeLike) -> Self:
+        """Convert every parameter, and its gradient, to float32 or float64, or move them to "cpu" or "cupy", in place.
+
+        An optimiser made before must be made anew. TypeError for anything else; DeviceError where there is no CuPy or
+        no GPU, and then nothing is moved.
+        """
+        made: Callable[[Array], Array]
+        if isinstance(dtype_or_device, str) and dtype_or_device in devices.DEVICES:
+            device = dtype_or_device
+            made = lambda data: _moved(data, device)
+        else:
+            wanted = float_dtype(dtype_or_device, "np.float32, np.float64, 'cpu' or 'cupy'")
+            made = lambda data: data if data.dtype == wanted else data.astype(wanted)
+        parameters = list(self.parameters())
+        arrays = [(made(p.data), None if p.grad is None else made(p.grad)) for p in parameters]  # all, or none
+        for parameter, (data, grad) in zip(parameters, arrays, strict=True):
+            if data is not parameter.data:
+                parameter.data, parameter.grad = data, grad
                 parameter.bump_version()
         return self
 
@@ -242,8 +257,19 @@ class Sequential(_Numbered):
 def _as_array(name: str, value: Any) -> npt.NDArray[Any]:
     value = value.data if isinstance(value, Tensor) else value
     if not isinstance(value, np.ndarray):
-        raise TypeError(f"state_dict[{name!r}]: expected an array, got {type(value).__name__}")
+        kind = type(value).__name__ if devices.device_of(value) == "cpu" else "one on a GPU"
+        raise TypeError(f"state_dict[{name!r}]: expected a NumPy array, got {kind}")
     return value
+
+
+def _moved(data: Array, device: str) -> Array:
+    if devices.device_of(data) == device:
+        return data
+    return _aligned_copy(devices.host(data)) if device == "cpu" else devices.to(data, device)
+
+
+def _host_copy(data: Array) -> npt.NDArray[Any]:
+    return data.copy() if isinstance(data, np.ndarray) else devices.host(data)
 
 
 def _mismatches(name: str, own: npt.NDArray[Any], given: npt.NDArray[Any]) -> list[str]:
@@ -257,14 +283,14 @@ def _mismatches(name: str, own: npt.NDArray[Any], given: npt.NDArray[Any]) -> li
     return found
 
 
-def float_dtype(dtype: Any) -> np.dtype[Any]:
+def float_dtype(dtype: Any, expected: str = "np.float32 or np.float64") -> np.dtype[Any]:
     """float32 or float64 as a dtype; whatever else came is an error that says so."""
     try:
         wanted = np.dtype("O" if dtype is None else dtype)
     except TypeError:
         wanted = np.dtype("O")
     if wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise TypeError(f"dtype: expected np.float32 or np.float64, got {dtype!r}")
+        raise TypeError(f"dtype: expected {expected}, got {dtype!r}")
     return wanted
 
 

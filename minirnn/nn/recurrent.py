@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from minirnn_kernels.gates import check_nonlinearity
 
-from .. import sequence
+from .. import devices, sequence
 from ..graph import is_grad_enabled
 from ..tensor import Tensor, of_array, xp
 from . import functional, init
@@ -53,8 +53,9 @@ class _Recurrent(Module):
         own = vars(self)
         return own["weight_ih" + suffix], own["weight_hh" + suffix], own["bias_ih" + suffix], own["bias_hh" + suffix]
 
-    def _tensor(self, name: str, value: Any, dtype: Any) -> Tensor:
-        """value as a Tensor of the parameters' dtype; TypeError otherwise."""
+    def _tensor(self, name: str, value: Any, like: Array) -> Tensor:
+        """value as a Tensor of the dtype and on the device of `like`, a parameter's data; TypeError otherwise."""
+        dtype = like.dtype
         if not hasattr(value, "dtype"):
             raise TypeError(f"{name}: expected a Tensor or an array, got {type(value).__name__}")
         if value.dtype != dtype:
@@ -62,9 +63,15 @@ class _Recurrent(Module):
                 f"{name}: expected dtype {dtype} like the parameters, got {value.dtype}; convert with "
                 f".astype(np.{dtype}), or the module with .to(np.{value.dtype})"
             )
-        return value if isinstance(value, Tensor) else Tensor(value)
+        made = value if isinstance(value, Tensor) else Tensor(value)
+        if type(made.data) is not type(like) and (there := devices.device_of(made.data)) != devices.device_of(like):
+            raise TypeError(
+                f"{name}: it is on {there}, the parameters are on {devices.device_of(like)}; move the one or the other "
+                "with .to()"
+            )
+        return made
 
-    def _states(self, given: Any, shape: tuple[int, ...], dtype: Any, like: Array) -> tuple[Tensor, ...]:
+    def _states(self, given: Any, shape: tuple[int, ...], like: Array) -> tuple[Tensor, ...]:
         """The initial states, checked; zeros where none are given."""
         names = ("h0", "c0") if self.kind == "lstm" else ("h0",)
         if given is None:
@@ -72,15 +79,15 @@ class _Recurrent(Module):
         if self.kind == "lstm" and not (isinstance(given, (tuple, list)) and len(given) == 2):
             raise TypeError(f"the state of an LSTM is a pair (h0, c0), got {type(given).__name__}")
         states = tuple(
-            self._tensor(n, s, dtype) for n, s in zip(names, given if len(names) == 2 else [given], strict=True)
+            self._tensor(n, s, like) for n, s in zip(names, given if len(names) == 2 else [given], strict=True)
         )
         for name, state in zip(names, states, strict=True):
             if state.shape != shape:
                 raise ValueError(f"{name}: expected shape {shape}, got {state.shape}")
         return states
 
-    def _arrays(self, x: Any, state: Any, dtype: Any) -> tuple[Array, ...] | None:
-        """x and the parts of the state, if nothing is recorded and each is an array of NumPy's of this dtype.
+    def _arrays(self, x: Any, state: Any, like: Array) -> tuple[Array, ...] | None:
+        """x and the parts of the state, if nothing is recorded and each is an array of the kind and dtype of `like`.
 
         None otherwise, a state that isn't given included. Shapes are left to the caller.
         """
@@ -94,7 +101,7 @@ class _Recurrent(Module):
             return None
         arrays = tuple([a.data if isinstance(a, Tensor) else a for a in given])
         for a in arrays:
-            if type(a) is not np.ndarray or a.dtype != dtype:
+            if type(a) is not type(like) or a.dtype != like.dtype:
                 return None
         return arrays
 
@@ -146,9 +153,9 @@ class _Layers(_Recurrent):
 
     def _run(self, x: Any, state: Any, lengths: Any) -> tuple[Tensor, Any]:
         like = self._weights("_l0")[1].data
-        if lengths is None and (arrays := self._arrays(x, state, like.dtype)) and self._are_one_step(*arrays):
+        if lengths is None and (arrays := self._arrays(x, state, like)) and self._are_one_step(*arrays):
             return self._one_step(*arrays)
-        x = self._tensor("x", x, like.dtype)
+        x = self._tensor("x", x, like)
         batched = x.ndim == 3
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             order = "(B, T, {0}) or (T, {0})" if self.batch_first else "(T, B, {0}) or (T, {0})"
@@ -162,12 +169,13 @@ class _Layers(_Recurrent):
             raise ValueError(f"x: expected at least one time step, got T = 0 (shape {x.shape}, time first)")
         count = self.num_layers * len(self._directions)
         shape = (count, B, self.hidden_size) if batched else (count, self.hidden_size)
-        states = self._states(state, shape, like.dtype, like)
+        states = self._states(state, shape, like)
         if not batched:
             states = tuple(xp.expand_dims(s, 1) for s in states)
         layers = [[self._weights(f"_l{k}{d}") for d in self._directions] for k in range(self.num_layers)]
         between = self._between if self.dropout and self.training else None
         ends = check_lengths(lengths, T, B)
+        ends = ends if ends is None else devices.like(ends, like)
         out, final = sequence.run(self.kind, x, states, layers, ends, between, **self._options)
         if not batched:
             out, final = out[:, 0], tuple(s[:, 0] for s in final)
@@ -220,10 +228,13 @@ class _Layers(_Recurrent):
 
 
 def check_lengths(lengths: Any, T: int, B: int) -> Array | None:
-    """lengths as an array (B,) of ints in 1..T; None stays None, and so do lengths that are all T."""
+    """lengths as an array (B,) of ints in 1..T; None stays None, and so do lengths that are all T.
+
+    The array is on the host: lengths on a GPU are copied from there.
+    """
     if lengths is None:
         return None
-    lengths = np.asarray(lengths.data if isinstance(lengths, Tensor) else lengths)
+    lengths = devices.host(lengths.data if isinstance(lengths, Tensor) else lengths)
     if lengths.dtype.kind not in "iu" and lengths.size:
         raise TypeError(f"lengths: expected ints, got {lengths.dtype}")
     if lengths.shape != (B,):
@@ -318,13 +329,13 @@ class _Cell(_Recurrent):
     def _step(self, x: Any, state: Any) -> Any:
         weights = self._weights("")
         like = weights[1].data
-        if (arrays := self._arrays(x, state, like.dtype)) and self._are_rows(*arrays):
+        if (arrays := self._arrays(x, state, like)) and self._are_rows(*arrays):
             stepped = sequence.step(self.kind, arrays[0], arrays[1:], weights, **self._options)
             return self._returned(tuple([of_array(s) for s in stepped]))
-        x = self._tensor("x", x, like.dtype)
+        x = self._tensor("x", x, like)
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
             raise ValueError(f"x: expected shape (B, {self.input_size}) or ({self.input_size},), got {x.shape}")
-        states = self._states(state, (*x.shape[:-1], self.hidden_size), like.dtype, like)
+        states = self._states(state, (*x.shape[:-1], self.hidden_size), like)
         sequences = x.reshape(1, -1, self.input_size)
         rows = tuple(s.reshape(-1, self.hidden_size) for s in states)
         _, final = sequence.layer(self.kind, sequences, rows, weights, None, **self._options)
