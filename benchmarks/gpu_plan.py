@@ -1,0 +1,356 @@
+"""What benchmarks/gpu.py measures: the rows, what each costs at least, and the targets that they are held against.
+
+Nothing here needs a GPU. A row is one problem: a cell, sizes, a mode, and what is done.
+
+what        inference   the forward alone, nothing kept
+            forward     the forward of training
+            training    forward and all gradients
+            gates       the pointwise kernels alone, forward; "gates backward" likewise
+protocol    layer       with the product of the input: I as in the size
+            recurrence  next to nothing of it: 8 inputs, for everybody (PyTorch offers no way to leave it out)
+mode        strict      float32, products in float32
+            high        float32, products of 3 x TF32; the peer is at strict
+            tf32        float32, products in TF32
+            float64, bfloat16, float16: storage; 16 bits accumulate in float32
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from minirnn.bench.pointwise import COUNTS
+from minirnn.bench.problems import GATES
+from minirnn.bench.sizes import Size
+
+# mode: name of the storage dtype, its bytes, unit roundoff of a product's factors, unit roundoff of sums
+MODES = {
+    "strict": ("float32", 4, 2.0**-24, 2.0**-24),
+    "high": ("float32", 4, 2.0**-22, 2.0**-24),
+    "tf32": ("float32", 4, 2.0**-11, 2.0**-24),
+    "float64": ("float64", 8, 2.0**-53, 2.0**-53),
+    "bfloat16": ("bfloat16", 2, 2.0**-8, 2.0**-24),
+    "float16": ("float16", 2, 2.0**-11, 2.0**-24),
+}
+WHATS = ("inference", "forward", "training")
+FORWARD = ("inference", "forward")
+FEW_INPUTS = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """One problem. `size` is as in its source; `inputs` is what the protocol makes of its I."""
+
+    what: str
+    cell: str
+    size: Size
+    mode: str = "strict"
+    protocol: str = "layer"
+    layers: int = 1
+    directions: int = 1
+    ragged: bool = False
+
+    @property
+    def inputs(self) -> int:
+        return self.size.I if self.protocol == "layer" else FEW_INPUTS
+
+    @property
+    def name(self) -> str:
+        parts = [self.cell, self.size.name, self.what, self.mode]
+        parts += [] if self.protocol == "layer" else [self.protocol]
+        parts += ["2 layers"] * (self.layers == 2) + ["2 directions"] * (self.directions == 2)
+        return ", ".join(parts + ["lengths"] * self.ragged)
+
+    @property
+    def stacked(self) -> bool:
+        """Whether it takes a module: the kernels compute one layer in one direction."""
+        return self.layers > 1 or self.directions > 1
+
+    @property
+    def gates(self) -> bool:
+        return self.what.startswith("gates")
+
+
+def as_dict(row: Row) -> dict[str, Any]:
+    """The row for JSON; `of_dict` is the inverse."""
+    return asdict(row)
+
+
+def of_dict(found: dict[str, Any]) -> Row:
+    return Row(**{**found, "size": Size(**found["size"])})
+
+
+def lengths(row: Row, seed: int = 0) -> np.ndarray | None:
+    """(B,) lengths, uniform in 1..T and at least one of them T; None for a row without."""
+    if not row.ragged:
+        return None
+    drawn = np.random.default_rng(seed).integers(1, row.size.T + 1, row.size.B)
+    drawn[0] = row.size.T
+    return drawn
+
+
+# ---- the sizes -------------------------------------------------------------------------------------------------------
+
+
+def _deepbench(H: int, B: int, T: int) -> Size:
+    return Size(f"deepbench-{H}x{B}", B, T, H, H, "DeepBench")
+
+
+def _grid(H: int, B: int, T: int) -> Size:
+    return Size(f"grid-{H}x{B}", B, T, H, H, "small batches, many steps")
+
+
+DEEPBENCH = (
+    *(_deepbench(256, B, 150) for B in (16, 32, 64)),
+    *(_deepbench(512, B, 25) for B in (16, 32, 64, 128)),
+    *(_deepbench(1024, B, 25) for B in (16, 32, 64, 128)),
+    *(_deepbench(1536, B, 50) for B in (8, 16, 32)),
+)
+VANILLA = tuple(_deepbench(1760, B, 50) for B in (16, 32, 64))
+GRU = (_deepbench(1024, 32, 187),)
+PYTORCH = (Size("pytorch", 64, 50, 500, 500, "PyTorch's own LSTM case"),)
+FLASHRNN = tuple(Size(f"flashrnn-{H}", 16, 1024, H, H, "FlashRNN's sweep over H") for H in (128, 256, 512, 768))
+GRID = (
+    *(_grid(H, 32, 100) for H in (192, 384, 512, 640, 768, 1024)),
+    *(_grid(H, 16, 100) for H in (512, 1024)),
+    *(_grid(H, 1, 100) for H in (512, 1024)),
+)
+LARGE = (Size("large-2048x128", 128, 50, 2048, 2048, "where products bound"), _grid(2048, 32, 100))
+TARGET = (*GRID, *FLASHRNN[1:], *DEEPBENCH[:2])  # 192 < H <= 1024, B <= 32, T >= 50, and its edge
+FEW = (GRID[2], GRID[5], FLASHRNN[3])
+MEGABYTES = (64, 256, 1024)  # of all arrays of one call of the gates
+
+
+def gate_size(cell: str, backward: bool, megabytes: int) -> Size:
+    """B rows of 1024 units, so that what float32 gates read and write is at least so many MB (of 10^6 bytes)."""
+    words = COUNTS[cell, backward].words
+    B = math.ceil(megabytes * 10**6 / (4 * words * 1024))
+    return Size(f"{megabytes} MB", B, 1, 0, 1024, "the gates of one step")
+
+
+# ---- the parts -------------------------------------------------------------------------------------------------------
+
+# name: (what is measured in words, the rows); a few minutes each at the usual seconds per row
+PARTS = {
+    "lstm": "one LSTM layer at the sizes of the targets: strict, TF32, bf16",
+    "recurrence": "the same without the input's product",
+    "deepbench": "DeepBench's and PyTorch's LSTM sizes, FlashRNN at H = 128, and sizes beyond them: strict, TF32, bf16",
+    "half": "fp16, where cuDNN has a persistent kernel, and where it hasn't",
+    "cells": "vanilla RNN and GRU: strict, TF32, bf16",
+    "stacks": "two layers, two directions, lengths: strict, TF32, bf16",
+    "precise": "3 x TF32 and float64",
+    "levels": "each level forced, beside the one that was chosen",
+    "jax": "JAX's scan too",
+    "gates": "the pointwise kernels alone, against a copy of the same size",
+}
+USUAL = ("strict", "tf32", "bfloat16")
+
+
+def rows(part: str, quick: bool = False) -> list[Row]:
+    """What one part measures, in order; `quick`: the first size of each kind, inference and training only."""
+    return list(_thinned(_rows(part)) if quick else _rows(part))
+
+
+def _rows(part: str) -> Iterator[Row]:
+    if part == "lstm":
+        yield from _product("lstm", TARGET)
+    elif part == "recurrence":
+        yield from _product("lstm", TARGET, protocol="recurrence")
+    elif part == "deepbench":
+        yield from _product("lstm", (*DEEPBENCH[2:], *PYTORCH, FLASHRNN[0], *LARGE), whats=("inference", "training"))
+    elif part == "half":
+        yield from _product("lstm", (*GRID, *FLASHRNN, *PYTORCH), ("float16",))
+    elif part == "cells":
+        yield from _product("gru", (*GRU, *FEW))
+        yield from _product("rnn", (*VANILLA, *FEW))
+    elif part == "stacks":
+        for extra in ({"layers": 2}, {"directions": 2}, {"ragged": True}):
+            yield from _product("lstm", FEW, **extra)
+        yield from _product("gru", FEW[:1], ragged=True)
+    elif part == "precise":
+        yield from _product("lstm", FEW, ("high", "float64"))
+    elif part == "levels":
+        yield from _product("lstm", (FLASHRNN[0], DEEPBENCH[0], *FEW, LARGE[0]), whats=("inference", "training"))
+    elif part == "jax":
+        yield from _product("lstm", FEW, whats=("inference", "training"))
+        yield from _product("gru", FEW[:1], whats=("inference", "training"))
+    elif part == "gates":
+        for cell in ("rnn", "lstm", "gru"):
+            for what in ("gates", "gates backward"):
+                for megabytes in MEGABYTES:
+                    yield Row(what, cell, gate_size(cell, what != "gates", megabytes))
+    else:
+        raise ValueError(f"part {part!r} is not known, expected one of {', '.join(PARTS)}")
+
+
+def _product(
+    cell: str, sizes: Iterable[Size], modes: tuple[str, ...] = USUAL, whats: tuple[str, ...] = WHATS, **extra: Any
+) -> Iterator[Row]:
+    for size in sizes:
+        for mode in modes:
+            for what in whats:
+                yield Row(what, cell, size, mode, **extra)
+
+
+def _thinned(found: Iterable[Row]) -> Iterator[Row]:
+    seen: dict[tuple[Any, ...], str] = {}
+    for row in found:
+        kind = tuple(value for name, value in as_dict(row).items() if name != "size")
+        if row.what != "forward" and seen.setdefault(kind, row.size.name) == row.size.name:
+            yield row
+
+
+# ---- what a row costs at least ---------------------------------------------------------------------------------------
+
+
+def _inputs(row: Row) -> list[int]:
+    """The inputs of each layer; both directions have the same."""
+    return [row.inputs] + [row.directions * row.size.H] * (row.layers - 1)
+
+
+def _steps(row: Row) -> int:
+    drawn = lengths(row)
+    return row.size.B * row.size.T if drawn is None else int(drawn.sum())
+
+
+def flop(row: Row) -> int:
+    """Additions and multiplications of the products: 2 K (I + H) a row and step of a layer, thrice in training."""
+    if row.gates:
+        return 0
+    H, K = row.size.H, GATES[row.cell] * row.size.H
+    once = sum(2 * K * (I + H) * row.directions for I in _inputs(row)) * _steps(row)
+    return once * (3 if row.what == "training" else 1)
+
+
+def bytes_moved(row: Row) -> int:
+    """What has to cross the device's memory: arguments read once, results written once.
+
+    A forward's results include what its backward needs beside them (LSTM: gates and c; GRU: gates with q), in the type
+    that sums have. Padding is neither read nor written. What lies between two layers is a result and an argument.
+    """
+    _, item, _, _ = MODES[row.mode]
+    if row.gates:
+        return COUNTS[row.cell, row.what != "gates"].words * row.size.B * row.size.H * item
+    H, K, steps = row.size.H, GATES[row.cell] * row.size.H, _steps(row)
+    total = 0
+    for I in _inputs(row):
+        parameters = (K * (I + H) + K * (2 if row.cell == "gru" else 1)) * row.directions
+        outputs = steps * H * row.directions
+        there = steps * I + parameters
+        total += (there + outputs) * item
+        if row.what == "training":
+            total += (outputs + there) * item  # dout read; dx and the weights' gradients written
+        if row.what == "forward":
+            total += {"rnn": 0, "lstm": 5, "gru": 4}[row.cell] * outputs * max(4, item)
+    return total
+
+
+def allowed(row: Row) -> float:
+    """The error that roundings explain, as a share of a result's norm.
+
+    A factor's rounding is independent from term to term: relative to the sum it stays what it is, whatever the number
+    of terms. It enters at some eight places on the way (x, W, h, the gates, da, and the same of the steps before, which
+    fade). The roundings of sums grow with the square root of the number of terms.
+    """
+    _, _, factors, sums = MODES[row.mode]
+    terms = max(_inputs(row)) + row.size.H + row.size.B * row.size.T
+    return 8 * factors + 2 * math.sqrt(terms) * sums
+
+
+def roof(row: Row, peaks: dict[str, float], bandwidth: float) -> dict[str, Any] | None:
+    """The least seconds of this row, given flops a second per mode and bytes a second; and which of the two bounds.
+
+    3 x TF32 has a third of TF32's rate. None where a rate wasn't measured.
+    """
+    rate = peaks.get("tf32", 0) / 3 if row.mode == "high" else peaks.get(row.mode, 0)
+    if not bandwidth or (flop(row) and not rate):
+        return None
+    products = flop(row) / rate if flop(row) else 0.0
+    memory = bytes_moved(row) / bandwidth
+    return {
+        "seconds": max(products, memory), "products": products, "memory": memory,
+        "by": "products" if products > memory else "memory",
+    }  # fmt: skip
+
+
+# ---- the targets -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Target:
+    """The rows for which `holds` is true must all have a `figure` of at least `least`.
+
+    The figure is the peer's time / ours; for the gates, bytes a second as a share of a copy's.
+    """
+
+    name: str
+    least: float
+    holds: Any
+
+
+def _small(row: Row) -> bool:
+    return 192 < row.size.H <= 1024 and row.size.B <= 32 and row.size.T >= 50 and not row.gates
+
+
+def _plain(row: Row) -> bool:
+    return _small(row) and not row.stacked and not row.ragged
+
+
+def cudnn_persists(row: Row) -> bool:
+    """Where PyTorch asks cuDNN for its persistent kernel: fp16, one layer, one direction, no packed sequence."""
+    return (
+        row.mode == "float16" and not row.stacked and not row.ragged and not row.gates
+        and row.size.H <= 1024 and row.size.H % 128 == 0 and row.size.B % 8 == 0
+    )  # fmt: skip
+
+
+def _targets() -> Iterator[Target]:
+    for mode in USUAL:
+        is_plain = lambda r, mode=mode: _plain(r) and r.mode == mode and r.cell in ("lstm", "rnn")
+        yield Target(f"one layer, {mode}, forward", 2.0, lambda r, f=is_plain: f(r) and r.what in FORWARD)
+        yield Target(f"one layer, {mode}, training", 1.5, lambda r, f=is_plain: f(r) and r.what == "training")
+    usual = lambda r: _small(r) and r.mode in USUAL
+    yield Target("two layers", 1.5, lambda r: usual(r) and r.layers == 2)
+    yield Target("two directions", 1.5, lambda r: usual(r) and r.directions == 2)
+    yield Target("GRU", 1.5, lambda r: usual(r) and r.cell == "gru" and _plain(r))
+    yield Target("lengths", 1.5, lambda r: usual(r) and r.ragged)
+    yield Target("fp16 where cuDNN has a persistent kernel", 0.7, cudnn_persists)
+    large = lambda r: not r.gates and r.mode in USUAL and (r.size.B >= 128 or r.size.H >= 1024) and not _small(r)
+    yield Target("B >= 128, H >= 1024", 0.8, large)
+    yield Target("gates at 64 MB and more, of a copy's bandwidth", 0.85, lambda r: r.gates)
+
+
+TARGETS = tuple(_targets())
+
+
+def judge(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A line for each target: how many rows it has, how many meet it, the worst; "met", "not met", "not measured".
+
+    found: rows as in the document of results, each with "row" and "figure". A row of ours that was refused counts as
+    not met; one without a figure because the peer is missing doesn't count.
+    """
+    lines, known = [], [(of_dict(f["row"]), f) for f in found]
+    for target in TARGETS:
+        there = [(row, f) for row, f in known if target.holds(row)]
+        refused = [row for row, f in there if f.get("refused", {}).get("ours")]
+        figures = [(f["figure"], row) for row, f in there if f["figure"] is not None]
+        meet = sum(figure >= target.least for figure, _ in figures)
+        worst = min(figures, key=lambda pair: pair[0], default=None)
+        verdict = "not measured"
+        if refused or figures:
+            verdict = "met" if not refused and meet == len(figures) else "not met"
+        lines.append({
+            "target": target.name, "least": target.least, "rows": len(figures) + len(refused), "meet": meet,
+            "worst": None if worst is None else worst[0], "worst_row": None if worst is None else worst[1].name,
+            "refused": [row.name for row in refused], "verdict": verdict,
+        })  # fmt: skip
+    return lines
+
+
+def key(part: str, row: Row) -> str:
+    """What makes two measured rows the same: a part may add contenders to a row of another part."""
+    return f"{part}: {row.name}, {row.size}"

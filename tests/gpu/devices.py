@@ -1,0 +1,90 @@
+"""What the tests on a GPU need of it, and a device whose launches are altered: random waits, shorter patience.
+
+Nothing here imports CuPy before it is asked to: every file of this folder can be imported anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from minirnn_kernels.cuda_pass import THREADS, Plan, Work, plans
+from minirnn_kernels.cuda_sequences import configuration
+
+WAYS = ("1", "2", "block", "cluster 2", "cluster 4", "cluster 8", "grid")
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A device (see minirnn_kernels/cuda_device.py), and how arrays get there and back."""
+
+    device: Any
+    to_device: Callable[[Any], Any]
+    to_host: Callable[[Any], Any]
+    wait: Callable[[], Any]
+    another: Callable[[], Any]  # a new device object of the same GPU, which has compiled nothing yet
+
+    @classmethod
+    def of_cupy(cls) -> Gpu:
+        import cupy
+
+        from minirnn_kernels.cupy_device import CupyDevice
+
+        return cls(CupyDevice(), cupy.asarray, cupy.asnumpy, cupy.cuda.runtime.deviceSynchronize, CupyDevice)
+
+    @property
+    def architecture(self) -> int:
+        return int(self.device.properties.architecture)
+
+
+def narrowed(way: str) -> dict[str, Any]:
+    """A way to run a pass, by its name in `cuda_pass.plans`, as arguments of `cuda_sequences.kernels`."""
+    return {"level": int(way)} if way in ("1", "2") else {"level": 3, "team": way}
+
+
+def runs(device: Any, way: str, work: Work) -> bool:
+    """Whether a pass can run that way, its blocks all at the same time where they meet in memory."""
+    plan = plans(work, device.properties)[way]
+    if not isinstance(plan, Plan):
+        return False
+    if not plan.cooperative:
+        return True
+    fit = device.blocks_at_once(configuration(work, plan), "sequence", work.kernel, THREADS, plan.shared_bytes)
+    return bool(fit >= plan.blocks)
+
+
+class Altered:
+    """A device that launches kernels with random waits in them, and with another limit of patience."""
+
+    def __init__(self, device: Any, jitter: bool = True, spin_limit: int | None = None) -> None:
+        self._device, self._jitter, self._spin_limit = device, jitter, spin_limit
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._device, name)
+
+    def launch(self, configuration: Any, *args: Any, **options: Any) -> None:
+        self._device.launch(replace(configuration, jitter=self._jitter), *args, **options)
+
+    def blocks_at_once(self, configuration: Any, *args: Any) -> int:
+        return int(self._device.blocks_at_once(replace(configuration, jitter=self._jitter), *args))
+
+    def record(self, values: Any, into: Any = None) -> Any:
+        if self._spin_limit is not None:
+            values = np.array(values)
+            values["spin_limit"] = self._spin_limit
+        return self._device.record(values, into)
+
+
+def mute(source: Callable[[str], str]) -> Callable[[str], str]:
+    """`cuda_source.source` with one line missing: no block of a grid ever says that it has done a step."""
+
+    def spoilt(name: str) -> str:
+        text, count = re.subn(r"[^;{}]*store_release\(pass\.flags[^;]*;", "", source(name))
+        assert count == (name == "sequence"), f"{name}: {count} places where a block announces a step"
+        return text
+
+    return spoilt

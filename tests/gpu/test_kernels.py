@@ -1,0 +1,86 @@
+"""The record "cupy" on a GPU keeps the contract: every level and team, every precision and dtype."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import minirnn_kernels
+from minirnn_kernels import cuda_pass, cuda_sequences, precision
+from minirnn_kernels.conformance import CELLS, prove, prove_case
+from tests.gpu.devices import WAYS, Altered, narrowed, runs
+
+
+def host(gpu):
+    return {"to_device": gpu.to_device, "to_host": gpu.to_host}
+
+
+def dtypes(names):
+    ml_dtypes = pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes") if "bfloat16" in names else None
+    return [getattr(ml_dtypes if name == "bfloat16" else np, name) for name in names]
+
+
+def possible(gpu, way):
+    if way.startswith("cluster") and gpu.architecture < 90:
+        pytest.skip("clusters need compute capability 9.0")
+
+
+@pytest.mark.parametrize("cell", [cell.name for cell in CELLS])
+@pytest.mark.parametrize("names", [("float64", "float32"), ("float16", "bfloat16")], ids=["32 and 64", "16"])
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_keeps_the_contract(gpu, way, names, cell):
+    possible(gpu, way)
+    record = cuda_sequences.kernels(gpu.device, **narrowed(way))
+    prove(record, only_dtypes=dtypes(names), only_cells=[cell], **host(gpu))
+
+
+@pytest.mark.parametrize("mode", ["high", "fast"])
+@pytest.mark.parametrize("way", WAYS)
+def test_every_precision_rounds_as_it_says(gpu, way, mode):
+    possible(gpu, way)
+    record = cuda_sequences.kernels(gpu.device, **narrowed(way))
+    with precision.precision(mode):
+        prove(record, rounding=mode, only_dtypes=[np.float32], **host(gpu))
+
+
+def test_fast_products_are_not_taken_for_strict_ones(gpu):
+    record = cuda_sequences.kernels(gpu.device, level=3)
+    with precision.precision("fast"), pytest.raises(AssertionError, match="worst entry"):
+        prove_case(record, "lstm", T=9, B=17, I=40, H=64, dtype=np.float32, **host(gpu))
+
+
+def test_the_record_that_users_get_keeps_the_contract(gpu):
+    prove(minirnn_kernels.get("cupy"), **host(gpu))
+
+
+# Sizes that the kit's cases don't have: several tiles of the batch, chunks, resident and streamed weights, whole grids.
+SIZES = [(5, 16, 8, 256), (4, 33, 16, 200), (3, 65, 24, 472), (4, 17, 16, 520), (3, 40, 8, 1024), (2, 130, 8, 136)]
+KINDS = [("rnn-tanh", "float32", "strict"), ("lstm", "float32", "strict"), ("lstm", "float32", "fast"),
+         ("gru", "float32", "high"), ("lstm", "float64", "strict"), ("gru", "bfloat16", "strict"),
+         ("lstm", "float16", "strict")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("T", "B", "I", "H"), SIZES)
+@pytest.mark.parametrize(("cell", "dtype", "mode"), KINDS)
+@pytest.mark.parametrize("way", WAYS)
+def test_sizes_that_fill_a_gpu(gpu, way, cell, dtype, mode, T, B, I, H):
+    possible(gpu, way)
+    storage = cuda_pass.STORAGES[dtype]
+    forward = cuda_pass.Work(
+        getattr(cuda_pass, cell.partition("-")[0].upper()), storage, T, B, H, False, cuda_pass.product(storage, mode)
+    )
+    if not all(runs(gpu.device, way, work) for work in (forward, replace(forward, backward=True))):
+        pytest.skip("doesn't fit on this GPU in this way")
+    record = cuda_sequences.kernels(gpu.device, **narrowed(way))
+    (number,) = dtypes([dtype])
+    with precision.precision(mode):
+        for ragged in (False, True):
+            prove_case(
+                record, cell, T=T, B=B, I=I, H=H, ragged=ragged, seed=H + B, dtype=number, rounding=mode, **host(gpu)
+            )
+
+
+def test_random_waits_change_nothing(gpu):
+    record = cuda_sequences.kernels(Altered(gpu.device), level=3)
+    for cell in ("rnn-relu", "lstm", "gru"):
+        prove_case(record, cell, T=9, B=20, I=16, H=72, ragged=True, dtype=np.float32, **host(gpu))

@@ -1,0 +1,38 @@
+"""compute-sanitizer finds nothing in small sequences, where it is there and the machine's driver lets it work."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOUND = 86  # the exit status that it is asked for if it finds something
+REFUSALS = (
+    "Device not supported",
+    "Failed to initialize",
+    "not supported",
+    "LibraryNotLoaded",
+    "Unable to find injection",
+)
+
+
+def refusal(output: str) -> str | None:
+    """The line in which compute-sanitizer says that it can't work here."""
+    lines = (line.strip("= ") for line in output.splitlines() if any(words in line for words in REFUSALS))
+    return next(lines, None)
+
+
+@pytest.mark.parametrize("tool", ["memcheck", "racecheck", "synccheck"])
+def test_nothing_is_found(gpu, tool):
+    program = shutil.which("compute-sanitizer")
+    if program is None:
+        pytest.skip("there is no compute-sanitizer on the path")
+    command = [program, "--tool", tool, "--error-exitcode", str(FOUND), sys.executable, "-m", "tests.gpu.sanitized"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=540)
+    output = done.stdout + done.stderr
+    if "ran to the end" not in output and (why := refusal(output)):
+        pytest.skip(f"compute-sanitizer can't work on this machine: {why}")
+    assert done.returncode == 0, output[-4000:]
+    assert "ERROR SUMMARY: 0 errors" in output or "0 hazards" in output, output[-4000:]

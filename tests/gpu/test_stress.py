@@ -1,0 +1,121 @@
+"""Kernels whose blocks wait for each other: thousands of sequences with random waits give the same bits as one without.
+
+MINIRNN_STRESS is the number of sequences, 10,000 unless it is set. And a meeting that is broken on purpose must end as
+an error, after a limited number of polls, and hang nothing.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minirnn_kernels import cuda_pass, cuda_sequences, cuda_source, precision
+from minirnn_kernels.conformance import CELLS
+from tests.gpu.devices import Altered, mute, narrowed, runs
+
+SEQUENCES = int(os.environ.get("MINIRNN_STRESS", "10000"))
+TEAMS = ("block", "cluster 2", "cluster 4", "cluster 8", "grid")
+KINDS = (
+    ("lstm", "float32", "strict"),
+    ("rnn", "float32", "fast"),
+    ("gru", "float16", "strict"),
+    ("lstm", "float64", "strict"),
+)
+DRAWS = 5  # sizes for each team and kind
+
+
+@dataclass
+class Problem:
+    """A cell at some sizes, its arguments on the host."""
+
+    cell: str
+    T: int
+    B: int
+    H: int
+    arguments: list[Any]
+    upstream: list[Any]
+    lengths: Any
+
+    def run(self, gpu: Any, record: Any) -> list[bytes]:
+        """Forward and backward: the bytes of every result."""
+        arguments, upstream = ([gpu.to_device(a) for a in arrays] for arrays in (self.arguments, self.upstream))
+        *made, cache = getattr(record, f"{self.cell}_forward")(*arguments, self.lengths)
+        made += getattr(record, f"{self.cell}_backward")(*upstream, cache)
+        return [gpu.to_host(a).tobytes() for a in made]
+
+
+def draw(gpu: Any, team: str, cell: str, dtype: str, mode: str, rng: np.random.Generator) -> Problem:
+    """Sizes that the team can run in both directions, with tails more often than not."""
+    storage = cuda_pass.STORAGES[dtype]
+    words = getattr(cuda_pass, cell.upper()), storage
+    largest = 16 if team == "block" else 600
+    for _ in range(100):
+        T, B, H = int(rng.integers(2, 13)), int(rng.integers(1, 50)), int(rng.integers(1, largest))
+        works = [cuda_pass.Work(*words, T, B, H, back, cuda_pass.product(storage, mode)) for back in (False, True)]
+        if all(runs(gpu.device, team, work) for work in works):
+            break
+        largest = max(16, largest * 2 // 3)
+    else:
+        pytest.skip(f"no size found that {team} can run")
+    (known, *_) = (c for c in CELLS if c.function == cell)
+    I, K = 4, known.gates * H
+    shapes = [(T, B, I), *[(B, H)] * len(known.states), (K, I), (K, H), *[(K,)] * len(known.biases)]
+    arguments = [rng.uniform(-1, 1, shape).astype(dtype) for shape in shapes]
+    upstream = [rng.uniform(-1, 1, shape).astype(dtype) for shape in [(T, B, H), *[(B, H)] * len(known.states)]]
+    lengths = rng.integers(1, T + 1, B) if rng.random() < 0.5 else None
+    return Problem(cell, T, B, H, arguments, upstream, lengths)
+
+
+@pytest.mark.parametrize(("cell", "dtype", "mode"), KINDS)
+@pytest.mark.parametrize("team", TEAMS)
+def test_random_waits_give_the_same_bits(gpu, team, cell, dtype, mode):
+    if team.startswith("cluster") and gpu.architecture < 90:
+        pytest.skip("clusters need compute capability 9.0")
+    seed = sum(map(ord, team + cell + dtype + mode))
+    rng, altered = np.random.default_rng(seed), Altered(gpu.device)
+    plain, jittery = (cuda_sequences.kernels(device, **narrowed(team)) for device in (gpu.device, altered))
+    each = max(1, SEQUENCES // (len(TEAMS) * len(KINDS) * DRAWS))
+    with precision.precision(mode):
+        for k in range(DRAWS):
+            problem = draw(gpu, team, cell, dtype, mode, rng)
+            expected = problem.run(gpu, plain)
+            for n in range(each):
+                got = problem.run(gpu, jittery)
+                where = f"seed {seed}, draw {k}, run {n}: T={problem.T}, B={problem.B}, H={problem.H}"
+                assert got == expected, (
+                    f"{where}: results {[i for i, (a, b) in enumerate(zip(got, expected, strict=True)) if a != b]}"
+                )
+    gpu.wait()
+    assert not gpu.device.failed(), "a wait was given up"
+
+
+def test_a_broken_meeting_is_an_error_and_hangs_nothing(gpu, monkeypatch):
+    monkeypatch.setattr(cuda_source, "source", mute(cuda_source.source))
+    device = Altered(gpu.another(), jitter=False, spin_limit=1000)
+    record = cuda_sequences.kernels(device, level=3, team="grid")
+    rng = np.random.default_rng(0)
+    T, B, I, H = 6, 5, 4, 40  # five blocks of 8 units: each waits for four others
+    shapes = [(T, B, I), (B, H), (B, H), (4 * H, I), (4 * H, H), (4 * H,)]
+    arguments = [gpu.to_device(rng.uniform(-1, 1, shape).astype(np.float32)) for shape in shapes]
+    out, *_ = record.lstm_inference(*arguments)
+    gpu.wait()
+    assert np.isnan(gpu.to_host(out)[1:]).all()  # what a block computes after it has given up
+    with pytest.raises(RuntimeError, match="gave up waiting"):
+        record.lstm_inference(*arguments)
+    assert not device.failed()  # it is said once
+
+
+def test_an_impatient_limit_is_an_error_too(gpu):
+    """The patience of 0 polls: some block is late at some step of a long sequence with random waits."""
+    device = Altered(gpu.another(), spin_limit=0)
+    record = cuda_sequences.kernels(device, level=3, team="grid")
+    rng = np.random.default_rng(0)
+    T, B, I, H = 200, 5, 4, 256
+    arguments = [
+        gpu.to_device(rng.uniform(-1, 1, s).astype(np.float32)) for s in [(T, B, I), (B, H), (H, I), (H, H), (H,)]
+    ]
+    record.rnn_inference(*arguments)
+    gpu.wait()
+    assert device.failed()
