@@ -1,5 +1,5 @@
 # make demo    the main job: check the gradients, train an LSTM on real text, sample from it
-# make test    lint, types, architecture, and the tests (2 cores: about 5 minutes)
+# make test    lint, types, architecture, and the tests (2 cores: about 8 minutes)
 # make test-all the long proofs too
 # make test-gpu the CUDA kernels on a GPU; NO_VENV=1 with the packages that PYTHON has, nothing is installed
 # Each makes its own .venv; nothing else is touched.
@@ -28,7 +28,7 @@ unit: .venv/dev
 
 test-all: lint types
 	@$(ONE_THREAD) HYPOTHESIS_PROFILE=minirnn-all $(BIN)/python -m pytest -n auto --dist loadgroup
-	@$(MAKE) --no-print-directory plant
+	@$(MAKE) --no-print-directory plant plant-cuda
 
 # Skipped, with the reason, where there is no GPU. ARGS="-k stress" and the like go to pytest.
 test-gpu: $(if $(NO_VENV),,.venv/gpu)
