@@ -1,5 +1,5 @@
 # make demo    the main job: check the gradients, train an LSTM on real text, sample from it
-# make test    lint, types, architecture, and the tests (2 cores: about 8 minutes)
+# make test    lint, types, architecture, and the tests (2 cores: 8 to 10 minutes)
 # make test-all the long proofs too
 # make test-gpu the CUDA kernels on a GPU; NO_VENV=1 with the packages that PYTHON has, nothing is installed
 # Each makes its own .venv; nothing else is touched.
