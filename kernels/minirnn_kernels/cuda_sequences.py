@@ -1,8 +1,8 @@
 """Whole sequences on a device: the host's side of the CUDA kernels, for any `cuda_device.Device`.
 
 What doesn't depend on the recurrence is done by large products before and after it, as in `numpy_kernels.py`: x W_ih^T
-for all steps at once, and dx, dW_ih, dW_hh, db once all da are there. Between them a *pass* runs, at the level that
-`cuda_levels.py` chooses:
+for all steps at once, and dx, dW_ih, dW_hh, db once all da are there. Between them a *pass* runs (`cuda_run.py`), at
+the level that `cuda_levels.py` chooses:
 
     1   for each step, cuBLAS multiplies h[t] W_hh^T and a kernel computes the gates
     2   for each step, a kernel multiplies and computes the gates; its launches are replayed as CUDA graphs
@@ -23,31 +23,18 @@ Nothing here waits for the device, so lengths are never looked at: where they ar
 ends, and the kernels skip what is there in dout.
 """
 
-import threading
-from collections import OrderedDict
-from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minirnn_kernels import precision
-from minirnn_kernels.contract import Cache, Gates, Kernels
-from minirnn_kernels.cuda_device import Array, Device, Graph
-from minirnn_kernels.cuda_levels import Choice, choose, forced_level, graph_steps
-from minirnn_kernels.cuda_pass import GRU, LSTM, PASS, RNN, SPIN_LIMIT, STORAGES, THREADS, Cell, Plan, Storage, Work
-from minirnn_kernels.cuda_pass import product as product_of
-from minirnn_kernels.cuda_source import PRODUCTS, Configuration
-from minirnn_kernels.gates import check_nonlinearity
-
-GRAPHS = 64  # that are kept; the least recently used goes first
-FLAG = np.int32
-GAVE_UP = (
-    "a CUDA kernel gave up waiting for the blocks that it shares a sequence with, so the results of an earlier call "
-    "are worthless (NaN). Either the GPU was stopped for seconds (by a debugger, by another process that took it all) "
-    "or its blocks did not run at the same time. MINIRNN_CUDA_LEVEL=2 avoids kernels that wait for each other"
-)
+from minirnn_kernels.contract import Cache, Kernels
+from minirnn_kernels.cuda_device import Array, Device
+from minirnn_kernels.cuda_gates import by_gate, gates, is_relu, step_forward, storage_of
+from minirnn_kernels.cuda_pass import GRU, LSTM, RNN, STORAGES, Cell
+from minirnn_kernels.cuda_run import Pass, Runner
 
 
 def kernels(device: Device, *, level: int | None = None, team: str | None = None) -> Kernels:
@@ -96,329 +83,7 @@ def accepts(device: Device, *arrays: Any) -> bool:
             "call this inside `with x.device:`"
         )
     dtype = arrays[0].dtype
-    return dtype.name in STORAGES and all(a.dtype == dtype for a in arrays)
-
-
-# ---- a pass --------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Pass:
-    """The arrays of a pass; what a direction doesn't use is None. Names and shapes as in the head of this file."""
-
-    cell: Cell
-    storage: Storage
-    precision: str
-    T: int
-    B: int
-    H: int
-    W: Array  # W_hh (products * H, H), contiguous
-    h: Array
-    c: Array | None = None
-    gates: Array | None = None
-    bias: Array | None = None  # GRU: (H) b_hn, A
-    lengths: Array | None = None  # (B) int32
-    relu: bool = False
-    training: bool = True
-    # the way back
-    dout: Array | None = None  # (T, B, H) S
-    dh_n: Array | None = None  # (B, H) A
-    dc_n: Array | None = None
-    carry: Array | None = None  # (B, H) A, zeros: LSTM's dc, which ends as dc0; GRU's z * dh
-    da: Array | None = None
-    dh0: Array | None = None  # (B, H) A
-
-    def work(self, backward: bool) -> Work:
-        """What a plan depends on."""
-        product = product_of(self.storage, self.precision)
-        return Work(self.cell, self.storage, self.T, self.B, self.H, backward, product)
-
-
-@dataclass
-class Captured:
-    """A graph of steps and the record that they read, which stays where it is."""
-
-    graph: Graph
-    record: Array
-
-
-class Runner:
-    """Runs passes on a device, at one of the three levels."""
-
-    def __init__(self, device: Device, level: int | None = None, team: str | None = None) -> None:
-        self.device, self.level, self.team = device, level, team
-        self._graphs: OrderedDict[Hashable, Captured] = OrderedDict()
-        self._captures = 0
-        self._lock = threading.Lock()
-
-    def check(self) -> None:
-        """RuntimeError if a kernel of an earlier call gave up."""
-        if self.device.failed():
-            raise RuntimeError(GAVE_UP)
-
-    def forward(self, p: Pass) -> None:
-        """Fill h, c and gates."""
-        if p.B:
-            choice = self._choice(p.work(backward=False))
-            run = (self._forward_by_steps, self._by_graphs, self._at_once)[choice.plan.level - 1]
-            run(p, p.work(backward=False), choice.plan)
-
-    def backward(self, p: Pass) -> None:
-        """Fill da, dh0 and carry."""
-        if p.B:
-            choice = self._choice(p.work(backward=True))
-            run = (self._backward_by_steps, self._by_graphs, self._at_once)[choice.plan.level - 1]
-            run(p, p.work(backward=True), choice.plan)
-
-    def _choice(self, work: Work) -> Choice:
-        """The plan; one whose blocks the device doesn't hold all at once falls back to level 2, or is an error."""
-        level = self.level or forced_level()
-        choice = choose(work, self.device.properties, level, self.team)
-        if choice.plan.cooperative:
-            plan = choice.plan
-            fit = self.device.blocks_at_once(
-                configuration(work, plan), "sequence", work.kernel, THREADS, plan.shared_bytes
-            )
-            if fit < plan.blocks:
-                if level == 3:
-                    raise ValueError(
-                        f"level 3 needs {plan.blocks} blocks of {plan.shared_bytes:,} bytes of shared memory at the "
-                        f"same time for H = {work.H}, B = {work.B}; {self.device.properties.name} holds {fit}"
-                    )
-                choice = choose(work, self.device.properties, 2)
-        return choice
-
-    # ---- level 1 ----
-
-    def _forward_by_steps(self, p: Pass, work: Work, plan: Plan) -> None:
-        assert p.gates is not None
-        recurrent = self.device.xp.empty((p.B, p.cell.products * p.H), p.storage.accumulate)
-        for t in range(p.T):
-            self.device.matmul(p.h[t], p.W.T, out=recurrent, precision=p.precision)
-            c_prev, c = (None, None) if p.c is None else (p.c[t], p.c[t + 1]) if p.training else (p.c, p.c)
-            step_forward(
-                self.device, p.cell, p.storage, recurrent, p.bias, by_gate(p.gates[t], p.cell), c_prev, c, p.h[t],
-                p.h[t + 1], p.lengths, t, p.relu,
-            )  # fmt: skip
-
-    def _backward_by_steps(self, p: Pass, work: Work, plan: Plan) -> None:
-        assert p.da is not None
-        assert p.dh0 is not None
-        recurrent = None  # nothing follows the last step
-        for t in reversed(range(p.T)):
-            gates = None if p.gates is None else by_gate(p.gates[t], p.cell)
-            c_prev, c = (None, None) if p.c is None else (p.c[t], p.c[t + 1])
-            dout = None if p.dout is None else p.dout[t]
-            step_backward(
-                self.device, p.cell, p.storage, gates, c_prev, c, p.h[t], p.h[t + 1], recurrent, dout, p.dh_n, p.dc_n,
-                p.carry, by_gate(p.da[t], p.cell), p.lengths, p.T, t, p.relu,
-            )  # fmt: skip
-            recurrent = p.dh0
-            self.device.matmul(p.da[t][:, p.cell.first * p.H :], p.W, out=recurrent, precision=p.precision)
-        if p.cell is GRU:
-            p.dh0 += p.carry
-
-    # ---- levels 2 and 3 ----
-
-    def _at_once(self, p: Pass, work: Work, plan: Plan) -> None:
-        flags = self.device.xp.zeros(plan.blocks, FLAG) if plan.cooperative else None
-        record = self.device.record(self._values(p, plan, flags))
-        self._launch(work, plan, record, 0, work.steps)
-
-    def _by_graphs(self, p: Pass, work: Work, plan: Plan) -> None:
-        captured = graph_steps(work.steps)
-        entry = self._captured(work, plan, captured)
-        self.device.record(self._values(p, plan, None), into=entry.record)
-        for _ in range(0, work.steps, captured):
-            entry.graph.replay()
-
-    def _captured(self, work: Work, plan: Plan, steps: int) -> Captured:
-        """The graph of so many steps of a pass. A thread has its own for each stream: records are overwritten."""
-        place = threading.get_ident(), self.device.stream()
-        key = configuration(work, plan), work.kernel, plan.grid, plan.shared_bytes, steps, place
-        with self._lock:
-            entry = self._graphs.get(key)
-            if entry is not None:
-                self._graphs.move_to_end(key)
-                return entry
-            self._captures += 1
-            serial = self._captures
-        record = self.device.record(np.zeros((), PASS))
-
-        def capture() -> None:
-            for step in range(steps):
-                self._launch(work, plan, record, step, step + 1)
-            config = configuration(work, plan)
-            self.device.launch(config, "sequence", "advance", (1, 1), 1, 0, (record, np.int32(steps)))
-
-        entry = Captured(self.device.graph((serial, *key), capture), record)
-        with self._lock:
-            self._graphs[key] = entry
-            while len(self._graphs) > GRAPHS:
-                self._graphs.popitem(last=False)
-        return entry
-
-    def _launch(self, work: Work, plan: Plan, record: Array, first: int, last: int) -> None:
-        self.device.launch(
-            configuration(work, plan),
-            "sequence",
-            work.kernel,
-            plan.grid,
-            THREADS,
-            plan.shared_bytes,
-            (record, np.int32(first), np.int32(last)),
-            cooperative=plan.cooperative,
-        )
-
-    def _values(self, p: Pass, plan: Plan, flags: Array | None) -> Any:
-        """The record PASS. Blocks that own a state in shared memory (a cluster's) are told apart by grid = 0."""
-        values = np.zeros((), PASS)
-        for name in ("T", "B", "H", "training", "relu"):
-            values[name] = getattr(p, name)
-        for name in ("units", "chunk", "splits", "resident"):
-            values[name] = getattr(plan, name)
-        values["grid"] = plan.team not in ("block", "cluster")
-        values["spin_limit"] = SPIN_LIMIT
-        for name in ("gates", "W", "bias", "h", "c", "lengths", "dout", "dh_n", "dc_n", "carry", "da", "dh0"):
-            values[name] = self.device.address(getattr(p, name))
-        values["flags"], values["error"] = self.device.address(flags), self.device.error_word
-        return values
-
-
-def configuration(work: Work, plan: Plan) -> Configuration:
-    """Of the module whose kernels compute a pass."""
-    return Configuration(work.cell.name, work.storage.name, work.product, plan.cluster)
-
-
-# ---- the gates of one step -----------------------------------------------------------------------------------------
-
-
-def by_gate(rows: Array, cell: Cell) -> Array:
-    """rows (B, n*H) or (B, H), gates or their gradients, as a view (n, B, H)."""
-    B, columns = rows.shape
-    return rows.reshape(B, cell.blocks, columns // cell.blocks).transpose(1, 0, 2)
-
-
-def _stride(a: Array | None, axis: int = -2) -> Any:
-    """In elements, as kernels take it; 0 for None."""
-    return np.int64(0 if a is None else a.strides[axis] // a.itemsize)
-
-
-def _launch_gates(
-    device: Device, kernel: str, cell: Cell, storage: Storage, B: int, H: int, args: tuple[Any, ...]
-) -> None:
-    config = Configuration(cell.name, storage.name, PRODUCTS[storage.name][0])
-    packs = -(-H * storage.accumulate_bytes // 16)  # of the units that a thread takes at once
-    threads = min(THREADS, -(-packs // 32) * 32)
-    grid = -(-packs // threads), min(B, 65_535)
-    device.launch(config, "gates", kernel, grid, threads, 0, args)
-
-
-def step_forward(
-    device: Device,
-    cell: Cell,
-    storage: Storage,
-    recurrent: Array | None,
-    bias: Array | None,
-    gates: Array,
-    c_prev: Array | None,
-    c: Array | None,
-    h_prev: Array | None,
-    h: Array,
-    lengths: Array | None = None,
-    t: int = 0,
-    relu: bool = False,
-) -> None:
-    """gates (n, B, H), pre-activations without the recurrent part (B, products * H), become gates; c, h are filled."""
-    B, H = h.shape
-    if B == 0:
-        return
-    h_prev = h_prev if cell is GRU else None
-    args = (
-        recurrent, bias, gates, _stride(gates, 0), _stride(gates), c_prev, _stride(c_prev), c, _stride(c),
-        h_prev, _stride(h_prev), h, _stride(h), lengths, np.int32(t), np.int32(B), np.int32(H), np.int32(relu),
-    )  # fmt: skip
-    _launch_gates(device, "gates_forward", cell, storage, B, H, args)
-
-
-def step_backward(
-    device: Device,
-    cell: Cell,
-    storage: Storage,
-    gates: Array | None,
-    c_prev: Array | None,
-    c: Array | None,
-    h_prev: Array | None,
-    h: Array | None,
-    recurrent: Array | None,
-    dout: Array | None,
-    dh_n: Array | None,
-    dc_n: Array | None,
-    carry: Array | None,
-    da: Array,
-    lengths: Array | None = None,
-    T: int = 1,
-    t: int = 0,
-    relu: bool = False,
-) -> None:
-    """da (n, B, H) is filled, carry becomes that of the step before; recurrent is da W_hh of the step that follows."""
-    _, B, H = da.shape
-    if B == 0:
-        return
-    gates = None if cell is RNN else gates
-    h_prev, h = h_prev if cell is GRU else None, h if cell is RNN else None
-    args = (
-        gates, _stride(gates, 0) if gates is not None else np.int64(0), _stride(gates), c_prev, _stride(c_prev),
-        c, _stride(c), h_prev, _stride(h_prev), h, _stride(h), recurrent, _stride(recurrent), dout, dh_n, dc_n,
-        carry, _stride(carry), da, _stride(da, 0), _stride(da), lengths, np.int32(T), np.int32(t), np.int32(B),
-        np.int32(H), np.int32(relu),
-    )  # fmt: skip
-    _launch_gates(device, "gates_backward", cell, storage, B, H, args)
-
-
-def gates(device: Device) -> Gates:
-    """The pointwise level of the contract, for float32 and float64."""
-
-    def rnn(a: Array, nonlinearity: str) -> None:
-        step_forward(device, RNN, _storage(a), None, None, a[None], None, None, None, a, relu=_is_relu(nonlinearity))
-
-    def rnn_backward(h: Array, dh: Array, nonlinearity: str) -> None:
-        step_backward(
-            device, RNN, _storage(h), None, None, None, None, h, dh, None, None, None, None, dh[None],
-            relu=_is_relu(nonlinearity),
-        )  # fmt: skip
-
-    def lstm(gates: Array, c_prev: Array, c: Array, h: Array) -> None:
-        step_forward(device, LSTM, _storage(h), None, None, gates, c_prev, c, None, h)
-
-    def lstm_backward(gates: Array, c_prev: Array, c: Array, dh: Array, dc: Array, da: Array) -> None:
-        step_backward(device, LSTM, _storage(c), gates, c_prev, c, None, None, dh, None, None, None, dc, da)
-
-    def gru(gates: Array, h_prev: Array, h: Array) -> None:
-        step_forward(device, GRU, _storage(h), None, None, gates, None, None, h_prev, h)
-
-    def gru_backward(gates: Array, h_prev: Array, dh: Array, da: Array) -> None:
-        # all of dh comes as the gradient past the products, which becomes z * dh
-        step_backward(device, GRU, _storage(dh), gates, None, None, h_prev, None, None, None, None, None, dh, da)
-
-    return Gates(
-        name="cupy",
-        rnn=rnn,
-        rnn_backward=rnn_backward,
-        lstm=lstm,
-        lstm_backward=lstm_backward,
-        gru=gru,
-        gru_backward=gru_backward,
-    )
-
-
-def _storage(a: Array) -> Storage:
-    return STORAGES[a.dtype.name]
-
-
-def _is_relu(nonlinearity: str) -> bool:
-    check_nonlinearity(nonlinearity)
-    return nonlinearity == "relu"
+    return dtype.name in STORAGES and dtype.isnative and all(a.dtype == dtype for a in arrays)
 
 
 # ---- before and after a pass ---------------------------------------------------------------------------------------
@@ -461,7 +126,7 @@ def _begin(
     run.check()
     xp, mode = run.device.xp, precision.current()
     T, (B, H) = len(x), h0.shape
-    storage = _storage(x)
+    storage = storage_of(x)
     A = storage.accumulate
     if lengths is not None:
         lengths = xp.asarray(lengths, np.int32)
@@ -530,7 +195,7 @@ def rnn_forward(
     nonlinearity: str = "tanh",
 ) -> tuple[Array, Array, Cache]:
     """-> out, h_n, cache; shapes as in `contract`."""
-    x, p = _begin(run, RNN, x, h0, None, W_ih, W_hh, b, lengths, True, _is_relu(nonlinearity))
+    x, p = _begin(run, RNN, x, h0, None, W_ih, W_hh, b, lengths, True, is_relu(nonlinearity))
     run.forward(p)
     p.gates = None  # the way back reads h
     return p.h[1:], _last(run.device.xp, p.h, p.lengths), Cache(x, W_ih, p)
@@ -558,7 +223,7 @@ def rnn_inference(
     nonlinearity: str = "tanh",
 ) -> tuple[Array, Array]:
     """-> out, h_n; shapes as in `contract`."""
-    _, p = _begin(run, RNN, x, h0, None, W_ih, W_hh, b, lengths, False, _is_relu(nonlinearity))
+    _, p = _begin(run, RNN, x, h0, None, W_ih, W_hh, b, lengths, False, is_relu(nonlinearity))
     run.forward(p)
     return p.h[1:], _last(run.device.xp, p.h, p.lengths)
 
@@ -567,7 +232,7 @@ def rnn_step(
     run: Runner, x: Array, h: Array, W_ih: Array, W_hh: Array, b: Array, *, nonlinearity: str = "tanh"
 ) -> Array:
     """-> h'; shapes as in `contract`."""
-    relu = _is_relu(nonlinearity)
+    relu = is_relu(nonlinearity)
     (h_next,) = _step(run, RNN, x, h, None, W_ih, W_hh, b, None, relu)
     return h_next
 
@@ -623,7 +288,7 @@ def lstm_step(run: Runner, x: Array, h: Array, c: Array, W_ih: Array, W_hh: Arra
 def _gru_input(xp: Any, W_ih: Array, b_ih: Array, b_hh: Array) -> tuple[Array, Array, Array]:
     """W_ih and the biases that can be added before the loop, in the order n, r, z; and the bias of q, which can't."""
     H = len(b_ih) // 3
-    A = _storage(b_ih).accumulate
+    A = storage_of(b_ih).accumulate
     b = xp.roll(b_ih.astype(A), H)
     b[H:] += b_hh[: 2 * H].astype(A, copy=False)
     return xp.roll(W_ih, H, axis=0), b, xp.ascontiguousarray(b_hh[2 * H :], A)
@@ -695,7 +360,7 @@ def _step(
     """One step of inference at level 1: h', and c' where there is a c."""
     run.check()
     device, mode = run.device, precision.current()
-    xp, (B, H), storage = device.xp, h.shape, _storage(x)
+    xp, (B, H), storage = device.xp, h.shape, storage_of(x)
     A = storage.accumulate
     gates = xp.empty((B, cell.blocks * H), A)
     a = gates[:, : len(b)]

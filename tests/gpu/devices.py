@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minirnn_kernels.cuda_pass import THREADS, Plan, Work, plans
-from minirnn_kernels.cuda_sequences import configuration
+from minirnn_kernels.cuda_run import configuration
 
 WAYS = ("1", "2", "block", "cluster 2", "cluster 4", "cluster 8", "grid")
 

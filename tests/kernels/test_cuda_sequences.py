@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minirnn_kernels import cuda_sequences
+from minirnn_kernels import cuda_run, cuda_sequences
 from minirnn_kernels.cuda_device import Properties
 from minirnn_kernels.cuda_levels import VARIABLE
 from minirnn_kernels.precision import precision
@@ -237,7 +237,7 @@ def test_sequences_of_other_lengths_and_batches_share_graphs():
 
 
 def test_the_least_recently_used_graph_goes(monkeypatch):
-    monkeypatch.setattr(cuda_sequences, "GRAPHS", 2)
+    monkeypatch.setattr(cuda_run, "GRAPHS", 2)
     device = FakeDevice()
     kernels = cuda_sequences.kernels(device, level=2)
 
@@ -343,6 +343,7 @@ def test_what_is_accepted():
     assert not accepts(np.zeros(1, np.float32), np.zeros(1))
     assert not accepts(np.zeros(1, np.int32))
     assert not accepts(np.zeros(1, np.complex64))
+    assert not accepts(np.zeros(1, np.dtype(np.float32).newbyteorder()))  # kernels read bytes as they lie
     assert not accepts([1.0])
 
 

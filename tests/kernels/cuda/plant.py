@@ -22,6 +22,8 @@ import numpy as np  # noqa: E402
 from minirnn_kernels import cuda_sequences, cuda_source, numpy_gates, rounding  # noqa: E402
 from minirnn_kernels.conformance import prove_case  # noqa: E402
 from minirnn_kernels.cuda_device import Properties  # noqa: E402
+from minirnn_kernels.cuda_gates import step_forward  # noqa: E402
+from minirnn_kernels.cuda_pass import RNN, STORAGES  # noqa: E402
 from minirnn_kernels.precision import precision  # noqa: E402
 from tests.kernels.cuda.emulator import EmulatedDevice  # noqa: E402
 from tests.kernels.cuda.mutations import MUTATIONS, Mutation  # noqa: E402
@@ -85,9 +87,7 @@ def prove_numbers(mutation: Mutation | None) -> None:
     a = bits.view(np.float32)[None]
     it = device(H100, mutation)
     gates, h = it.memory.own(a[None]), it.memory.empty(a.shape, bfloat16)
-    cuda_sequences.step_forward(
-        it, cuda_sequences.RNN, cuda_sequences.STORAGES["bfloat16"], None, None, gates, None, None, None, h, relu=True
-    )
+    step_forward(it, RNN, STORAGES["bfloat16"], None, None, gates, None, None, None, h, relu=True)
     right = a.astype(bfloat16)
     same = (h.view(np.uint16) == right.view(np.uint16)) | np.isnan(a)
     assert same.all(), f"{a[~same]} is stored as {h[~same]}, expected {right[~same]}"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minirnn_kernels import cuda_sequences, numpy_gates, rounding
+from minirnn_kernels import cuda_gates, cuda_run, cuda_sequences, numpy_gates, rounding
 from minirnn_kernels.conformance import CELLS, prove, prove_case
 from minirnn_kernels.cuda_device import Properties
 from minirnn_kernels.gates_conformance import prove_gates
@@ -37,7 +37,7 @@ def record(level, team, properties=H100, seed=0):
 
 
 def test_the_gates_are_proven():
-    prove_gates(cuda_sequences.gates(emulator.EmulatedDevice(H100)))
+    prove_gates(cuda_gates.gates(emulator.EmulatedDevice(H100)))
 
 
 @pytest.mark.parametrize(("level", "team"), [(1, None), (2, None), (3, "block"), (3, "grid")])
@@ -131,7 +131,7 @@ def test_everything_is_proven_where_w_comes_in_pieces(level, team, properties):
 
 
 def test_a_wait_that_is_given_up_is_nan_and_an_error(monkeypatch):
-    monkeypatch.setattr(cuda_sequences, "SPIN_LIMIT", 0)
+    monkeypatch.setattr(cuda_run, "SPIN_LIMIT", 0)
     kernels = record(3, "grid")
     rng = np.random.default_rng(0)
     shapes = (6, 2, 3), (2, 40), (2, 40), (160, 3), (160, 40), (160,)
