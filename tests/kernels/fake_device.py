@@ -1,4 +1,4 @@
-"""A device that notes what it is asked for: its arrays are NumPy's, its kernels do nothing."""
+"""A device that notes what it is asked for: its arrays are NumPy's, its kernels do nothing. And works to plan for."""
 
 import ctypes
 import threading
@@ -7,9 +7,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
 
 from minirnn_kernels.cuda_device import Properties
-from minirnn_kernels.cuda_pass import PASS
+from minirnn_kernels.cuda_pass import GRU, LSTM, PASS, RNN, STORAGES, Work
+
+A100 = Properties("A100", 80, 108, 166_912, clock=1.41e9, bandwidth=1.5e12, l2_bandwidth=3.6e12, l2_bytes=40 << 20)
+
+
+def works_of(B, H):
+    """Passes of any cell and type, with at most so many rows and units."""
+    return st.builds(
+        Work,
+        cell=st.sampled_from([RNN, LSTM, GRU]),
+        storage=st.sampled_from(list(STORAGES.values())),
+        T=st.integers(1, 300),
+        B=st.integers(1, B),
+        H=st.integers(1, H),
+        backward=st.booleans(),
+    )
 
 
 @dataclass

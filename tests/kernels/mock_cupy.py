@@ -35,20 +35,8 @@ def view(address, rows, columns, stride, dtype):
     return np.lib.stride_tricks.as_strided(flat, (rows, columns), (item, stride * item))
 
 
-def make(error_on_capture=False):
-    """The modules by name, for sys.modules, and the list of what was called."""
-    calls = []
-    cupy, cuda, runtime, driver, cublas = (types.ModuleType(n) for n in ("cupy", "cuda", "runtime", "driver", "cublas"))
-    cupy.__version__ = "14.2.0"
-    cupy.ndarray = ndarray
-    cupy.empty = lambda shape, dtype=float: np.full(shape, 7, dtype).view(ndarray)
-    cupy.zeros = lambda shape, dtype=float: np.zeros(shape, dtype).view(ndarray)
-    cupy.asarray = lambda a, dtype=None: np.array(a, dtype).view(ndarray)
-    cupy.ascontiguousarray = lambda a, dtype=None: np.ascontiguousarray(a, dtype).view(ndarray)
-    cupy.cuda, cuda.runtime, cuda.driver = cuda, runtime, driver
-    cuda.get_cublas_handle = lambda: 77
-
-    # ---- runtime ----
+def _runtime(calls):
+    runtime = types.ModuleType("runtime")
     runtime.CUDA_R_32F, runtime.CUDA_R_64F, runtime.CUDA_R_16F, runtime.CUDA_R_16BF = 0, 1, 2, 14
     runtime.hostAllocMapped, runtime.hostAllocPortable = 2, 1
     runtime.memory = []  # what hostAlloc gave
@@ -75,14 +63,11 @@ def make(error_on_capture=False):
     for k, name in enumerate(attributes):
         setattr(runtime, f"cudaDevAttr{name}", k)
     runtime.deviceGetAttribute = lambda attribute, device: list(attributes.values())[attribute]
+    return runtime
 
-    class Device:
-        def __init__(self, number=0):
-            self.compute_capability = "90"
 
-    cuda.Device = Device
-
-    # ---- cuBLAS ----
+def _cublas(calls):
+    cublas = types.ModuleType("cublas")
     cublas.CUBLAS_OP_N, cublas.CUBLAS_OP_T = 0, 1
     cublas.CUBLAS_COMPUTE_32F, cublas.CUBLAS_COMPUTE_32F_PEDANTIC = 68, 69
     cublas.CUBLAS_COMPUTE_32F_FAST_TF32, cublas.CUBLAS_COMPUTE_64F = 77, 70
@@ -102,8 +87,12 @@ def make(error_on_capture=False):
         calls.append(("gemmEx", opA, opB, compute, typeC))
 
     cublas.gemmEx = gemmEx
+    return cublas
 
-    # ---- kernels ----
+
+def _raw_module(calls):
+    """CuPy's RawModule: it compiles nothing, and its kernels only note that they were launched."""
+
     class Function:
         def __init__(self, name):
             self.name, self.ptr = name, 4321
@@ -131,10 +120,12 @@ def make(error_on_capture=False):
         def get_function(self, name):
             return RawKernel(name)
 
-    cupy.RawModule = RawModule
-    driver.occupancyMaxActiveBlocksPerMultiprocessor = lambda function, block, shared: 2 if shared < 100_000 else 1
+    return RawModule
 
-    # ---- streams and graphs ----
+
+def _stream(calls):
+    """CuPy's Stream: it captures nothing, and its graphs only note that they were replayed."""
+
     class Graph:
         def launch(self):
             calls.append(("replay",))
@@ -158,10 +149,32 @@ def make(error_on_capture=False):
             calls.append(("end",))
             return Graph()
 
-    cuda.Stream = Stream
-    cuda.get_current_stream = lambda: Stream
+    return Stream
+
+
+class Device:
+    def __init__(self, number=0):
+        self.compute_capability = "90"
+
+
+def make():
+    """The modules by name, for sys.modules, and the list of what was called."""
+    calls = []
+    cupy, cuda, driver = (types.ModuleType(n) for n in ("cupy", "cuda", "driver"))
+    cupy.__version__ = "14.2.0"
+    cupy.ndarray = ndarray
+    cupy.empty = lambda shape, dtype=float: np.full(shape, 7, dtype).view(ndarray)
+    cupy.zeros = lambda shape, dtype=float: np.zeros(shape, dtype).view(ndarray)
+    cupy.asarray = lambda a, dtype=None: np.array(a, dtype).view(ndarray)
+    cupy.ascontiguousarray = lambda a, dtype=None: np.ascontiguousarray(a, dtype).view(ndarray)
+    cupy.RawModule = _raw_module(calls)
+    cupy.cuda, cuda.runtime, cuda.driver, cuda.Device = cuda, _runtime(calls), driver, Device
+    cuda.get_cublas_handle = lambda: 77
+    driver.occupancyMaxActiveBlocksPerMultiprocessor = lambda function, block, shared: 2 if shared < 100_000 else 1
+    cuda.Stream = stream = _stream(calls)
+    cuda.get_current_stream = lambda: stream
     backends, in_cuda, libs = (types.ModuleType(n) for n in ("cupy_backends", "cuda", "libs"))
-    backends.cuda, in_cuda.libs, libs.cublas = in_cuda, libs, cublas
+    backends.cuda, in_cuda.libs, libs.cublas = in_cuda, libs, _cublas(calls)
     modules = {
         "cupy": cupy,
         "cupy.cuda": cuda,
