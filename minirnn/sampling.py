@@ -81,10 +81,10 @@ def generate(
     seed: int = 0,
 ) -> Iterator[str]:
     """Yields `length` tokens as text, one by one, that continue `prompt`; equal arguments give equal text.
-    Draws are made on the host, wherever the model is.
 
     The model reads the prompt first; an empty one stands for a line break, or for the vocabulary's first token where
-    that has none. The unknown token is never drawn. SamplingError for a prompt with tokens the model doesn't know.
+    that has none. The unknown token is never drawn, and draws are made on the host wherever the model is. SamplingError
+    for a prompt with tokens the model doesn't know.
     """
     ids = prompt_ids(tokenizer, prompt)
     distribution(np.zeros(2), temperature, top_k, top_p)  # complain now, not at the first token

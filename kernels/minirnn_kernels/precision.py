@@ -6,8 +6,9 @@
 | "high" | on tensor cores, each factor split into two TF32 numbers: three products | about 2^-22 |
 | "fast" | on tensor cores, factors rounded to TF32, of 10 bits | 2^-11 |
 
-Sums are float32 in all three. Other dtypes have one way each: float64 throughout, and 16-bit numbers multiplied on
-tensor cores and summed in float32. Only CUDA kernels have the choice; all others are strict.
+Sums are float32 in all three. An infinite factor gives NaN in "high": its parts are infinity and NaN. Other dtypes have
+one way each: float64 throughout, and 16-bit numbers multiplied on tensor cores and summed in float32. Only CUDA kernels
+have the choice; all others are strict.
 """
 
 from contextvars import ContextVar
