@@ -141,7 +141,7 @@ def _begin(
     if c0 is not None:
         c = xp.empty((T + 1, B, H) if training else (B, H), A)
         (c[0] if training else c)[...] = c0
-    W_hh = xp.ascontiguousarray(W_hh)
+    W_hh = xp.ascontiguousarray(W_hh, x.dtype)
     return x, Pass(cell, storage, mode, T, B, H, W_hh, h, c, gates, lengths=lengths, relu=relu, training=training)
 
 
@@ -150,7 +150,7 @@ def _gradients(
 ) -> None:
     """Run the way back of a pass: da, dh0 and carry are there afterwards."""
     xp, A = run.device.xp, p.storage.accumulate
-    p.dout = None if dout is None else xp.ascontiguousarray(dout)
+    p.dout = None if dout is None else xp.ascontiguousarray(dout, p.h.dtype)
     p.dh_n = None if dh_n is None else xp.ascontiguousarray(dh_n, A)
     p.dc_n = None if dc_n is None else xp.ascontiguousarray(dc_n, A)
     p.carry = None if p.cell is RNN else xp.zeros((p.B, p.H), A)

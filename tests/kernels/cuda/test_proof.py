@@ -127,6 +127,19 @@ def test_everything_is_proven_where_w_comes_in_pieces(level, team, properties):
     prove(record(level, team, properties), only_dtypes=(F32, F64))
 
 
+@pytest.mark.parametrize(("level", "team"), [(1, None), (3, "block")])
+def test_gradients_of_another_dtype_are_converted(level, team):
+    rng = np.random.default_rng(0)
+    shapes = (3, 2, 4), (2, 5), (2, 5), (20, 4), (20, 5), (20,)
+    arguments = [rng.standard_normal(shape).astype(F32) for shape in shapes]
+    dout, dh_n, dc_n = (rng.standard_normal(shape).astype(F32) for shape in ((3, 2, 5), (2, 5), (2, 5)))
+    kernels = record(level, team)
+    *_, cache = kernels.lstm_forward(*arguments)
+    narrow = kernels.lstm_backward(dout, dh_n, dc_n, cache, keep_cache=True)
+    wide = kernels.lstm_backward(*(g.astype(F64) for g in (dout, dh_n, dc_n)), cache)
+    assert all(np.array_equal(a, b) for a, b in zip(narrow, wide, strict=True))
+
+
 # ---- what goes wrong -----------------------------------------------------------------------------------------------
 
 
