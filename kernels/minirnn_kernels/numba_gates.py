@@ -20,11 +20,13 @@ from minirnn_kernels.contract import Gates
 from minirnn_kernels.numba_compile import compiled, compiled_threads
 from minirnn_kernels.numba_words import (
     at,
-    gru,
     gru_backward,
+    gru_gates,
+    gru_output,
     lanes,
-    lstm,
     lstm_backward,
+    lstm_cell,
+    lstm_output,
     rnn_relu,
     rnn_relu_backward,
     rnn_tanh,
@@ -70,7 +72,9 @@ def lstm_rows(part: int, parts: int, gates: Array, c_prev: Array, c: Array, h: A
     for j in range(B * part // parts, B * (part + 1) // parts):
         for u in range(0, H, lanes(c)):
             a = (at(i, j, u), at(f, j, u), at(g, j, u), at(o, j, u))
-            lstm(c, H - u, (*a, b, b, b, b, at(c_prev, j, u)), (*a, at(c, j, u), at(h, j, u)))
+            lstm_cell(c, H - u, (*a, b, b, b, b, at(c_prev, j, u)), (*a, at(c, j, u)))
+        for u in range(0, H, lanes(c)):
+            lstm_output(c, H - u, (at(o, j, u), at(c, j, u)), (at(h, j, u),))
 
 
 @compiled
@@ -96,8 +100,12 @@ def gru_rows(part: int, parts: int, gates: Array, h_prev: Array, h: Array) -> No
     n, r, z, q = gates[0], gates[1], gates[2], gates[3]
     for j in range(B * part // parts, B * (part + 1) // parts):
         for u in range(0, H, lanes(h)):
-            a = (at(n, j, u), at(r, j, u), at(z, j, u), at(q, j, u))
-            gru(h, H - u, (*a, b, b, b, b, at(h_prev, j, u)), (*a, at(h, j, u)))
+            a = (at(r, j, u), at(z, j, u))
+            gru_gates(h, H - u, (*a, b, b), a)
+        for u in range(0, H, lanes(h)):
+            n_, q_ = at(n, j, u), at(q, j, u)
+            given = (n_, at(r, j, u), at(z, j, u), q_, b, b, at(h_prev, j, u))
+            gru_output(h, H - u, given, (n_, q_, at(h, j, u)))
 
 
 @compiled

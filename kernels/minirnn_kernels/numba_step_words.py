@@ -27,7 +27,7 @@ from numba.extending import intrinsic
 from minirnn_kernels import vectors
 from minirnn_kernels.numba_compile import compiled, compiled_threads
 from minirnn_kernels.tiles import loop
-from minirnn_kernels.vectors import I32, I64, Emitter, Vector
+from minirnn_kernels.vectors import I32, I64, Emitter, Vector, activate, sigmoid, tanh
 
 # ---- the products ----------------------------------------------------------------------------------------------------
 #
@@ -176,7 +176,8 @@ class _Block:
 
 
 def _rnn_tanh(u: _Block) -> None:
-    u.store(vectors.tanh(u.sums(0) + u.bias("b", 0)), "h_next")
+    (h,) = activate(tanh(u.sums(0) + u.bias("b", 0)))
+    u.store(h, "h_next")
 
 
 def _rnn_relu(u: _Block) -> None:
@@ -186,16 +187,18 @@ def _rnn_relu(u: _Block) -> None:
 
 def _lstm(u: _Block) -> None:
     i, f, g, o = (u.sums(gate) + u.bias("b", gate) for gate in range(4))
-    i, f, g, o = vectors.sigmoid(i), vectors.sigmoid(f), vectors.tanh(g), vectors.sigmoid(o)
+    i, f, g, o = activate(sigmoid(i), sigmoid(f), tanh(g), sigmoid(o))
     c = f * u.load("c") + i * g
+    (tanh_c,) = activate(tanh(c))
     u.store(c, "c_next")
-    u.store(o * vectors.tanh(c), "h_next")
+    u.store(o * tanh_c, "h_next")
 
 
 def _gru(u: _Block) -> None:
-    r, z = (vectors.sigmoid(u.sums(gate) + u.bias("b_ih", gate) + u.bias("b_hh", gate)) for gate in range(2))
+    a_r, a_z = (u.sums(gate) + u.bias("b_ih", gate) + u.bias("b_hh", gate) for gate in range(2))
+    r, z = activate(sigmoid(a_r), sigmoid(a_z))
     a_hn = u.sums(2, of_x=False) + u.bias("b_hh", 2)
-    n = vectors.tanh(u.sums(2, of_h=False) + u.bias("b_ih", 2) + r * a_hn)
+    (n,) = activate(tanh(u.sums(2, of_h=False) + u.bias("b_ih", 2) + r * a_hn))
     u.store((1 - z) * n + z * u.load("h"), "h_next")
 
 

@@ -170,10 +170,17 @@ def _pointwise(equations: Callable[..., tuple[Any, ...]], like: Any, n: Any, loa
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         _, n_, loads_, stores_ = values
         e = Emitter(builder, _dtype(like))
-        given = [e.load_first(n_, _pointer(builder, like, a)) for a in cgutils.unpack_tuple(builder, loads_)]
+        sources = [_pointer(builder, like, a) for a in cgutils.unpack_tuple(builder, loads_)]
         places = [_pointer(builder, like, a) for a in cgutils.unpack_tuple(builder, stores_)]
-        for result, place in zip(equations(*given), places, strict=True):
-            e.store_first(n_, result, place)
+
+        # One question for all of them: a branch at each load would keep the compiler from ordering what is between.
+        with builder.if_else(e.is_whole(n_)) as (whole, part):
+            with whole:
+                for result, place in zip(equations(*map(e.load, sources)), places, strict=True):
+                    e.store(result, place)
+            with part:
+                for result, place in zip(equations(*(e.load_first(n_, a) for a in sources)), places, strict=True):
+                    e.store_first(n_, result, place)
         return context.get_dummy_value()
 
     return types.void(like, types.int64, loads, stores), emit
@@ -181,12 +188,12 @@ def _pointwise(equations: Callable[..., tuple[Any, ...]], like: Any, n: Any, loa
 
 @intrinsic
 def sigmoid(typing, like, n, loads, stores):
-    return _pointwise(lambda x: (vectors.sigmoid(x),), like, n, loads, stores)
+    return _pointwise(lambda x: vectors.activate(vectors.sigmoid(x)), like, n, loads, stores)
 
 
 @intrinsic
 def tanh(typing, like, n, loads, stores):
-    return _pointwise(lambda x: (vectors.tanh(x),), like, n, loads, stores)
+    return _pointwise(lambda x: vectors.activate(vectors.tanh(x)), like, n, loads, stores)
 
 
 @intrinsic
@@ -210,8 +217,13 @@ def rnn_relu_backward(typing, like, n, loads, stores):
 
 
 @intrinsic
-def lstm(typing, like, n, loads, stores):
-    return _pointwise(vector_gates.lstm, like, n, loads, stores)
+def lstm_cell(typing, like, n, loads, stores):
+    return _pointwise(vector_gates.lstm_cell, like, n, loads, stores)
+
+
+@intrinsic
+def lstm_output(typing, like, n, loads, stores):
+    return _pointwise(vector_gates.lstm_output, like, n, loads, stores)
 
 
 @intrinsic
@@ -220,8 +232,13 @@ def lstm_backward(typing, like, n, loads, stores):
 
 
 @intrinsic
-def gru(typing, like, n, loads, stores):
-    return _pointwise(vector_gates.gru, like, n, loads, stores)
+def gru_gates(typing, like, n, loads, stores):
+    return _pointwise(vector_gates.gru_gates, like, n, loads, stores)
+
+
+@intrinsic
+def gru_output(typing, like, n, loads, stores):
+    return _pointwise(vector_gates.gru_output, like, n, loads, stores)
 
 
 @intrinsic

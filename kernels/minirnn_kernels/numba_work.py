@@ -40,12 +40,14 @@ from minirnn_kernels.numba_words import (
     atomic_exchange_if,
     copy_panel,
     give_way,
-    gru,
     gru_backward,
+    gru_gates,
+    gru_output,
     integers,
     lanes,
-    lstm,
     lstm_backward,
+    lstm_cell,
+    lstm_output,
     pointer,
     rnn_relu,
     rnn_relu_backward,
@@ -256,9 +258,11 @@ def lstm_units(u: int, now: Any, G: Any, h: Any, job: Any, like: Any) -> None:
     for j in range(now[COUNT]):
         g = at(G, now[G_FIRST] + j, u)
         c_prev, c_next = at(c, now[C_BEFORE] + j, u), at(c, now[C_AFTER] + j, u)
-        h_next = at(h, job.batch + now[FIRST] + j, u)
         a = (g, g + s, g + 2 * s, g + 3 * s, bias[0], bias[1], bias[2], bias[3], c_prev)
-        lstm(like, lanes(like), a, (g, g + s, g + 2 * s, g + 3 * s, c_next, h_next))
+        lstm_cell(like, lanes(like), a, (g, g + s, g + 2 * s, g + 3 * s, c_next))
+    for j in range(now[COUNT]):
+        o, c_next = at(G, now[G_FIRST] + j, 3 * job.Hp + u), at(c, now[C_AFTER] + j, u)
+        lstm_output(like, lanes(like), (o, c_next), (at(h, job.batch + now[FIRST] + j, u),))
 
 
 @compiled
@@ -266,12 +270,15 @@ def gru_units(u: int, now: Any, G: Any, h: Any, job: Any, like: Any) -> None:
     """The same: pre-activations -> n, r, z, q, h."""
     b = matrix(job.b, 4, job.Hp, like)
     s = G.itemsize * job.Hp
-    bias = (at(b, 0, u), at(b, 1, u), at(b, 2, u), at(b, 3, u))
+    for j in range(now[COUNT]):
+        g = at(G, now[G_FIRST] + j, u)
+        gates = (g + s, g + 2 * s)
+        gru_gates(like, lanes(like), (g + s, g + 2 * s, at(b, 1, u), at(b, 2, u)), gates)
     for j in range(now[COUNT]):
         g = at(G, now[G_FIRST] + j, u)
         h_prev, h_next = at(h, now[H_BEFORE] + j, u), at(h, job.batch + now[FIRST] + j, u)
-        a = (g, g + s, g + 2 * s, g + 3 * s, bias[0], bias[1], bias[2], bias[3], h_prev)
-        gru(like, lanes(like), a, (g, g + s, g + 2 * s, g + 3 * s, h_next))
+        a = (g, g + s, g + 2 * s, g + 3 * s, at(b, 0, u), at(b, 3, u), h_prev)
+        gru_output(like, lanes(like), a, (g, g + 3 * s, h_next))
 
 
 @compiled

@@ -2,14 +2,18 @@
 
 Each argument and each result is one `Vector`. The derivations stand in `gates.py`. Backward functions are given the
 states that the forward stored, and compute tanh(c) again: that is cheaper than memory.
+
+An LSTM's h and a GRU's n are functions of their own, to be applied to a run of vectors after the gates of all of them
+are done: a tanh takes some 60 cycles from its argument to its result, and a CPU looks ahead by two or three of them at
+most. Right behind the gates that it needs, it would wait for them, and everything else for it.
 """
 
-from minirnn_kernels.vectors import Vector, sigmoid, tanh
+from minirnn_kernels.vectors import Vector, activate, sigmoid, tanh
 
 
 def rnn_tanh(a: Vector, b: Vector) -> tuple[Vector, ...]:
     """Pre-activation and bias -> h"""
-    return (tanh(a + b),)
+    return activate(tanh(a + b))
 
 
 def rnn_relu(a: Vector, b: Vector) -> tuple[Vector, ...]:
@@ -30,7 +34,7 @@ def rnn_relu_backward(h: Vector, dout: Vector, dh: Vector) -> tuple[Vector, ...]
     return (h.emitter.where(h <= 0, h.of(0), dh),)
 
 
-def lstm(
+def lstm_cell(
     a_i: Vector,
     a_f: Vector,
     a_g: Vector,
@@ -41,21 +45,22 @@ def lstm(
     b_o: Vector,
     c_prev: Vector,
 ) -> tuple[Vector, ...]:
-    """Pre-activations and biases -> i, f, g, o, c, h"""
-    i = sigmoid(a_i + b_i)
-    f = sigmoid(a_f + b_f)
-    g = tanh(a_g + b_g)
-    o = sigmoid(a_o + b_o)
-    c = f * c_prev + i * g
-    h = o * tanh(c)
-    return i, f, g, o, c, h
+    """Pre-activations and biases -> i, f, g, o, c"""
+    i, f, g, o = activate(sigmoid(a_i + b_i), sigmoid(a_f + b_f), tanh(a_g + b_g), sigmoid(a_o + b_o))
+    return i, f, g, o, f * c_prev + i * g
+
+
+def lstm_output(o: Vector, c: Vector) -> tuple[Vector, ...]:
+    """-> h"""
+    (tanh_c,) = activate(tanh(c))
+    return (o * tanh_c,)
 
 
 def lstm_backward(
     i: Vector, f: Vector, g: Vector, o: Vector, c_prev: Vector, c: Vector, dout: Vector, dh: Vector, dc: Vector
 ) -> tuple[Vector, ...]:
     """-> da_i, da_f, da_g, da_o, dc_prev"""
-    tanh_c = tanh(c)
+    (tanh_c,) = activate(tanh(c))
     dh = dh + dout
     do = dh * tanh_c
     dc = dc + dh * o * (1 - tanh_c * tanh_c)
@@ -65,16 +70,18 @@ def lstm_backward(
     return di * i * (1 - i), df * f * (1 - f), dg * (1 - g * g), do * o * (1 - o), dc * f
 
 
-def gru(
-    a_n: Vector, a_r: Vector, a_z: Vector, q: Vector, b_n: Vector, b_r: Vector, b_z: Vector, b_q: Vector, h_prev: Vector
+def gru_gates(a_r: Vector, a_z: Vector, b_r: Vector, b_z: Vector) -> tuple[Vector, ...]:
+    """Pre-activations and biases -> r, z"""
+    return activate(sigmoid(a_r + b_r), sigmoid(a_z + b_z))
+
+
+def gru_output(
+    a_n: Vector, r: Vector, z: Vector, q: Vector, b_n: Vector, b_q: Vector, h_prev: Vector
 ) -> tuple[Vector, ...]:
-    """Pre-activations and biases, q that of the part of n that r multiplies -> n, r, z, q, h"""
-    r = sigmoid(a_r + b_r)
-    z = sigmoid(a_z + b_z)
+    """Pre-activation, gates and biases, q that of the part of n that r multiplies -> n, q, h"""
     q = q + b_q
-    n = tanh(a_n + b_n + r * q)
-    h = n + z * (h_prev - n)
-    return n, r, z, q, h
+    (n,) = activate(tanh(a_n + b_n + r * q))
+    return n, q, n + z * (h_prev - n)
 
 
 def gru_backward(

@@ -1,5 +1,8 @@
 """Explicit vectors: the activations to the last digits, and a tile of a product for every machine."""
 
+import math
+from fractions import Fraction
+
 import numba
 import numpy as np
 import pytest
@@ -58,6 +61,34 @@ def test_activations_are_accurate_over_the_whole_range(name, dtype, exact, ulps)
     assert np.isfinite(got).all()
     assert error.max() <= ulps
     assert np.abs(got[~normal]).max(initial=0) <= np.finfo(dtype).tiny * 2
+
+
+def interpolated(n):
+    """n coefficients, from r^0 on, of the polynomial that meets (e^r - 1 - r) / r^2 at n Chebyshev points: exactly."""
+    points = [Fraction(math.log(2) / 2 * math.cos(math.pi * (2 * k + 1) / (2 * n))) for k in range(n)]
+    values = [sum(r**k / math.factorial(k + 2) for k in range(25)) for r in points]
+    for j in range(1, n):  # Newton's divided differences
+        for k in range(n - 1, j - 1, -1):
+            values[k] = (values[k] - values[k - 1]) / (points[k] - points[k - j])
+    terms = [Fraction(0)] * n
+    for value, r in zip(reversed(values), reversed(points), strict=True):  # terms = terms * (x - r) + value
+        terms = [low - r * term for low, term in zip([Fraction(0), *terms], terms, strict=False)]
+        terms[0] += value
+    return [float(term) for term in terms]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_series_of_the_exponential_is_what_is_said_of_it(dtype):
+    terms = vectors.SERIES[dtype]
+    np.testing.assert_allclose(terms, interpolated(len(terms)), rtol=1e-15)
+    eps, worst = np.finfo(dtype).eps / 2, Fraction(0)
+    terms = [Fraction(float(np.dtype(dtype).type(term))) for term in terms]
+    for k in range(-100, 101):
+        r = Fraction(k, 100) * Fraction(math.log(2) / 2)
+        exact = sum(r**j / math.factorial(j) for j in range(25))
+        ours = 1 + r + r * r * sum(term * r**j for j, term in enumerate(terms))
+        worst = max(worst, abs(ours - exact) / exact)
+    assert worst < eps / 5
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
