@@ -23,15 +23,13 @@ def section(document: dict[str, Any], name: str) -> str:
     """Everything between the markers: the machine, the nine LSTM sizes, a line for each other kind."""
     machine, most = document["machine"], max(run["threads"] for run in document["runs"])
     versions = ", ".join(f"{n} {v}" for n, v in machine["versions"].items() if n not in ("minirnn", "jaxlib"))
-    flops = [
-        run["flops"]["float32"] for run in document["runs"] if run["threads"] == most and "float32" in run["flops"]
-    ]
-    peaks = " to ".join(dict.fromkeys(f"{bound(flops) / 1e9:.0f}" for bound in (min, max)))
+    flops = [row["peak"] for row in document["rows"] if row["threads"] == most and row["dtype"] == "float32"]
+    peaks = " to ".join(dict.fromkeys(f"{bound(filter(None, flops)) / 1e9:.0f}" for bound in (min, max)))
     others = max((run["others"] or 0) for run in document["runs"])
     head = (
         f"{machine['cpu']}, {most} threads, float32, {machine['date'][:10]}; {versions}; "
         f"{'; '.join(dict.fromkeys(machine['blas']))}. "
-        f"FMA peak: {peaks} GFLOP/s, measured for each part; shares are of its own. "
+        f"FMA peak: {peaks} GFLOP/s, measured in turns with the contenders of each size; shares are of its own. "
         f"Other programs took at most {others:.0%} of the cores. "
         f"`{document['command']}`, {name}."
     )

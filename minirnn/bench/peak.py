@@ -6,6 +6,10 @@
 
 Numba compiles the loops and LLVM's vectors are written out, so that nothing depends on what a compiler guesses. Each
 figure is the best of several tries: other work on the machine can only slow it down. `Missing` without the compiler.
+
+What a table calls a share of the peak is another thing: there the multiply-adds take turns with whoever is timed
+(`multiply_adds`), and both are medians. On a shared machine a core gives less at one minute than at another, and a share
+of its best minute would say more of the neighbours than of the kernel.
 """
 
 from __future__ import annotations
@@ -20,25 +24,30 @@ import numpy as np
 
 from minirnn.bench.peers import Missing, library
 
-__all__ = ["ACCUMULATORS", "flops", "mix_seconds", "traffic", "vector_bytes"]
+__all__ = ["ACCUMULATORS", "flops", "mix_seconds", "multiply_adds", "traffic", "vector_bytes"]
 
 ACCUMULATORS = 12  # enough to hide a multiply-add's latency on two pipes, few enough for 16 registers
 TRIES = 7
 
 
-def flops(dtype: str, threads: int) -> float:
-    """Multiplications and additions a second, of all threads together."""
+def multiply_adds(dtype: str, threads: int) -> tuple[Callable[[], None], int]:
+    """A call that keeps all threads at multiply-adds for some milliseconds, and its number of floating-point operations."""
     burn, lanes = _burn(dtype, ACCUMULATORS, 0), vector_bytes() // np.dtype(dtype).itemsize
     n = 1_000_000
-    seconds = _best(lambda: burn(n, 1.0), threads)
-    return 2 * n * ACCUMULATORS * lanes * threads / seconds
+    return lambda: _together(lambda: burn(n, 1.0), threads), 2 * n * ACCUMULATORS * lanes * threads
+
+
+def flops(dtype: str, threads: int) -> float:
+    """Multiplications and additions a second, of all threads together."""
+    run, operations = multiply_adds(dtype, threads)
+    return operations / _best(run)
 
 
 def mix_seconds(dtype: str, threads: int, multiply_adds: int, divisions: int) -> float:
     """Seconds for each element's share of vectors' multiply-adds and divisions, all threads at work."""
     burn, lanes = _burn(dtype, multiply_adds, divisions), vector_bytes() // np.dtype(dtype).itemsize
     n = 8_000_000 // (multiply_adds + 8 * divisions)
-    return _best(lambda: burn(n, 1.0), threads) / (n * lanes * threads)
+    return _best(lambda: _together(lambda: burn(n, 1.0), threads)) / (n * lanes * threads)
 
 
 def traffic(working_set: int, dtype: str, threads: int) -> float:
@@ -47,7 +56,7 @@ def traffic(working_set: int, dtype: str, threads: int) -> float:
     arrays = [[np.ones(n, dtype) for _ in range(3)] for _ in range(threads)]
     loop = _triad()
     passes = max(1, 30_000_000 // n)
-    seconds = _best(lambda k: loop(*arrays[k], passes), threads, numbered=True)
+    seconds = _best(lambda: _together(lambda k: loop(*arrays[k], passes), threads, numbered=True))
     return 3 * n * np.dtype(dtype).itemsize * threads * passes / seconds
 
 
@@ -65,18 +74,23 @@ def _binding() -> Any:
     return library("llvmlite.binding")
 
 
-def _best(work: Callable[..., Any], threads: int, numbered: bool = False) -> float:
-    """The shortest time in which `threads` threads have each done the work once."""
+def _together(work: Callable[..., Any], threads: int, numbered: bool = False) -> None:
+    """Each of `threads` threads does the work once."""
+    others = [threading.Thread(target=work, args=(k,) * numbered) for k in range(1, threads)]
+    for thread in others:
+        thread.start()
     work(*[0] * numbered)
+    for thread in others:
+        thread.join()
+
+
+def _best(run: Callable[[], None]) -> float:
+    """The shortest time that a call takes."""
+    run()
     best = float("inf")
     for _ in range(TRIES):
-        others = [threading.Thread(target=work, args=(k,) * numbered) for k in range(1, threads)]
         begin = time.perf_counter()
-        for thread in others:
-            thread.start()
-        work(*[0] * numbered)
-        for thread in others:
-            thread.join()
+        run()
         best = min(best, time.perf_counter() - begin)
     return best
 

@@ -9,7 +9,7 @@ The document (schema "minirnn-bench 1"; times in seconds, rates per second unles
     runs              one for each number of threads, each measured in a process of its own:
         threads
         others        the part of all cores' time that other programs took meanwhile, 0 to 1; null where unknown
-        flops         {dtype: multiplications and additions a second on registers: the peak}
+        flops         {dtype: multiplications and additions a second on registers, at best}
         traffic       {bytes of the arrays: bytes a second read and written}
         reason        why there is no peak, or null
         proofs        {record: null, or what the conformance kit found wrong}
@@ -22,6 +22,7 @@ The document (schema "minirnn-bench 1"; times in seconds, rates per second unles
         bytes         that have to be read and written at least
         tolerance     of an error relative to the largest entry (null for gates, see `pointwise.check`)
         others        as for the run, while this row's times were taken
+        peak          the same, the median of calls in turns with the contenders': what of_peak is of; null for gates
         times         {contender: {samples, median, q1, q3, gflops, of_peak}}; a step's times are for one step
         ratios        {contender: {median, q1, q3}}: its median / ours; quartiles of the same ratio round by round
         errors        {contender: worst error / tolerance}

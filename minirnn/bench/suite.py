@@ -150,15 +150,13 @@ def _ending(code: int, words: str) -> str:
 
 
 def _rate(document: dict[str, Any]) -> None:
-    """GFLOP/s and the share of the peak of the same run, for every time of every row."""
-    peaks = {found["threads"]: found["flops"] for found in document["runs"]}
+    """GFLOP/s and the share of the row's peak, for every time of every row."""
     for row in document["rows"]:
-        peak = peaks[row["threads"]].get(row["dtype"])
         calls = row["size"]["T"] if row["what"] == "step" else 1
         for times in row["times"].values():
             rate = row["flop"] / calls / times["median"]
             times["gflops"] = rate / 1e9 if row["flop"] else None
-            times["of_peak"] = rate / peak if peak and row["flop"] else None
+            times["of_peak"] = rate / row["peak"] if row["peak"] else None
 
 
 def summaries(rows: list[Event]) -> list[dict[str, Any]]:

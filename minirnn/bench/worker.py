@@ -9,6 +9,7 @@ results and gradients are held against the NumPy kernels in float64. What is wro
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import json
@@ -32,6 +33,7 @@ __all__ = ["main", "measure"]
 
 Event = dict[str, Any]
 
+PEAK = "multiply-adds"  # takes its turn among the contenders
 OURS = ("numba", "numpy")  # the records of this package that take part, the faster first
 
 
@@ -122,9 +124,14 @@ def _row(plan: dict[str, Any], task: dict[str, Any], records: list[Kernels], jud
     else:
         contenders = _sequences(row, plan, size, records)
     functions = {c.name: c.run for c in contenders}
+    operations = 0
+    if row["flop"] and functions:
+        with contextlib.suppress(Missing):
+            functions[PEAK], operations = peak.multiply_adds(row["dtype"], plan["threads"])
     others = machine.Others()
     rounds = timing.interleaved(functions, plan["seconds"], plan["rounds"]) if functions else {}
     row["others"] = others.share()
+    row["peak"] = operations / timing.summary(rounds.pop(PEAK)).median if operations else None
     calls = {c.name: c.calls for c in contenders}
     rounds = {name: [[t / calls[name] for t in taken] for taken in each] for name, each in rounds.items()}
     row["times"] = {name: dataclasses.asdict(timing.summary(each)) for name, each in rounds.items()}
