@@ -35,7 +35,7 @@ class TorchModel(torch.nn.Module):
         self.linear = torch.nn.Linear(config.hidden, vocab_size)
 
     def forward(self, ids, state=None):
-        out, state = self.rnn(self.embedding(ids), state)
+        out, state = self.rnn(self.dropout(self.embedding(ids)), state)
         return self.linear(self.dropout(out)), state
 
 

@@ -81,12 +81,18 @@ def test_dropout_draws_from_the_seeded_generator_in_training_only(ids):
     assert np.array_equal(model(ids)[0].data, model(ids)[0].data)
 
 
-def test_dropout_acts_before_the_last_layer_and_between_the_recurrent_ones(ids):
-    one_layer = make(layers=1, dropout=0.5)
-    assert not np.array_equal(one_layer(ids)[0].data, one_layer(ids)[0].data)
+def test_dropout_acts_on_what_goes_into_each_layer(ids, monkeypatch):
     between = make(layers=2, dropout=0.5)
     between.dropout.p = 0.0
     assert not np.array_equal(between(ids)[0].data, between(ids)[0].data)
+    model, seen = make(layers=1, dropout=0.5), []
+    monkeypatch.setattr(model, "dropout", lambda x: seen.append(x) or x * 0)
+    logits, state = model(ids)
+    embedded, out = seen
+    assert np.array_equal(embedded.data, model.embedding(ids).data)
+    assert np.array_equal(out.data, model.rnn(embedded * 0)[0].data)
+    assert np.array_equal(to_arrays(state)[0][-1], out.data[-1])  # a layer hears all of what it said
+    assert np.array_equal(logits.data, np.broadcast_to(model.linear.bias.data, logits.shape))
 
 
 def test_a_seed_fixes_the_weights():
