@@ -14,17 +14,20 @@ Array = Any
 WORTH_THREADS = 1_000_000  # multiply-adds in a forward pass, some ten microseconds: less isn't worth waking a thread
 WORTH_WAITING = 50_000  # multiply-adds in a step, a microsecond: less isn't worth a meeting at each step
 FEW_ROWS = 8  # for a thread: with less, the weights are read more often than they are used
+LARGE = 1_000_000  # weights that no second-level cache holds: with these, every thread better reads only a part of them
 
 
 def _runs(first: Array, counts: Array) -> Array:
     """The numbers of all runs, one after the other: counts[k] of them from first[k] on."""
-    return np.concatenate([f + np.arange(n) for f, n in zip(first.ravel(), counts.ravel(), strict=True)])
+    counts = counts.ravel()
+    ends = np.cumsum(counts)
+    return np.repeat(first.ravel() + counts - ends, counts) + np.arange(ends[-1])
 
 
 def rows_of(T: int, B: int, lengths: Any, K: int, terms: int) -> Rows:
     """For K weights' rows, `terms` multiply-adds for each of them and each row."""
     parts = numba_threads.how_many() if T * B * K * terms >= WORTH_THREADS else 1
-    by_units = parts > 1 and FEW_ROWS * parts > B and B * K * terms >= WORTH_WAITING
+    by_units = parts > 1 and (FEW_ROWS * parts > B or K * terms >= LARGE) and B * K * terms >= WORTH_WAITING
     if parts > B and not by_units:
         parts = 1
     if lengths is not None and B > 0 and int(np.min(lengths)) < T:

@@ -6,7 +6,7 @@ Two bounds are measured in the same run, and the larger counts:
     instructions    the multiply-adds and divisions in `COUNTS`, at the rate of `peak.mix_seconds`
 
 A sigmoid or a tanh is one exponential and one division. The exponential takes 3 multiply-adds to bring its argument
-within half of ln 2, a polynomial of degree 7 (float32) or 13 (float64) by as many, and one to scale: 11 or 17. Other
+within half of ln 2, a polynomial of degree 6 (float32) or 11 (float64) by as many, and one to scale: 10 or 15. Other
 instructions (additions, comparisons, loads) are not counted, so that this is a bound and not an estimate.
 """
 
@@ -164,7 +164,7 @@ def expected(problem: PointwiseProblem, a: dict[str, Array]) -> dict[str, Array]
 def bound(problem: PointwiseProblem, threads: int) -> dict[str, Any]:
     """{"seconds", "by": "traffic" or "instructions", "traffic": seconds, "instructions": seconds}."""
     counts = COUNTS[problem.cell, problem.backward]
-    exponential = 11 if problem.dtype == "float32" else 17
+    exponential = 10 if problem.dtype == "float32" else 15
     multiply_adds = counts.activations * exponential + counts.products
     traffic = problem.bytes / peak.traffic(problem.bytes, problem.dtype, threads)
     instructions = problem.elements * peak.mix_seconds(problem.dtype, threads, multiply_adds, counts.activations)

@@ -59,7 +59,7 @@ def test_the_bound_is_the_larger_of_two(monkeypatch):
     monkeypatch.setattr(peak, "traffic", lambda working_set, dtype, threads: 1e9)
     found = bound(problem, 1)
     assert found["traffic"] == pytest.approx(11 * 35 * 4 / 1e9)
-    assert found["instructions"] == pytest.approx(35 * (5 * 11 + 3) * 1e-9)
+    assert found["instructions"] == pytest.approx(35 * (5 * 10 + 3) * 1e-9)
     assert (found["by"], found["seconds"]) == ("instructions", found["instructions"])
     monkeypatch.setattr(peak, "traffic", lambda working_set, dtype, threads: 1e8)
     assert bound(problem, 1)["by"] == "traffic"
