@@ -235,8 +235,8 @@ class Vector:
 # exponent of 2^n. r = x - n ln 2 is exact enough only with ln 2 in two parts, the first with so few bits that n times
 # it is exact. e^r - 1 = r + r^2 q(r) has no constant term, and so is accurate for small r, where e^r loses every digit.
 #
-# q is a polynomial that meets (e^r - 1 - r) / r^2 at Chebyshev's points, which is closer than the Taylor series with two
-# coefficients more: within a fifth of a rounding of e^r.
+# q is a polynomial that meets (e^r - 1 - r) / r^2 at Chebyshev's points, which brings it within a fifth of a rounding
+# of e^r; the Taylor series takes one coefficient more for that, in float64 two.
 #
 #     sigmoid(x) = 1 / (1 + e^-x)                            e^-x may overflow: 1 / infinity = 0 is right
 #     tanh(x)    = sign(x) * em1 / (em1 + 2)                 em1 = e^(2|x|) - 1 = 2^n (e^r - 1) + (2^n - 1)

@@ -8,8 +8,8 @@ Numba compiles the loops and LLVM's vectors are written out, so that nothing dep
 figure is the best of several tries: other work on the machine can only slow it down. `Missing` without the compiler.
 
 What a table calls a share of the peak is another thing: there the multiply-adds take turns with whoever is timed
-(`multiply_adds`), and both are medians. On a shared machine a core gives less at one minute than at another, and a share
-of its best minute would say more of the neighbours than of the kernel.
+(`multiply_adds`), and both are medians. On a shared machine a core gives less at one minute than at another, and a
+share of its best minute would say more of the neighbours than of the kernel.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TRIES = 7
 
 
 def multiply_adds(dtype: str, threads: int) -> tuple[Callable[[], None], int]:
-    """A call that keeps all threads at multiply-adds for some milliseconds, and its number of floating-point operations."""
+    """A call that keeps all threads at multiply-adds for some milliseconds, and its floating-point operations."""
     burn, lanes = _burn(dtype, ACCUMULATORS, 0), vector_bytes() // np.dtype(dtype).itemsize
     n = 1_000_000
     return lambda: _together(lambda: burn(n, 1.0), threads), 2 * n * ACCUMULATORS * lanes * threads

@@ -52,6 +52,7 @@ def times_of(median, gflops):
 def row(what, size, times, ratios, bound=None):
     return {
         "what": what, "cell": "lstm", "dtype": "float32", "threads": 2, "size": size, "ours": "numba",
-        "peak": None if bound else 240e9, "flop": 0 if bound else 10**9, "bytes": 10**7, "tolerance": 1e-5, "times": times, "ratios": ratios,
+        "peak": None if bound else 240e9, "flop": 0 if bound else 10**9,
+        "bytes": 10**7, "tolerance": 1e-5, "times": times, "ratios": ratios,
         "errors": {}, "refused": {}, "missing": {}, "others": 0.0, "bound": bound,
     }  # fmt: skip
