@@ -163,8 +163,8 @@ def gru_backward_threads(parts: int, gates: Array, h_prev: Array, dh: Array, da:
 
 def _call(one: Any, several: Any, like: Array, *arguments: Any) -> None:
     """In this thread, or in several if there are many units; `like` has them all."""
-    parts = numba_threads.how_many()
-    if parts == 1 or like.size < WORTH_THREADS:
+    parts = numba_threads.how_many() if like.size >= WORTH_THREADS else 1
+    if parts == 1:
         one(0, 1, *arguments)
     else:
         with numba_threads.turn:
