@@ -31,11 +31,11 @@ class TorchModel(torch.nn.Module):
         between = config.dropout if config.layers > 1 else 0.0
         self.embedding = torch.nn.Embedding(vocab_size, config.embedding)
         self.rnn = torch.nn.LSTM(config.embedding, config.hidden, config.layers, dropout=between)
-        self.dropout = torch.nn.Dropout(config.dropout)
+        self.embedding_dropout, self.dropout = torch.nn.Dropout(config.dropout / 3), torch.nn.Dropout(config.dropout)
         self.linear = torch.nn.Linear(config.hidden, vocab_size)
 
     def forward(self, ids, state=None):
-        out, state = self.rnn(self.dropout(self.embedding(ids)), state)
+        out, state = self.rnn(self.embedding_dropout(self.embedding(ids)), state)
         return self.linear(self.dropout(out)), state
 
 

@@ -88,7 +88,7 @@ class TrainConfig:
     hidden: int = 512
     layers: int = 1
     embedding: int = 64
-    dropout: float = 0.4
+    dropout: float = 0.3
     seq: int = 64
     batch: int = 32
     optimizer: str = "adam"

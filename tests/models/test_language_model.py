@@ -83,10 +83,12 @@ def test_dropout_draws_from_the_seeded_generator_in_training_only(ids):
 
 def test_dropout_acts_on_what_goes_into_each_layer(ids, monkeypatch):
     between = make(layers=2, dropout=0.5)
-    between.dropout.p = 0.0
+    between.dropout.p = between.embedding_dropout.p = 0.0
     assert not np.array_equal(between(ids)[0].data, between(ids)[0].data)
-    model, seen = make(layers=1, dropout=0.5), []
-    monkeypatch.setattr(model, "dropout", lambda x: seen.append(x) or x * 0)
+    model, seen = make(layers=1, dropout=0.3), []
+    assert (model.embedding_dropout.p, model.dropout.p) == (pytest.approx(0.1), 0.3)
+    for name in ("embedding_dropout", "dropout"):
+        monkeypatch.setattr(model, name, lambda x: seen.append(x) or x * 0)
     logits, state = model(ids)
     embedded, out = seen
     assert np.array_equal(embedded.data, model.embedding(ids).data)
