@@ -469,7 +469,7 @@ def calibrate(config: TrainConfig, corpus: Corpus, seconds: float, device: str =
     validation = time.perf_counter() - start
     random.set_state(kept)
 
-    validations = max(1, min(VALIDATIONS, int(0.1 * seconds / validation)))
+    validations = max(1, min(VALIDATIONS, int(0.05 * seconds / validation)))
     left = seconds - (time.perf_counter() - began) - (validations + 1) * validation
     steps = max(1, int(left / (sum(times) / len(times))))
     return dataclasses.replace(config, steps=steps, validate_every=-(-steps // validations))
