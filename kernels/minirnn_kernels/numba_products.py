@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 
 from minirnn_kernels.numba_compile import compiled
-from minirnn_kernels.numba_words import at, copy_panel, lanes, tile, tile3, tile3_rows, tile_rows, transpose
+from minirnn_kernels.numba_words import (
+    at,
+    copy_panel,
+    lanes,
+    tile,
+    tile3,
+    tile3_rows,
+    tile_across,
+    tile_rows,
+    transpose,
+)
 from minirnn_kernels.vectors import machine
 
 PANEL = machine().panel  # vectors in a panel
@@ -25,7 +35,7 @@ def multiply(
     n: int,
     a: int,
     a_stride: int,
-    k_stride: int,
+    across: bool,
     K: int,
     panel: int,
     c: int,
@@ -36,15 +46,18 @@ def multiply(
 ) -> None:
     """n rows of a, K numbers each, times a panel of 3 or PANEL vectors -> n rows of c. Strides are in bytes.
 
-    Tiles have equally many rows, give or take one. Each of the first brings a part of the panel at `ahead` near.
+    `across`: the rows of a are neighbouring columns of a panel of PANEL vectors. Tiles have equally many rows, give or
+    take one. Each of the first brings a part of the panel at `ahead` near.
     """
     tiles = -(-n // (tile3_rows() if vectors == 3 else tile_rows()))
     for k in range(tiles):
         r = -(-n // (tiles - k))
         if vectors == 3:
-            tile3(like, r, a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead)
+            tile3(like, r, a, a_stride, K, panel, c, c_stride, v_stride, add, ahead)
+        elif across:
+            tile_across(like, r, a, a_stride, K, panel, c, c_stride, v_stride, add, ahead)
         else:
-            tile(like, r, a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead)
+            tile(like, r, a, a_stride, K, panel, c, c_stride, v_stride, add, ahead)
         n -= r
         a += r * a_stride
         c += r * c_stride

@@ -99,20 +99,22 @@ def at(typing: Any, a: Any, i: Any, j: Any) -> Any:
 # ---- products and copies: the functions of `tiles` -----------------------------------------------------------------
 
 
-def _tile(width: int, like: Any, arguments: tuple[Any, ...]) -> Any:
+def _tile(width: int, across: bool, like: Any, arguments: tuple[Any, ...]) -> Any:
     """Calls the tile function for this number of rows."""
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        _, rows, a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead = values
-        a, panel, c, ahead = (_pointer(builder, like, address) for address in (a, panel, c, ahead))
+        _, rows, a, a_stride, K, panel, c, c_stride, v_stride, add, ahead = values
+        panel, c, ahead = (_pointer(builder, like, address) for address in (panel, c, ahead))
         done = builder.append_basic_block("done")
         switch = builder.switch(rows, done)
         for n in range(1, vectors.machine().rows[width] + 1):
             case = builder.append_basic_block(f"rows_{n}")
             switch.add_case(I64(n), case)
             builder.position_at_end(case)
-            function = tiles.tile_function(builder.module, _dtype(like), n, width)
-            builder.call(function, [a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead])
+            function = tiles.tile_function(builder.module, _dtype(like), n, width, across)
+            starts = [builder.add(a, builder.mul(a_stride, I64(r))) for r in range(1 if across else n)]
+            a_rows = [_pointer(builder, like, start) for start in starts]
+            builder.call(function, [K, panel, c, c_stride, v_stride, add, ahead, *a_rows])
             builder.branch(done)
         builder.position_at_end(done)
         return context.get_dummy_value()
@@ -121,17 +123,23 @@ def _tile(width: int, like: Any, arguments: tuple[Any, ...]) -> Any:
 
 
 @intrinsic
-def tile(typing, like, rows, a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead):
+def tile(typing, like, rows, a, a_stride, K, panel, c, c_stride, v_stride, add, ahead):
     """`tiles.tile_function`, as many vectors wide as the machine's panels."""
-    return _tile(
-        vectors.machine().panel, like, (rows, a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead)
-    )
+    given = (rows, a, a_stride, K, panel, c, c_stride, v_stride, add, ahead)
+    return _tile(vectors.machine().panel, False, like, given)
 
 
 @intrinsic
-def tile3(typing, like, rows, a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead):
-    """The same, three vectors wide."""
-    return _tile(3, like, (rows, a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead))
+def tile_across(typing, like, rows, a, a_stride, K, panel, c, c_stride, v_stride, add, ahead):
+    """The same with a panel's columns as the rows of a."""
+    given = (rows, a, a_stride, K, panel, c, c_stride, v_stride, add, ahead)
+    return _tile(vectors.machine().panel, True, like, given)
+
+
+@intrinsic
+def tile3(typing, like, rows, a, a_stride, K, panel, c, c_stride, v_stride, add, ahead):
+    """`tile`, three vectors wide."""
+    return _tile(3, False, like, (rows, a, a_stride, K, panel, c, c_stride, v_stride, add, ahead))
 
 
 @intrinsic

@@ -170,7 +170,7 @@ def multiply_bundle(
     c += p * units_of(job, like) * size
     for j in range(panels):
         multiply(
-            like, vectors, n, a, a_stride, size, panel // (vectors * L), at(P, p, j * panel),
+            like, vectors, n, a, a_stride, False, panel // (vectors * L), at(P, p, j * panel),
             c + j * vectors * block, c_stride, block, add, at(P, p, (j + 1) * panel),
         )  # fmt: skip
 
@@ -369,7 +369,7 @@ def step_product_backward(now: Any, start: int, first: int, last: int, job: Any,
         add = 1 if k > 0 or job.cell == GRU else 0
         for p in range(first, last):
             multiply(
-                like, PANEL, now[COUNT], at(G, now[FIRST], h_block + k), G.strides[0], G.itemsize, terms,
+                like, PANEL, now[COUNT], at(G, now[FIRST], h_block + k), G.strides[0], False, terms,
                 at(P, p, k * width), at(d, start, p * width), d.strides[0], L * d.itemsize, add,
                 at(P, p + 1, k * width),
             )  # fmt: skip
@@ -388,7 +388,7 @@ def gradients_x(part: int, job: Any, like: Any) -> None:
         for k in range(0, K, K_BLOCK):
             for p in range(len(P)):
                 multiply(
-                    like, PANEL, n, at(G, row, k), G.strides[0], G.itemsize, min(K_BLOCK, K - k), at(P, p, k * width),
+                    like, PANEL, n, at(G, row, k), G.strides[0], False, min(K_BLOCK, K - k), at(P, p, k * width),
                     at(dx, row, p * width), dx.strides[0], L * dx.itemsize, 1 if k > 0 else 0, at(P, p + 1, k * width),
                 )  # fmt: skip
 
@@ -438,7 +438,7 @@ def rows_of_gradient(
         return
     for p in range(len(panels)):
         multiply(
-            like, PANEL, end - begin, at(block, 0, begin), size, width * size, terms, at(panels, p, 0),
+            like, PANEL, end - begin, at(block, 0, begin), size, True, terms, at(panels, p, 0),
             at(dW, row + begin, p * width), dW.strides[0], lanes(like) * size, 1 if add else 0, at(panels, p + 1, 0),
         )  # fmt: skip
 

@@ -31,25 +31,39 @@ from minirnn_kernels.vectors import I32, I64, Emitter, Machine, Vector
 # second-level cache, it is what the sums wait for.
 
 
+STEPS = 4  # of k, that are written out where sums are not kept apart
+
+
 def registers_beside(machine: Machine, rows: int, width: int) -> int:
     """Registers that a step takes beside the sums; without a fused multiply-add there is a product to keep, too."""
     return min(rows, width) + (1 if machine.fused else 2)
 
 
-def tile_function(module: Any, dtype: Any, rows: int, width: int) -> Any:
-    """The LLVM function (a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead) for this many rows.
+#
+# Where a neighbour shares the core, a thread is given half of the instructions that the core can take up: three in a
+# cycle, or 18 while 12 multiply-adds are done. So what is not a multiply-add, a load or a broadcast counts. Steps are
+# written out four at a time; the rows of a come as pointers of their own, because LLVM, if it knew that they are
+# equally far apart, would walk from one to the next by an addition for each.
 
-    Strides are in bytes: a_stride from one row of a to the next, k_stride between its entries; c_stride from one row of
-    c to the next, v_stride between its vectors. add is 1 to add to c, 0 to overwrite it. Memory from `ahead` on, one
-    line for each k, is brought near: a later panel. (Not on every machine: `Machine.prefetch`.)
+
+def tile_function(module: Any, dtype: Any, rows: int, width: int, across: bool) -> Any:
+    """The LLVM function (K, panel, c, c_stride, v_stride, add, ahead, a[0], ..., a[rows - 1]) for this many rows.
+
+    c_stride is from one row of c to the next, v_stride between its vectors, in bytes. add is 1 to add to c, 0 to
+    overwrite it. Memory from `ahead` on, one line for each k, is brought near: a later panel. (Not on every machine:
+    `Machine.prefetch`.) The entries of a row of a stand one after the other; or, `across`, they are a column of a panel
+    of the machine's width, and a[r] is one number after a[r - 1]: only a[0] is given.
     """
-    if known := module.globals.get(_name(dtype, f"tile_{rows}x{width}")):
+    name = f"tile_{rows}x{width}{'_across' * across}"
+    if known := module.globals.get(_name(dtype, name)):
         return known
-    e, function = _function(module, dtype, f"tile_{rows}x{width}", "piiippiiip")
+    e, function = _function(module, dtype, name, "ippiiip" + "p" * (1 if across else rows))
     builder = e.builder
-    a, a_stride, k_stride, K, panel, c, c_stride, v_stride, add, ahead = function.args
+    K, panel, c, c_stride, v_stride, add, ahead, *a_rows = function.args
+    if across:
+        a_rows = [e.at(a_rows[0], r) for r in range(rows)]
+    k_stride = e.machine.panel * e.lanes if across else 1
 
-    a_rows = [e.beyond(a, builder.mul(a_stride, I64(r))) for r in range(rows)]
     c_rows = [e.beyond(c, builder.mul(c_stride, I64(r))) for r in range(rows)]
     places = [e.beyond(c_rows[r], builder.mul(v_stride, I64(v))) for r in range(rows) for v in range(width)]
     entry, loading, start = builder.block, function.append_basic_block("load"), function.append_basic_block("start")
@@ -68,9 +82,9 @@ def tile_function(module: Any, dtype: Any, rows: int, width: int) -> Any:
 
     def step(k: Any, sums: list[Vector]) -> list[Vector]:
         line = e.at(panel, builder.mul(k, I64(width * e.lanes)))
-        ak = builder.mul(k, k_stride)
+        ak = builder.mul(k, I64(k_stride))
         vectors = (e.load(e.at(line, v * e.lanes)) for v in range(width))  # loaded where they are taken from here
-        numbers = (e.broadcast(e.beyond(row, ak)) for row in a_rows)
+        numbers = (e.broadcast(e.at(row, ak)) for row in a_rows)
         if e.machine.prefetch:
             e.prefetch(e.beyond(ahead, builder.mul(k, I64(64))))
         if rows < width:
@@ -81,21 +95,23 @@ def tile_function(module: Any, dtype: Any, rows: int, width: int) -> Any:
         return [e.fma(x, held[v], sums[r * width + v]) for r, x in enumerate(numbers) for v in range(width)]
 
     free = e.machine.registers - registers_beside(e.machine, rows, width)
-    apart = max(1, min(12 // (rows * min(width, 3)), free // (rows * width)))
+    products = 0 if e.machine.fused else 1  # LLVM begins those of several steps at once
+    apart = max(1, min(12 // (rows * min(width, 3)), free // (rows * width + products)))
     chains = [sums, *([zero] * len(sums) for _ in range(apart - 1))]
-    n = len(sums)
+    n, at_once = len(sums), STEPS if apart == 1 and e.machine.fused else apart
 
     def steps(k: Any, flat: list[Vector]) -> list[Vector]:
-        parts = [step(builder.add(k, I64(j)), flat[j * n : (j + 1) * n]) for j in range(apart)]
+        parts = [flat[j * n : (j + 1) * n] for j in range(apart)]
+        for j in range(at_once):
+            parts[j % apart] = step(builder.add(k, I64(j)), parts[j % apart])
         return [v for part in parts for v in part]
 
-    whole = builder.sub(K, builder.srem(K, I64(apart)))
-    flat = loop(e, I64(0), whole, apart, [v for chain in chains for v in chain], steps)
+    whole = builder.sub(K, builder.srem(K, I64(at_once)))
+    flat = loop(e, I64(0), whole, at_once, [v for chain in chains for v in chain], steps)
     sums = flat[:n]
     for j in range(1, apart):
         sums = [s + t for s, t in zip(sums, flat[j * n : (j + 1) * n], strict=True)]
-    if apart > 1:
-        sums = loop(e, whole, K, 1, sums, step)
+    sums = loop(e, whole, K, 1, sums, step)
     for value, place in zip(sums, places, strict=True):
         e.store(value, place)
     builder.ret_void()

@@ -22,9 +22,9 @@ class LanguageModel(nn.Module):
     """Scores for the next token at each step: ids (T, B) -> logits (T, B, vocab_size).
 
     `cell` is "rnn" (tanh), "lstm" or "gru". Dropout, where > 0, acts on what goes into each recurrent layer and the
-    linear one, not on what a layer says to itself (Zaremba et al. 2014, arXiv:1409.2329); on the embedded ids at a third
-    of the rate, since nothing else tells which id came. Weights are drawn from the generator of `minirnn.random`, in the
-    order embedding, recurrent, linear.
+    linear one, not on what a layer says to itself (Zaremba et al. 2014, arXiv:1409.2329); on the embedded ids at a
+    third of the rate, since nothing else tells which id came. Weights are drawn from the generator of `minirnn.random`,
+    in the order embedding, recurrent, linear.
     Ids may be on the host wherever the model is; states and logits are where it is.
     """
 

@@ -23,22 +23,35 @@ def cpu(request, monkeypatch):
     return request.param
 
 
-def tile_lines(cpu, dtype, rows, width):
-    """The lines of a tile's machine code that are about whole vectors."""
+def tile_lines(cpu, dtype, rows, width, across=False):
+    """The lines of a tile's machine code."""
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     module = ir.Module()
     module.triple = binding.get_process_triple()
-    tiles.tile_function(module, dtype, rows, width).linkage = ""
+    tiles.tile_function(module, dtype, rows, width, across).linkage = ""
     target = binding.Target.from_triple(module.triple).create_target_machine(cpu=cpu, opt=3, jit=True)
     compiled = binding.parse_assembly(str(module))
     passes = binding.create_pass_builder(target, binding.create_pipeline_tuning_options(speed_level=3))
     passes.getModulePassManager().run(compiled, passes)
-    return [line for line in target.emit_assembly(compiled).splitlines() if CPUS[cpu][1] in line]
+    return target.emit_assembly(compiled).splitlines()
 
 
-def on_the_stack(lines):
-    return [line for line in lines if "(%rsp)" in line]
+def vectors_on_the_stack(cpu, lines):
+    return [line for line in lines if CPUS[cpu][1] in line and "(%rsp)" in line]
+
+
+def longest_loop(lines):
+    """The longest run of instructions without a label among them that ends in a jump back to its beginning."""
+    loops, label, body = [[]], None, []
+    for line in map(str.strip, lines):
+        if line.endswith(":"):
+            label, body = line[:-1], []
+        elif line and not line.startswith((".", "#")):
+            body.append(line)
+            if line.startswith("j") and label is not None and line.split()[-1] == label:
+                loops.append(body)
+    return max(loops, key=len)
 
 
 @x86
@@ -48,9 +61,24 @@ def test_every_tile_keeps_to_the_registers(cpu, dtype):
     assert machine.rows.keys() == {3, machine.panel}
     for width in machine.rows:
         for rows in range(1, machine.rows[width] + 1):
-            lines = tile_lines(cpu, dtype, rows, width)
-            assert sum(("vfmadd" if machine.fused else "mulp") in line for line in lines) >= rows * width
-            assert not on_the_stack(lines), (rows, width)
+            for across in (False, True)[: 1 + (width == machine.panel)]:
+                lines = tile_lines(cpu, dtype, rows, width, across)
+                assert sum(("vfmadd" if machine.fused else "mulp") in line for line in lines) >= rows * width
+                assert not vectors_on_the_stack(cpu, lines), (rows, width)
+
+
+@x86
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("across", [False, True])
+def test_a_step_of_the_largest_tile_is_little_but_multiply_adds_and_loads(cpu, dtype, across):
+    machine = vectors.machine()
+    if not machine.fused:
+        pytest.skip("no multiply-add")
+    rows, width = machine.rows[machine.panel], machine.panel
+    body = longest_loop(tile_lines(cpu, dtype, rows, width, across))
+    assert sum("vfmadd" in line for line in body) == tiles.STEPS * rows * width
+    needed = rows * width + rows + width + machine.prefetch  # multiply-adds, broadcasts, loads
+    assert len(body) <= tiles.STEPS * needed + 6
 
 
 @x86
@@ -58,7 +86,7 @@ def test_every_tile_keeps_to_the_registers(cpu, dtype):
 @pytest.mark.parametrize("width", [2, 3, 4])
 def test_a_tile_that_is_too_large_would_be_seen(cpu, dtype, width):
     rows = vectors.machine().registers // width + 1
-    assert on_the_stack(tile_lines(cpu, dtype, rows, width))
+    assert vectors_on_the_stack(cpu, tile_lines(cpu, dtype, rows, width))
 
 
 @pytest.mark.parametrize(
