@@ -35,7 +35,7 @@ from minirnn_kernels.numba_words import (
 
 Array = Any
 
-WORTH_THREADS = 100_000  # units: less isn't worth waking a thread
+WORTH_THREADS = 20_000  # units: less isn't worth waking a thread
 
 
 @compiled

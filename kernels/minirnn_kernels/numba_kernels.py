@@ -20,7 +20,7 @@ from minirnn_kernels.gates import check_nonlinearity
 from minirnn_kernels.numba_gates import GATES
 from minirnn_kernels.numba_memory import LINE, aligned, borrowed, give_back
 from minirnn_kernels.numba_products import PANEL
-from minirnn_kernels.numba_rows import rows_of
+from minirnn_kernels.numba_rows import far, rows_of
 from minirnn_kernels.numba_work import GRU, LSTM, RNN, ROWS_BLOCK
 from minirnn_kernels.numpy_kernels import accepts
 
@@ -74,7 +74,8 @@ def _forward(
     rows = rows_of(T, B, lengths, cell * H, I + H)
     x, W_ih, W_hh = rows.pack(x), _plain(W_ih), _plain(W_hh)
     N = len(x)
-    h = aligned(B + N, Hw, dtype=dtype)
+    seen = training or (Hw == H and not rows.ragged)  # whether h, or a part of it, is given to the caller
+    h = (aligned if seen else borrowed)(B + N, Hw, dtype=dtype)
     h[:B] = _wide(rows.sort(h0), Hw)
     keep = training and cell != RNN
     chunk = max(1, min(T, ROWS_BLOCK * rows.parts // max(B, 1)))
@@ -84,21 +85,19 @@ def _forward(
         c[:B] = _wide(rows.sort(c0), Hw)
     b = _wide(bias, Hp)
     panels, width = (Hp // (PANEL * L), PANEL * L) if cell == RNN else (Hp // L, cell * L)
-    P_ih, P_hh = borrowed(panels, I * width, dtype=dtype), borrowed(panels, H * width, dtype=dtype)
+    P_ih, P_hh = (borrowed(rows.copies * panels, n * width, dtype=dtype) for n in (I, H))
     schedule = rows.schedule(chunk, keep, training)
     numba_run.run(
-        "forward", dtype, rows.parts, cell=cell, relu=relu, by_units=rows.by_units, T=T, rows=N, batch=B, I=I, H=H,
-        Hp=Hp, Hw=Hw, Gw=G.shape[1], chunk=chunk, G_rows=len(G), c_rows=len(c), schedule=schedule, x=x, h=h, c=c, G=G,
-        W_ih=W_ih, W_hh=W_hh, P_ih=P_ih, P_hh=P_hh, b=b,
+        "forward", dtype, rows.parts, cell=cell, relu=relu, by_units=rows.by_units, far=far(cell, H, I), T=T, rows=N,
+        batch=B, I=I, H=H, Hp=Hp, Hw=Hw, Gw=G.shape[1], chunk=chunk, G_rows=len(G), c_rows=len(c), schedule=schedule,
+        x=x, h=h, c=c, G=G, W_ih=W_ih, W_hh=W_hh, P_ih=P_ih, P_hh=P_hh, b=b,
     )  # fmt: skip
     out = rows.unpack(h[B:, :H])
     h_n = rows.last(h, H)
     c_n = None if cell != LSTM else rows.last(c, H) if training else rows.unsort(c[:, :H])
-    give_back(P_ih, P_hh)
-    if not keep:
-        give_back(G)
-    if cell == LSTM and not training:
-        give_back(c)
+    give_back(
+        P_ih, P_hh, *([] if keep else [G]), *([c] if cell == LSTM and not training else []), *([] if seen else [h])
+    )
     return out, h_n, c_n, (x, h, c, W_ih, W_hh, G, rows, relu)
 
 
@@ -124,11 +123,11 @@ def _backward(cell: int, dout: Any, dstates: Arrays, kept: Sequence[Any], copy: 
     dW_ih, dW_hh = (aligned(cell * Hp, n, dtype=dtype) for n in (Iw, Hw))
     blocks = 1 if cell == RNN else 4
     db = np.zeros(blocks * Hp + width, dtype)
-    P_ih, P_hh = (borrowed(n // width, cell * Hp * width, dtype=dtype) for n in (Iw, Hw))
+    P_ih, P_hh = (borrowed(n, cell * Hp * width, dtype=dtype) for n in (Iw // width, rows.copies * Hw // width))
     scratch = borrowed(rows.parts, (2 + (Iw + Hw) // width) * numba_work.TERMS_BLOCK * width, dtype=dtype)
     numba_run.run(
-        "backward", dtype, rows.parts, cell=cell, relu=relu, by_units=rows.by_units, T=rows.T, rows=N, batch=B, I=I,
-        H=H, Hp=Hp, Hw=Hw, Iw=Iw, Gw=G.shape[1], G_rows=len(G), c_rows=len(c),
+        "backward", dtype, rows.parts, cell=cell, relu=relu, by_units=rows.by_units, far=far(cell, H, I), T=rows.T,
+        rows=N, batch=B, I=I, H=H, Hp=Hp, Hw=Hw, Iw=Iw, Gw=G.shape[1], G_rows=len(G), c_rows=len(c),
         dout_rows=len(dout) if len(dout) == N and N > 1 else 0, schedule=rows.schedule(rows.T, True, True),
         starts=rows.starts, x=_wide(x, Iw), h=h, c=c, G=G, W_ih=W_ih, W_hh=W_hh, P_ih=P_ih, P_hh=P_hh,
         h_prev=rows.before(h), dout=dout, d=d, dx=dx, dW_ih=dW_ih, dW_hh=dW_hh, db=db, scratch=scratch,

@@ -24,6 +24,7 @@ class _Free(threading.local):
 
     def __init__(self) -> None:
         self.arrays: list[Array] = []
+        self.size = 0  # of all of them, in bytes
 
 
 _free = _Free()
@@ -40,20 +41,27 @@ def borrowed(*shape: int, dtype: Any) -> Array:
     free = _free.arrays
     for k, array in enumerate(free):
         if array.shape == shape and array.dtype == dtype:  # as it is: the next call is mostly like the one before
-            return free.pop(k)
+            return _taken(k)
     n = math.prod(shape)
     need = n * np.dtype(dtype).itemsize + SLACK
     for k, array in enumerate(free):
         if need <= len(array.base) <= 2 * need:
-            return _part(free.pop(k).base, n, shape, dtype)
+            return _part(_taken(k).base, n, shape, dtype)
     return _part(np.empty(need, np.uint8), n, shape, dtype)
+
+
+def _taken(k: int) -> Array:
+    array = _free.arrays.pop(k)
+    _free.size -= len(array.base)
+    return array
 
 
 def give_back(*arrays: Array) -> None:
     """Arrays that were borrowed and are not used any more."""
     _free.arrays.extend(arrays)
-    while sum(len(array.base) for array in _free.arrays) > KEPT:
-        _free.arrays.pop(0)
+    _free.size += sum(len(array.base) for array in arrays)
+    while _free.size > KEPT:
+        _taken(0)
 
 
 def _part(buffer: Array, n: int, shape: tuple[int, ...], dtype: Any) -> Array:

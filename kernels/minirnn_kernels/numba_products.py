@@ -47,21 +47,21 @@ def multiply(
     """n rows of a, K numbers each, times a panel of 3 or PANEL vectors -> n rows of c. Strides are in bytes.
 
     `across`: the rows of a are neighbouring columns of a panel of PANEL vectors. Tiles have equally many rows, give or
-    take one. Each of the first brings a part of the panel at `ahead` near.
+    take one. The first bring the panel at `ahead` near, each a part of it, unless it is 0.
     """
     tiles = -(-n // (tile3_rows() if vectors == 3 else tile_rows()))
     for k in range(tiles):
         r = -(-n // (tiles - k))
+        part = ahead + k * 64 * K if ahead != 0 and k < vectors else 0
         if vectors == 3:
-            tile3(like, r, a, a_stride, K, panel, c, c_stride, v_stride, add, ahead)
+            tile3(like, r, a, a_stride, K, panel, c, c_stride, v_stride, add, part)
         elif across:
-            tile_across(like, r, a, a_stride, K, panel, c, c_stride, v_stride, add, ahead)
+            tile_across(like, r, a, a_stride, K, panel, c, c_stride, v_stride, add, part)
         else:
-            tile(like, r, a, a_stride, K, panel, c, c_stride, v_stride, add, ahead)
+            tile(like, r, a, a_stride, K, panel, c, c_stride, v_stride, add, part)
         n -= r
         a += r * a_stride
         c += r * c_stride
-        ahead += 64 * K
 
 
 @compiled

@@ -14,7 +14,13 @@ Array = Any
 WORTH_THREADS = 1_000_000  # multiply-adds in a forward pass, some ten microseconds: less isn't worth waking a thread
 WORTH_WAITING = 50_000  # multiply-adds in a step, a microsecond: less isn't worth a meeting at each step
 FEW_ROWS = 8  # for a thread: with less, the weights are read more often than they are used
-LARGE = 1_000_000  # weights that no second-level cache holds: with these, every thread better reads only a part of them
+LARGE = 250_000  # weights, as many as a second-level cache of 1 MB holds: of more, a thread better reads only a part
+FAR = 4_000_000  # weights that come from the main memory at every step, and are asked for ahead of time
+
+
+def far(gates: int, H: int, I: int) -> int:
+    """1 if a layer's weights are so many, else 0."""
+    return int(gates * H * (H + I) >= FAR)
 
 
 def _runs(first: Array, counts: Array) -> Array:
@@ -50,6 +56,7 @@ class Rows:
 
     def __init__(self, T: int, B: int, lengths: Any, parts: int, by_units: bool) -> None:
         self.T, self.B, self.parts, self.by_units = T, B, parts, by_units
+        self.copies = 1 if by_units else parts  # of the packed weights
         self.ragged = lengths is not None
         self._schedules: dict[tuple[int, bool, bool], Array] = {}
         # Of each share of the sequences, and the last two of each step too: its first sequence, its number of rows,
@@ -139,5 +146,5 @@ class Rows:
             t = np.arange(self.T)
             gates = chunk * starts + self.first - self.first[:, t - t % chunk]
         else:
-            gates = np.arange(self.T) % chunk * self.B + starts
+            gates = chunk * starts + np.arange(self.T) % chunk * self.counts
         return np.stack([self.first, self.counts, before, c_before, c_after, gates], axis=2).astype(np.int64)

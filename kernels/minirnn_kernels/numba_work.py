@@ -1,6 +1,6 @@
 """The recurrent cells over a sequence, in stretches of work that threads share.
 
-    forward     packs the weights; then the steps in their order
+    forward     packs the weights; the steps in their order
     backward    packs the weights; the steps in the opposite order, in which gates become their gradients; and then what
                 is left, and in no order: dx, and the weights' gradients
 
@@ -66,7 +66,7 @@ JOB = np.dtype(
     [
         (name, np.int64)
         for name in """
-            cell relu parts by_units T rows batch I H Hp Hw Iw Gw chunk G_rows c_rows dout_rows
+            cell relu parts by_units far T rows batch I H Hp Hw Iw Gw chunk G_rows c_rows dout_rows
             schedule starts met x h c G W_ih W_hh P_ih P_hh b h_prev dout d dx dW_ih dW_hh db scratch scratch_size
         """.split()  # noqa: SIM905
     ]
@@ -136,16 +136,6 @@ def parts_at_once(part: int, job: Any) -> int:
 
 
 @compiled
-def forward_pack(part: int, job: Any, like: Any) -> None:
-    gates = job.cell
-    bundles, width = bundles_of(job, like)
-    first, last = share(part, job.parts, bundles)
-    W_ih, W_hh = matrix(job.W_ih, gates * job.H, job.I, like), matrix(job.W_hh, gates * job.H, job.H, like)
-    pack_columns(like, W_ih, gates, matrix(job.P_ih, bundles, job.I * width, like), first, last)
-    pack_columns(like, W_hh, gates, matrix(job.P_hh, bundles, job.H * width, like), first, last)
-
-
-@compiled
 def bundles_of(job: Any, like: Any) -> Any:
     """How many bundles of panels the weights of the forward are, and how wide; `pack_columns` says what is in one."""
     units = units_of(job, like)
@@ -171,7 +161,7 @@ def multiply_bundle(
     for j in range(panels):
         multiply(
             like, vectors, n, a, a_stride, False, panel // (vectors * L), at(P, p, j * panel),
-            c + j * vectors * block, c_stride, block, add, at(P, p, (j + 1) * panel),
+            c + j * vectors * block, c_stride, block, add, job.far * at(P, p, (j + 1) * panel),
         )  # fmt: skip
 
 
@@ -183,24 +173,37 @@ def forward_steps(part: int, job: Any, like: Any) -> None:
         if parts == 0:
             return
     s = schedule(part, job)
-    first, last = share(part if parts > 1 else 0, parts, bundles_of(job, like)[0])
+    bundles, width = bundles_of(job, like)
+    first, last = share(part if parts > 1 else 0, parts, bundles)
+    P_ih = packed(part, job, job.P_ih, bundles, job.I * width, like)
+    P_hh = packed(part, job, job.P_hh, bundles, job.H * width, like)
+    pack_columns(like, matrix(job.W_ih, job.cell * job.H, job.I, like), job.cell, P_ih, first, last)
+    pack_columns(like, matrix(job.W_hh, job.cell * job.H, job.H, like), job.cell, P_hh, first, last)
     for t0 in range(0, job.T, job.chunk):
         t1 = min(t0 + job.chunk, job.T)
-        project(s, t0, t1, first, last, job, like)
+        project(s, t0, t1, P_ih, first, last, job, like)
         for t in range(t0, t1):
-            step(s[t], first, last, job, like)
+            step(s[t], P_hh, first, last, job, like)
             if parts > 1:
                 number += 1
                 wait(job, number)
 
 
 @compiled
-def project(s: Any, t0: int, t1: int, first: int, last: int, job: Any, like: Any) -> None:
+def packed(part: int, job: Any, address: int, panels: int, size: int, like: Any) -> Any:
+    """Where this part packs weights, and reads them: a place of its own, or, if units are shared, its part of one.
+
+    What another core has written is slow to fetch, on some CPUs slower than to pack it again.
+    """
+    first = 0 if job.by_units else part * panels
+    return matrix(address, first + panels, size, like)[first:]
+
+
+@compiled
+def project(s: Any, t0: int, t1: int, P: Any, first: int, last: int, job: Any, like: Any) -> None:
     """G = x W_ih^T for steps t0 to t1: some bundles. Steps whose rows follow one another are one product."""
-    bundles, width = bundles_of(job, like)
     x, G = matrix(job.x, job.rows, job.I, like), gates_array(job, like)
     L = lanes(like)
-    P = matrix(job.P_ih, bundles, job.I * width, like)
     for p in range(first, last):
         t = t0
         while t < t1:
@@ -217,12 +220,10 @@ def project(s: Any, t0: int, t1: int, first: int, last: int, job: Any, like: Any
 
 
 @compiled
-def step(now: Any, first: int, last: int, job: Any, like: Any) -> None:
+def step(now: Any, P: Any, first: int, last: int, job: Any, like: Any) -> None:
     """G += h_prev W_hh^T for some bundles, and the gates of each while its pre-activations are near."""
-    bundles, width = bundles_of(job, like)
     h, G = matrix(job.h, job.batch + job.rows, job.Hw, like), gates_array(job, like)
     L = lanes(like)
-    P = matrix(job.P_hh, bundles, job.H * width, like)
     h_block = job.Hp if job.cell == GRU else 0
     n, before, to = now[COUNT], now[H_BEFORE], now[G_FIRST]
     units = units_of(job, like)
@@ -298,34 +299,29 @@ def rnn_units(u: int, now: Any, G: Any, h: Any, job: Any, like: Any) -> None:
 
 
 @compiled
-def backward_pack(part: int, job: Any, like: Any) -> None:
-    gates, width = job.cell, PANEL * lanes(like)
-    W_ih, W_hh = matrix(job.W_ih, gates * job.H, job.I, like), matrix(job.W_hh, gates * job.H, job.H, like)
-    P_ih = matrix(job.P_ih, job.Iw // width, gates * job.Hp * width, like)
-    P_hh = matrix(job.P_hh, job.Hw // width, gates * job.Hp * width, like)
-    first, last = share(part, job.parts, len(P_ih))
-    pack_rows(like, W_ih, gates, P_ih, first, last)
-    first, last = share(part, job.parts, len(P_hh))
-    pack_rows(like, W_hh, gates, P_hh, first, last)
-
-
-@compiled
 def backward_steps(part: int, job: Any, like: Any) -> None:
     """d (2 * batch, Hw) holds dh and dc, on entry those of each sequence's last step."""
+    gates, width = job.cell, PANEL * lanes(like)
+    size = gates * job.Hp * width
+    first, last = share(part, job.parts, job.Iw // width)
+    P_ih = matrix(job.P_ih, job.Iw // width, size, like)  # read by all parts, after these steps
+    pack_rows(like, matrix(job.W_ih, gates * job.H, job.I, like), gates, P_ih, first, last)
     number, parts = 1, 1
     if job.by_units:
         parts = parts_at_once(part, job)
         if parts == 0:
             return
     s = schedule(part, job)
-    first, last = share(part if parts > 1 else 0, parts, job.Hw // (PANEL * lanes(like)))
+    first, last = share(part if parts > 1 else 0, parts, job.Hw // width)
+    P_hh = packed(part, job, job.P_hh, job.Hw // width, size, like)
+    pack_rows(like, matrix(job.W_hh, gates * job.H, job.H, like), gates, P_hh, first, last)
     start = 0 if job.by_units else carray(integers(job.starts), job.parts)[part]
     for t in range(job.T - 1, -1, -1):
         step_gates_backward(s[t], start, first, last, job, like)
         if parts > 1:
             number += 1
             wait(job, number)
-        step_product_backward(s[t], start, first, last, job, like)
+        step_product_backward(s[t], start, P_hh, first, last, job, like)
 
 
 @compiled
@@ -357,12 +353,11 @@ def step_gates_backward(now: Any, start: int, first: int, last: int, job: Any, l
 
 
 @compiled
-def step_product_backward(now: Any, start: int, first: int, last: int, job: Any, like: Any) -> None:
+def step_product_backward(now: Any, start: int, P: Any, first: int, last: int, job: Any, like: Any) -> None:
     """dh (+)= da W_hh, for some panels; a block of terms after the other, so that what is read again is near."""
     G, d = gates_array(job, like), matrix(job.d, 2 * job.batch, job.Hw, like)
     L, K = lanes(like), job.cell * job.Hp
     width = PANEL * L
-    P = matrix(job.P_hh, job.Hw // width, K * width, like)
     h_block = job.Hp if job.cell == GRU else 0
     for k in range(0, K, K_BLOCK):
         terms = min(K_BLOCK, K - k)
@@ -371,7 +366,7 @@ def step_product_backward(now: Any, start: int, first: int, last: int, job: Any,
             multiply(
                 like, PANEL, now[COUNT], at(G, now[FIRST], h_block + k), G.strides[0], False, terms,
                 at(P, p, k * width), at(d, start, p * width), d.strides[0], L * d.itemsize, add,
-                at(P, p + 1, k * width),
+                job.far * at(P, p + 1, k * width),
             )  # fmt: skip
 
 
@@ -389,7 +384,8 @@ def gradients_x(part: int, job: Any, like: Any) -> None:
             for p in range(len(P)):
                 multiply(
                     like, PANEL, n, at(G, row, k), G.strides[0], False, min(K_BLOCK, K - k), at(P, p, k * width),
-                    at(dx, row, p * width), dx.strides[0], L * dx.itemsize, 1 if k > 0 else 0, at(P, p + 1, k * width),
+                    at(dx, row, p * width), dx.strides[0], L * dx.itemsize, 1 if k > 0 else 0,
+                    job.far * at(P, p + 1, k * width),
                 )  # fmt: skip
 
 
@@ -422,14 +418,14 @@ def gradients_weights(part: int, job: Any, like: Any) -> None:
         for m in range(first * width, last * width, width):
             copy_panel(like, at(G, t, m), G.strides[0], n, at(block, 0, 0), at(db, 0, m))
             end = min(width, of_x - m)
-            rows_of_gradient(like, block, 0, end, n, x_panels, dW_ih, m, t > 0)
+            rows_of_gradient(like, block, 0, end, n, x_panels, dW_ih, m, t > 0, job)
             begin = max(0, before_h - m)
-            rows_of_gradient(like, block, begin, min(width, columns - m), n, h_panels, dW_hh, m - before_h, t > 0)
+            rows_of_gradient(like, block, begin, min(width, columns - m), n, h_panels, dW_hh, m - before_h, t > 0, job)
 
 
 @compiled
 def rows_of_gradient(
-    like: Any, block: Any, begin: int, end: int, terms: int, panels: Any, dW: Any, row: int, add: bool
+    like: Any, block: Any, begin: int, end: int, terms: int, panels: Any, dW: Any, row: int, add: bool, job: Any
 ) -> None:
     """Columns `begin` to `end` of the block, times all panels -> rows of dW, the block's column 0 being `row`."""
     width = PANEL * lanes(like)
@@ -439,30 +435,23 @@ def rows_of_gradient(
     for p in range(len(panels)):
         multiply(
             like, PANEL, end - begin, at(block, 0, begin), size, True, terms, at(panels, p, 0),
-            at(dW, row + begin, p * width), dW.strides[0], lanes(like) * size, 1 if add else 0, at(panels, p + 1, 0),
+            at(dW, row + begin, p * width), dW.strides[0], lanes(like) * size, 1 if add else 0,
+            job.far * at(panels, p + 1, 0),
         )  # fmt: skip
 
 
 # ---- what can be called by address: one for each stretch between two meetings of the threads -----------------------
 
 
-def forward_first(part: int, job: Any, like: Any) -> None:
-    forward_pack(part, carray(job, 1)[0], like)
-
-
-def forward_second(part: int, job: Any, like: Any) -> None:
+def forward(part: int, job: Any, like: Any) -> None:
     forward_steps(part, carray(job, 1)[0], like)
 
 
 def backward_first(part: int, job: Any, like: Any) -> None:
-    backward_pack(part, carray(job, 1)[0], like)
-
-
-def backward_second(part: int, job: Any, like: Any) -> None:
     backward_steps(part, carray(job, 1)[0], like)
 
 
-def backward_third(part: int, job: Any, like: Any) -> None:
+def backward_second(part: int, job: Any, like: Any) -> None:
     record = carray(job, 1)[0]
     gradients_weights(part, record, like)
     gradients_x(part, record, like)

@@ -50,9 +50,10 @@ def tile_function(module: Any, dtype: Any, rows: int, width: int, across: bool) 
     """The LLVM function (K, panel, c, c_stride, v_stride, add, ahead, a[0], ..., a[rows - 1]) for this many rows.
 
     c_stride is from one row of c to the next, v_stride between its vectors, in bytes. add is 1 to add to c, 0 to
-    overwrite it. Memory from `ahead` on, one line for each k, is brought near: a later panel. (Not on every machine:
-    `Machine.prefetch`.) The entries of a row of a stand one after the other; or, `across`, they are a column of a panel
-    of the machine's width, and a[r] is one number after a[r - 1]: only a[0] is given.
+    overwrite it. Memory from `ahead` on, one line for each k, is brought near, a later panel; none, if it is a null
+    pointer. (Not on every machine: `Machine.prefetch`.) The entries of a row of a stand one after the other; or,
+    `across`, they are a column of a panel of the machine's width, and a[r] is one number after a[r - 1]: only a[0] is
+    given.
     """
     name = f"tile_{rows}x{width}{'_across' * across}"
     if known := module.globals.get(_name(dtype, name)):
@@ -85,8 +86,6 @@ def tile_function(module: Any, dtype: Any, rows: int, width: int, across: bool) 
         ak = builder.mul(k, I64(k_stride))
         vectors = (e.load(e.at(line, v * e.lanes)) for v in range(width))  # loaded where they are taken from here
         numbers = (e.broadcast(e.at(row, ak)) for row in a_rows)
-        if e.machine.prefetch:
-            e.prefetch(e.beyond(ahead, builder.mul(k, I64(64))))
         if rows < width:
             held = list(numbers)
             columns = [[e.fma(held[r], x, sums[r * width + v]) for r in range(rows)] for v, x in enumerate(vectors)]
@@ -102,6 +101,10 @@ def tile_function(module: Any, dtype: Any, rows: int, width: int, across: bool) 
 
     def steps(k: Any, flat: list[Vector]) -> list[Vector]:
         parts = [flat[j * n : (j + 1) * n] for j in range(apart)]
+        if e.machine.prefetch:
+            with builder.if_then(builder.icmp_signed("!=", builder.ptrtoint(ahead, I64), I64(0)), likely=False):
+                for j in range(at_once):
+                    e.prefetch(e.beyond(ahead, builder.mul(builder.add(k, I64(j)), I64(64))))
         for j in range(at_once):
             parts[j % apart] = step(builder.add(k, I64(j)), parts[j % apart])
         return [v for part in parts for v in part]

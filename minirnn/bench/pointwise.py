@@ -12,7 +12,9 @@ instructions (additions, comparisons, loads) are not counted, so that this is a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,11 +26,14 @@ from minirnn.bench.sizes import Size
 from minirnn_kernels import gates as equations
 from minirnn_kernels.contract import Kernels
 
-__all__ = ["COUNTS", "SHAPES", "PointwiseProblem", "bound", "call", "check", "contender", "expected"]
+__all__ = ["COUNTS", "SHAPES", "PointwiseProblem", "bound", "check", "contender", "expected", "prepare"]
 
 SHAPES = tuple(
     Size(f"{B}x{H}", B, 1, 0, H, "the gates of one step") for B, H in ((32, 256), (64, 512), (128, 1024), (512, 2048))
 )
+
+
+Results = dict[str, Array]
 
 
 @dataclass(frozen=True)
@@ -93,26 +98,28 @@ class PointwiseProblem:
         return made | {"da": np.zeros_like(made["a"])}
 
 
-def call(record: Kernels, problem: PointwiseProblem, a: dict[str, Array]) -> dict[str, Array]:
-    """One call, in place; the results by name."""
-    gates: Any = record.gates
+def prepare(record: Kernels, problem: PointwiseProblem, a: dict[str, Array]) -> tuple[Callable[[], None], Results]:
+    """A call in place, without arguments, so that nothing is timed but the record's function; and its results."""
+    arguments: tuple[Any, ...]
+    results: Results
     if problem.cell == "rnn":
         if problem.backward:
-            gates.rnn_backward(a["h"], a["dh"], "tanh")
-            return {"da": a["dh"]}
-        gates.rnn(a["a"][0], "tanh")
-        return {"h": a["a"][0]}
-    if problem.cell == "lstm":
+            arguments, results = (a["h"], a["dh"], "tanh"), {"da": a["dh"]}
+        else:
+            arguments, results = (a["a"][0], "tanh"), {"h": a["a"][0]}
+    elif problem.cell == "lstm":
         if problem.backward:
-            gates.lstm_backward(a["a"], a["c_prev"], a["c"], a["dh"], a["dc"], a["da"])
-            return {"da": a["da"], "dc": a["dc"]}
-        gates.lstm(a["a"], a["c_prev"], a["c"], a["h"])
-        return {"gates": a["a"], "c": a["c"], "h": a["h"]}
-    if problem.backward:
-        gates.gru_backward(a["a"], a["h_prev"], a["dh"], a["da"])
-        return {"da": a["da"], "dh": a["dh"]}
-    gates.gru(a["a"], a["h_prev"], a["h"])
-    return {"gates": a["a"][:3], "h": a["h"]}
+            arguments = (a["a"], a["c_prev"], a["c"], a["dh"], a["dc"], a["da"])
+            results = {"da": a["da"], "dc": a["dc"]}
+        else:
+            arguments = (a["a"], a["c_prev"], a["c"], a["h"])
+            results = {"gates": a["a"], "c": a["c"], "h": a["h"]}
+    elif problem.backward:
+        arguments, results = (a["a"], a["h_prev"], a["dh"], a["da"]), {"da": a["da"], "dh": a["dh"]}
+    else:
+        arguments, results = (a["a"], a["h_prev"], a["h"]), {"gates": a["a"][:3], "h": a["h"]}
+    function = getattr(record.gates, problem.cell + "_backward" * problem.backward)
+    return partial(function, *arguments), results
 
 
 def contender(record: Kernels, problem: PointwiseProblem) -> Contender:
@@ -122,7 +129,8 @@ def contender(record: Kernels, problem: PointwiseProblem) -> Contender:
     arrays = problem.draw(still=True)
     if not record.accepts(*arrays.values()):
         raise Missing(f"{record.name} does not accept {problem.dtype}")
-    return Contender(record.name, lambda: call(record, problem, arrays), lambda made: made)
+    run, results = prepare(record, problem, arrays)
+    return Contender(record.name, run, lambda made: results)
 
 
 def check(record: Kernels, problem: PointwiseProblem) -> tuple[float, str | None]:
@@ -131,12 +139,13 @@ def check(record: Kernels, problem: PointwiseProblem) -> tuple[float, str | None
     Twenty roundings lie on the way to each entry, and an error bound of some roundings each holds: 64 of them.
     """
     right = expected(problem, {k: a.astype(np.float64) for k, a in problem.draw(still=False).items()})
-    got = call(record, problem, problem.draw(still=False))
-    return disagreement(got, right, float(64 * np.finfo(problem.dtype).eps))
+    run, results = prepare(record, problem, problem.draw(still=False))
+    run()
+    return disagreement(results, right, float(64 * np.finfo(problem.dtype).eps))
 
 
 def expected(problem: PointwiseProblem, a: dict[str, Array]) -> dict[str, Array]:
-    """What `call` returns for the same arguments, by the equations of gates.py; the arguments stay as they are."""
+    """What a call makes of the same arguments, by the equations of gates.py; the arguments stay as they are."""
     blocks = a["a"]
     if problem.cell == "rnn":
         if problem.backward:
