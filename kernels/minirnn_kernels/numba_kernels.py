@@ -74,9 +74,10 @@ def _forward(
     rows = rows_of(T, B, lengths, cell * H, I + H)
     x, W_ih, W_hh = rows.pack(x), _plain(W_ih), _plain(W_hh)
     N = len(x)
-    seen = training or (Hw == H and not rows.ragged)  # whether h, or a part of it, is given to the caller
-    h = (aligned if seen else borrowed)(B + N, Hw, dtype=dtype)
-    h[:B] = _wide(rows.sort(h0), Hw)
+    seen = training or not rows.ragged  # whether h, or a part of it, is given to the caller
+    h = (aligned if seen else borrowed)(B + N, Hw if training else H, dtype=dtype)
+    h[:B, :H] = rows.sort(h0)
+    h[:B, H:] = 0
     keep = training and cell != RNN
     chunk = max(1, min(T, ROWS_BLOCK * rows.parts // max(B, 1)))
     G = borrowed(N if keep else chunk * B, blocks * Hp + LINE // x.itemsize, dtype=dtype)
@@ -89,8 +90,8 @@ def _forward(
     schedule = rows.schedule(chunk, keep, training)
     numba_run.run(
         "forward", dtype, rows.parts, cell=cell, relu=relu, by_units=rows.by_units, far=far(cell, H, I), T=T, rows=N,
-        batch=B, I=I, H=H, Hp=Hp, Hw=Hw, Gw=G.shape[1], chunk=chunk, G_rows=len(G), c_rows=len(c), schedule=schedule,
-        x=x, h=h, c=c, G=G, W_ih=W_ih, W_hh=W_hh, P_ih=P_ih, P_hh=P_hh, b=b,
+        batch=B, I=I, H=H, Hp=Hp, Hw=Hw, Gw=G.shape[1], h_width=h.shape[1], chunk=chunk, G_rows=len(G), c_rows=len(c),
+        schedule=schedule, x=x, h=h, c=c, G=G, W_ih=W_ih, W_hh=W_hh, P_ih=P_ih, P_hh=P_hh, b=b,
     )  # fmt: skip
     out = rows.unpack(h[B:, :H])
     h_n = rows.last(h, H)
@@ -156,8 +157,10 @@ def rnn_forward(
 def rnn_inference(
     x: Array, h0: Array, W_ih: Array, W_hh: Array, b: Array, lengths: Any = None, *, nonlinearity: str = "tanh"
 ) -> Arrays:
-    """-> out, h_n: the forward as it is, since its only large buffer is the result."""
-    return rnn_forward(x, h0, W_ih, W_hh, b, lengths, nonlinearity=nonlinearity)[:2]
+    """-> out, h_n: the forward without its memory."""
+    check_nonlinearity(nonlinearity)
+    relu = int(nonlinearity == "relu")
+    return _forward(RNN, x, h0, None, W_ih, W_hh, b.reshape(1, -1), lengths, relu, False)[:2]
 
 
 def rnn_backward(dout: Any, dh_n: Any, cache: Cache, *, keep_cache: bool = False) -> Arrays:

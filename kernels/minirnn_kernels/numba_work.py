@@ -21,8 +21,9 @@ G (rows, blocks * Hp) is in turn the pre-activations, the gates, and their gradi
     GRU         n r z q         n r z         r z q
 
 H is filled up to whole vectors, Hp, in G, and to whole panels, Hw, in h, c and what comes back; I likewise, Iw. What
-is filled in is zero, and stays zero. Behind each row of G, Gw long, a line stays empty: if rows began a power of two
-apart, the same entry of all of them would have to share a few places of the first-level cache.
+is filled in is zero, and stays zero. An inference's h, which nothing comes back to, isn't filled up: rows of it are
+h_width long. Behind each row of G, Gw long, a line stays empty: if rows began a power of two apart, the same entry of
+all of them would have to share a few places of the first-level cache.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ JOB = np.dtype(
     [
         (name, np.int64)
         for name in """
-            cell relu parts by_units far T rows batch I H Hp Hw Iw Gw chunk G_rows c_rows dout_rows
+            cell relu parts by_units far T rows batch I H Hp Hw Iw Gw h_width chunk G_rows c_rows dout_rows
             schedule starts met x h c G W_ih W_hh P_ih P_hh b h_prev dout d dx dW_ih dW_hh db scratch scratch_size
         """.split()  # noqa: SIM905
     ]
@@ -222,7 +223,7 @@ def project(s: Any, t0: int, t1: int, P: Any, first: int, last: int, job: Any, l
 @compiled
 def step(now: Any, P: Any, first: int, last: int, job: Any, like: Any) -> None:
     """G += h_prev W_hh^T for some bundles, and the gates of each while its pre-activations are near."""
-    h, G = matrix(job.h, job.batch + job.rows, job.Hw, like), gates_array(job, like)
+    h, G = matrix(job.h, job.batch + job.rows, job.h_width, like), gates_array(job, like)
     L = lanes(like)
     h_block = job.Hp if job.cell == GRU else 0
     n, before, to = now[COUNT], now[H_BEFORE], now[G_FIRST]
@@ -263,7 +264,7 @@ def lstm_units(u: int, now: Any, G: Any, h: Any, job: Any, like: Any) -> None:
         lstm_cell(like, lanes(like), a, (g, g + s, g + 2 * s, g + 3 * s, c_next))
     for j in range(now[COUNT]):
         o, c_next = at(G, now[G_FIRST] + j, 3 * job.Hp + u), at(c, now[C_AFTER] + j, u)
-        lstm_output(like, lanes(like), (o, c_next), (at(h, job.batch + now[FIRST] + j, u),))
+        lstm_output(like, job.h_width - u, (o, c_next), (at(h, job.batch + now[FIRST] + j, u),))
 
 
 @compiled
@@ -279,7 +280,7 @@ def gru_units(u: int, now: Any, G: Any, h: Any, job: Any, like: Any) -> None:
         g = at(G, now[G_FIRST] + j, u)
         h_prev, h_next = at(h, now[H_BEFORE] + j, u), at(h, job.batch + now[FIRST] + j, u)
         a = (g, g + s, g + 2 * s, g + 3 * s, at(b, 0, u), at(b, 3, u), h_prev)
-        gru_output(like, lanes(like), a, (g, g + 3 * s, h_next))
+        gru_output(like, job.h_width - u, a, (g, g + 3 * s, h_next))
 
 
 @compiled
@@ -290,9 +291,9 @@ def rnn_units(u: int, now: Any, G: Any, h: Any, job: Any, like: Any) -> None:
         a = (at(G, now[G_FIRST] + j, u), at(b, 0, u))
         h_next = (at(h, job.batch + now[FIRST] + j, u),)
         if job.relu:
-            rnn_relu(like, lanes(like), a, h_next)
+            rnn_relu(like, job.h_width - u, a, h_next)
         else:
-            rnn_tanh(like, lanes(like), a, h_next)
+            rnn_tanh(like, job.h_width - u, a, h_next)
 
 
 # ---- backward ------------------------------------------------------------------------------------------------------
