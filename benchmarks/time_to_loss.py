@@ -86,6 +86,7 @@ class TorchTrainer:
 def train(config, corpus, turns):
     """-> for each side, a list of (steps, seconds of training so far, validation loss)"""
     ours = Trainer(config, corpus)
+    config = ours.config
     theirs = TorchTrainer(ours)
     if config.dropout == 0:
         assert math.isclose(ours.validate(), theirs.validate(), rel_tol=1e-4), "the two models are not the same"

@@ -43,7 +43,10 @@ def train(
     lr: Annotated[float, typer.Option(help="Highest learning rate; it falls to 0 along a cosine.")] = DEFAULT.lr,
     clip_norm: Annotated[float, typer.Option(help="Largest norm of the whole gradient; 0: any.")] = 5.0,
     clip_value: Annotated[float, typer.Option(help="Largest size of each entry of the gradient; 0: any.")] = 0.0,
-    dropout: Annotated[float, typer.Option(help="Share of activations dropped in training.")] = DEFAULT.dropout,
+    dropout: Annotated[
+        float | None,
+        typer.Option(help="Share of activations dropped in training. [default: more of them the longer the run]"),
+    ] = DEFAULT.dropout,
     teacher: Annotated[
         Literal["always", "linear", "exponential", "inverse-sigmoid"],
         typer.Option(help="Teacher forcing always, or how the share of true inputs falls (scheduled sampling)."),

@@ -27,6 +27,7 @@ from minirnn.training import (
     checkpoint_file,
     load_model,
     run,
+    usual_dropout,
 )
 
 RTOL = 1e-10  # float64 sums of some hundred terms, in another order
@@ -99,6 +100,18 @@ def test_it_learns(tmp_path):
     assert first == pytest.approx(math.log(trainer.tokenizer.vocab_size), rel=0.2)
     assert last < 0.5 * first
     assert trainer.best_loss == min(loss for _step, loss, _best in reporter.validations)
+
+
+def test_dropout_grows_with_the_passes_unless_it_is_given(tmp_path):
+    assert [round(usual_dropout(passes), 2) for passes in (0, 1, 11, 27, 1000)] == [0, 0.09, 0.3, 0.47, 0.6]
+    short, long, given = small(dropout=None, steps=20), small(dropout=None, steps=2000), small(dropout=0.125)
+    for trainer in (short, long):
+        assert trainer.config.dropout == usual_dropout(trainer.config.steps / len(trainer.batches))
+        assert trainer.model.dropout.p == trainer.config.dropout
+    assert 0 < short.config.dropout < long.config.dropout < 0.6
+    assert given.config.dropout == 0.125
+    short.save(tmp_path / LAST)  # a run that is continued keeps the number, and so do its masks
+    assert Trainer.resume(tmp_path / LAST, lambda _name: CORPUS).config == short.config
 
 
 def test_a_step_is_forward_backward_clip_update():

@@ -87,8 +87,8 @@ def train(trainer: Trainer, folder: Path, console: Console) -> bool:
     say(
         console,
         f"{config.layers} x {config.cell} {config.hidden}, {parameters:,} weights, {config.dtype}, seed {config.seed}; "
-        f"{config.steps} steps of {config.batch} x {config.seq} characters, {config.optimizer} at {config.lr:g}; "
-        f"checkpoints in {folder}",
+        f"{config.steps} steps of {config.batch} x {config.seq} characters, {config.optimizer} at {config.lr:g}, "
+        f"dropout {config.dropout:.2g}; checkpoints in {folder}",
     )
     try:
         with reporting(trainer, console) as reporter:
