@@ -25,13 +25,18 @@ from minirnn.training import TrainConfig, Trainer, calibrate, one_blas_thread
 LOSSES = (2.4, 2.2, 2.0, 1.9, 1.8, 1.7, 1.65, 1.6, 1.55, 1.52, 1.5, 1.49, 1.48, 1.47, 1.46, 1.45, 1.44)
 
 
+class LockedDropout(torch.nn.Dropout):
+    def forward(self, x):
+        return x * super().forward(x.new_ones(1, *x.shape[1:]))
+
+
 class TorchModel(torch.nn.Module):
     def __init__(self, config, vocab_size):
         super().__init__()
         between = config.dropout if config.layers > 1 else 0.0
         self.embedding = torch.nn.Embedding(vocab_size, config.embedding)
         self.rnn = torch.nn.LSTM(config.embedding, config.hidden, config.layers, dropout=between)
-        self.embedding_dropout, self.dropout = torch.nn.Dropout(config.dropout / 3), torch.nn.Dropout(config.dropout)
+        self.embedding_dropout, self.dropout = LockedDropout(config.dropout / 3), LockedDropout(config.dropout)
         self.linear = torch.nn.Linear(config.hidden, vocab_size)
 
     def forward(self, ids, state=None):

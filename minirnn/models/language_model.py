@@ -23,7 +23,8 @@ class LanguageModel(nn.Module):
 
     `cell` is "rnn" (tanh), "lstm" or "gru". Dropout, where > 0, acts on what goes into each recurrent layer and the
     linear one, not on what a layer says to itself (Zaremba et al. 2014, arXiv:1409.2329); on the embedded ids at a
-    third of the rate, since nothing else tells which id came. Weights are drawn from the generator of `minirnn.random`,
+    third of the rate, since nothing else tells which id came. There and before the linear layer the same units are
+    dropped at all steps of a call (`nn.LockedDropout`). Weights are drawn from the generator of `minirnn.random`,
     in the order embedding, recurrent, linear.
     Ids may be on the host wherever the model is; states and logits are where it is.
     """
@@ -42,10 +43,10 @@ class LanguageModel(nn.Module):
             raise ValueError(f"cell must be one of {', '.join(CELLS)}, got {cell!r}")
         self.vocab_size = vocab_size
         self.embedding = nn.Embedding(vocab_size, embedding, dtype=dtype)
-        self.embedding_dropout = nn.Dropout(dropout / 3)
+        self.embedding_dropout = nn.LockedDropout(dropout / 3)
         between = dropout if layers > 1 else 0.0
         self.rnn = CELLS[cell](embedding, hidden, layers, dropout=between, dtype=dtype)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.LockedDropout(dropout)
         self.linear = nn.Linear(hidden, vocab_size, dtype=dtype)
 
     def forward(self, ids: npt.NDArray[np.integer[Any]], state: State = None) -> tuple[Tensor, State]:

@@ -3,7 +3,7 @@
 from . import functional, init
 from .attention import AdditiveAttention, DotAttention
 from .functional import cross_entropy, dropout, log_softmax, mse_loss, relu, sigmoid, softmax
-from .layers import Dropout, Embedding, LayerNorm, Linear, ReLU, Sigmoid, Tanh
+from .layers import Dropout, Embedding, LayerNorm, Linear, LockedDropout, ReLU, Sigmoid, Tanh
 from .module import Module, ModuleList, Parameter, Sequential
 from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
@@ -19,6 +19,7 @@ __all__ = [
     "LSTMCell",
     "LayerNorm",
     "Linear",
+    "LockedDropout",
     "Module",
     "ModuleList",
     "Parameter",

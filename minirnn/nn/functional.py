@@ -20,8 +20,12 @@ __all__ = ["cross_entropy", "dropout", "log_softmax", "mse_loss", "relu", "sigmo
 Array = Any
 
 
-def dropout(x: Array, p: float = 0.5, training: bool = True, rng: np.random.Generator | None = None) -> Array:
+def dropout(
+    x: Array, p: float = 0.5, training: bool = True, rng: np.random.Generator | None = None, *, locked: bool = False
+) -> Array:
     """Set each element to 0 with probability p and scale the others by 1/(1-p), so that the mean stays.
+
+    `locked`: x (T, ...) is a sequence, and what is drawn for a step holds for all of them.
 
     Returns x itself when not in training. Draws one uniform number per element, in x's dtype, from `rng`, or from the
     generator that `minirnn.manual_seed` seeds: on the host, so that a seed means the same everywhere. For an x on a GPU
@@ -33,7 +37,8 @@ def dropout(x: Array, p: float = 0.5, training: bool = True, rng: np.random.Gene
         raise TypeError(f"x: expected float32 or float64, got {x.dtype}")
     if not training or p == 0.0:
         return x
-    kept = devices.like(init.chosen_generator(rng).random(x.shape, dtype=x.dtype) >= p, plain(x))
+    shape = (1, *x.shape[1:]) if locked else x.shape
+    kept = devices.like(init.chosen_generator(rng).random(shape, dtype=x.dtype) >= p, plain(x))
     return x * (kept * x.dtype.type(1.0 / (1.0 - p) if p < 1.0 else 0.0))
 
 

@@ -104,6 +104,17 @@ class Dropout(Module):
         return f"p={self.p}"
 
 
+class LockedDropout(Dropout):
+    """Dropout for a sequence (T, ...): the same units are dropped at all of its steps.
+
+    What a unit says at one step can often be guessed from the next: dropping it here and there withholds little.
+    Source: Gal and Ghahramani 2016, arXiv:1512.05287; for language models, Merity et al. 2017, arXiv:1708.02182.
+    """
+
+    def forward(self, x: Array) -> Array:
+        return functional.dropout(x, self.p, self.training, self.rng, locked=True)
+
+
 class LayerNorm(Module):
     """(x - mean) / √(variance + eps) over the last axes, `normalized_shape`, times weight plus bias of that shape.
 

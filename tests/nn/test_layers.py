@@ -208,6 +208,19 @@ def test_dropout_draws_from_the_generator_of_manual_seed():
     assert (dropout(x) != masks[2]).any()
 
 
+def test_locked_dropout_drops_the_same_units_at_all_steps():
+    x = Tensor(np.full((5, 3, 40), 3.0), requires_grad=True)
+    locked = nn.LockedDropout(0.25, rng=rng(4))
+    y = locked(x)
+    assert (y.data == y.data[0]).all()
+    np.testing.assert_array_equal(y.data[:1], nn.Dropout(0.25, rng=rng(4))(x.data[:1]))
+    assert (y.data[0, 0] != y.data[0, 1]).any()  # each sequence has units of its own
+    assert (locked(x).data != y.data).any()  # and each call
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad, y.data / 3, rtol=1e-15)
+    assert locked.eval()(x) is x
+
+
 def test_dropout_refuses_ints():
     with pytest.raises(TypeError, match="x: expected float32 or float64, got int64"):
         nn.Dropout(0.5)(np.ones(3, np.int64))
