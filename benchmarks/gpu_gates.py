@@ -11,7 +11,7 @@ from gpu_peers import Contender, Device, Missing
 from gpu_plan import MODES, Row, allowed, as_dict, bytes_moved, flop
 
 import minirnn_kernels
-from minirnn.bench.pointwise import PointwiseProblem, call, expected
+from minirnn.bench.pointwise import PointwiseProblem, expected, prepare
 from minirnn.bench.sizes import Size
 
 __all__ = ["measured"]
@@ -47,7 +47,9 @@ def measured(row: Row, device: Device, copy: Callable[[int], float], seconds: fl
         arrays = on_device(still=False)
         if not record.accepts(*arrays.values()):
             raise Missing(f"the {record.name} kernels don't take {storage}")
-        got = {name: device.host(a) for name, a in call(record, small, arrays).items()}
+        call, results = prepare(record, small, arrays)
+        call()
+        got = {name: device.host(a) for name, a in results.items()}
     except Missing as missing:
         found["missing"]["ours"] = str(missing)
         return found
@@ -61,11 +63,9 @@ def measured(row: Row, device: Device, copy: Callable[[int], float], seconds: fl
     if not off <= limit:
         found["refused"]["ours"] = f"{worst} is off by {off:.2g} of its norm, allowed {limit:.2g}"
         return found
-    del got, exact, arrays
-    still = on_device(still=True)
-    contender = Contender(
-        "ours", _run(lambda: call(record, small, still), device, found), dict, device.clock, calls=CALLS
-    )
+    del got, exact, arrays, call, results
+    call, results = prepare(record, small, on_device(still=True))
+    contender = Contender("ours", _run(call, device, found), lambda made: results, device.clock, calls=CALLS)
     found |= compared(interleaved([contender], seconds))
     found["copy"] = copy(found["bytes"])
     found["figure"] = found["bytes"] / found["times"]["ours"]["median"] / found["copy"]

@@ -379,7 +379,7 @@ def test_the_gates_are_proven_and_held_against_a_copy():
 
 
 def test_wrong_gates_are_refused(monkeypatch):
-    monkeypatch.setattr(gpu_gates, "call", lambda record, problem, a: {"h": a["h"]})
+    monkeypatch.setattr(gpu_gates, "prepare", lambda record, problem, a: (lambda: None, {"h": a["h"]}))
     row = Row("gates", "gru", Size("1 MB", 700, 1, 0, 16, "a test"))
     found = gpu_gates.measured(row, gpu_peers.host_device(), lambda n: 1.0, 0.01)
     assert "h is off by" in found["refused"]["ours"]
