@@ -36,7 +36,7 @@ test-gpu: $(if $(NO_VENV),,.venv/gpu)
 
 # Every derivative replaced by a wrong one in turn: the tests must notice each.
 plant: .venv/dev
-	@$(ONE_THREAD) $(BIN)/python tests/plant_derivatives.py
+	@$(ONE_THREAD) $(BIN)/python tests/autograd/plant_derivatives.py
 
 # Mistakes in the CUDA sources in turn, on the CPU (g++): the proof must notice each.
 plant-cuda: .venv/dev

@@ -1,4 +1,4 @@
-"""How well the check finds, places and names mistakes: prints the rates over benchmarks/mutants.py.
+"""How well the check finds, places and names mistakes: prints the rates over benchmarks/student_files/mutants.py.
 
     python benchmarks/diagnosis.py                 everything (about 5 minutes on one core)
     python benchmarks/diagnosis.py --part names    detection, place, name
@@ -20,18 +20,17 @@ import warnings
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-import mutants
 import numpy as np
-import odd_styles
 import peer_checks
-from mutants import Mutant
+from student_files import mutants, odd_styles
+from student_files.mutants import Mutant
 
 from minirnn import gradcheck
-from minirnn.assignments.judging import Finding, judge
-from minirnn.assignments.mistakes import MISTAKES
-from minirnn.assignments.observe import Functions
-from minirnn.assignments.probes import Probe, probes, problem
-from minirnn.assignments.tasks import TASKS
+from minirnn.assignments.catalogue.mistakes import MISTAKES
+from minirnn.assignments.catalogue.tasks import TASKS
+from minirnn.assignments.diagnosis.judging import Finding, judge
+from minirnn.assignments.diagnosis.probes import Probe, probes, problem
+from minirnn.assignments.sandbox.observe import Functions
 
 NOTHING = frozenset(MISTAKES)  # left out of the catalogue: only right or wrong is asked
 

@@ -1,4 +1,4 @@
-"""The CUDA kernels against PyTorch's on cuDNN, JAX and what the GPU can do at most: the rows of gpu_plan.py.
+"""The CUDA kernels against PyTorch's on cuDNN, JAX and what the GPU can do at most: the rows of on_gpu/plan.py.
 
     python benchmarks/gpu.py                         # everything: about half an hour
     python benchmarks/gpu.py --part lstm             # one part; --list shows them and their rows
@@ -6,7 +6,7 @@
     python benchmarks/gpu.py --quick                 # a size of each kind: some minutes
     python benchmarks/gpu.py --show FILE             # the tables of a file of results, no GPU needed
 
-Writes benchmarks/results/gpu-<date>-<gpu>.json (see gpu_report.py) after each part. Rows that were measured before on
+Writes benchmarks/results/gpu-<date>-<gpu>.json (on_gpu/report.py) after each part. Rows that were measured before on
 the same day and machine are kept, those measured now replace them. A row is timed only after every contender's results
 and gradients have been held against float64; none is begun when --minutes are over.
 """
@@ -28,13 +28,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import gpu_gates
-import gpu_measure
-import gpu_peers
-import gpu_report
-from gpu_measure import best_of, rated
-from gpu_peers import Device, Missing, Numbers
-from gpu_plan import MODES, PARTS, Row, flop, key, of_dict, rows
+from on_gpu import gates, peers
+from on_gpu import measure as gpu_measure
+from on_gpu import report as gpu_report
+from on_gpu.measure import best_of, rated
+from on_gpu.peers import Device, Missing, Numbers
+from on_gpu.plan import MODES, PARTS, Row, flop, key, of_dict, rows
 from rich.console import Console
 
 from minirnn.bench import report
@@ -60,25 +59,25 @@ Tell = Callable[[str], None]
 
 def contenders(part: str, row: Row, device: Device) -> gpu_measure.Makers:
     """Whoever takes part in a row of that part, by name."""
-    made: gpu_measure.Makers = {"ours": partial(gpu_peers.ours, device=device)}
+    made: gpu_measure.Makers = {"ours": partial(peers.ours, device=device)}
     if part == "levels":
-        made |= {f"level {level}": partial(gpu_peers.ours, device=device, level=level) for level in (1, 2, 3)}
+        made |= {f"level {level}": partial(peers.ours, device=device, level=level) for level in (1, 2, 3)}
     names = ("torch packed", "torch padded") if row.ragged else ("torch",)
-    made |= {name: partial(gpu_peers.torch, name=name) for name in names}
+    made |= {name: partial(peers.torch, name=name) for name in names}
     if part == "jax":
-        made["jax"] = gpu_peers.jax
+        made["jax"] = peers.jax
     return made
 
 
 def reference(numbers: Numbers) -> dict[str, Any]:
     """A row in float64: PyTorch's, or NumPy's for small rows where PyTorch is missing; `Missing` for others."""
     with contextlib.suppress(Missing):
-        gpu_peers.library("torch")
+        peers.library("torch")
         name = "torch packed" if numbers.row.ragged else "torch"
-        return gpu_peers.torch(numbers, name, "float64").once()
+        return peers.torch(numbers, name, "float64").once()
     if flop(numbers.row) > HOST_FLOP:
         raise Missing("torch is missing, and the reference on the host would take too long")
-    return gpu_peers.ours(numbers, gpu_peers.host_device("float64")).once()
+    return peers.ours(numbers, peers.host_device("float64")).once()
 
 
 def measure(
@@ -92,7 +91,7 @@ def measure(
 ) -> dict[str, Any]:
     """One row of the document."""
     if row.gates:
-        found = gpu_gates.measured(row, device, copy, seconds, seed)
+        found = gates.measured(row, device, copy, seconds, seed)
     else:
         found = gpu_measure.measured(row, reference, contenders(part, row, device), seconds, seed)
     return rated(found, row, ceilings["peaks"], max(ceilings["bandwidth"].values(), default=0.0))
@@ -135,13 +134,13 @@ def ceilings(device: Device, copy: Callable[[int], float], modes: set[str]) -> d
     """Flops a second of a large product in each mode, through PyTorch, and bytes a second of a large copy."""
     found: dict[str, Any] = {"peaks": {}, "bandwidth": {str(COPY): copy(COPY)}}
     with contextlib.suppress(Missing):
-        torch = gpu_peers.library("torch")
+        torch = peers.library("torch")
         for mode in sorted(modes - {"high"} | ({"tf32"} if "high" in modes else set())):
             dtype = getattr(torch, MODES[mode][0])
             side = SIDE // 2 if mode in ("strict", "float64") else SIDE
             a, b = (torch.randn(side, side, dtype=dtype, device="cuda") for _ in range(2))
-            clock = gpu_peers.torch_clock(torch)
-            with gpu_peers.torch_mode(torch, mode):
+            clock = peers.torch_clock(torch)
+            with peers.torch_mode(torch, mode):
                 found["peaks"][mode] = 2 * side**3 / best_of(clock, lambda a=a, b=b: a @ b)
     return found
 
@@ -156,10 +155,10 @@ def copier(device: Device) -> Callable[[int], float]:
             source, target = xp.ones(n, "float32"), xp.empty(n, "float32")
             work = lambda: xp.copyto(target, source)
             try:
-                many = device.repeated(work, gpu_gates.CALLS)
-            except Exception:  # as in gpu_gates: what can't be captured is called
-                many = lambda: [work() for _ in range(gpu_gates.CALLS)]
-            known[total] = 8 * n * gpu_gates.CALLS / best_of(device.clock, many)
+                many = device.repeated(work, gates.CALLS)
+            except Exception:  # as in gates: what can't be captured is called
+                many = lambda: [work() for _ in range(gates.CALLS)]
+            known[total] = 8 * n * gates.CALLS / best_of(device.clock, many)
         return known[total]
 
     return copy
@@ -167,7 +166,7 @@ def copier(device: Device) -> Callable[[int], float]:
 
 def stamp() -> dict[str, Any]:
     """Date, GPU, driver and versions."""
-    cupy = gpu_peers.library("cupy")
+    cupy = peers.library("cupy")
     runtime = cupy.cuda.runtime
     device = runtime.getDevice()
     properties = runtime.getDeviceProperties(device)
@@ -231,7 +230,7 @@ def main(arguments: list[str] | None = None) -> int:
         gpu_report.show(console, json.loads(options.show.read_text(encoding="utf-8")))
         return 0
     try:
-        device = gpu_peers.cupy_device()
+        device = peers.cupy_device()
     except Missing as missing:
         console.print(f"gpu.py: {missing}", **report.PLAIN)
         return 2

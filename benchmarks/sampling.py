@@ -30,9 +30,9 @@ import torch
 import minirnn
 import minirnn_kernels
 from minirnn import nn
-from minirnn.models import LanguageModel
-from minirnn.sampling import generate
-from minirnn.text import CharTokenizer
+from minirnn.language import CharTokenizer
+from minirnn.language.model import LanguageModel
+from minirnn.language.sampling import generate
 
 SIZES = (128, 256, 512)
 CALLS, ROUNDS = 100, 30

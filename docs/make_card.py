@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from minirnn.commands.train_chatbot import shown
-from minirnn.models.chatbot import Chatbot
+from minirnn.chatbot.bot import Chatbot
+from minirnn.commands.apply.train_chatbot import shown
 
 PAGE = Path(__file__).parent / "chatbot.md"
 BLOCK = re.compile(r"(<!-- card: begin.*?-->\n).*?(<!-- card: end -->)", re.DOTALL)

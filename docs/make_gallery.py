@@ -52,7 +52,8 @@ def section(document: dict[str, Any]) -> str:
     parts = [
         f"\n## {name}\n",
         f"{title}\n",
-        f"`{document['command']}` ({stamp}; [numbers](gallery/{name}.json), [code](../minirnn/course/{name}.py))\n",
+        f"`{document['command']}` ({stamp}; [numbers](gallery/{name}.json), "
+        f"[code](../minirnn/course/experiments/{name}.py))\n",
         f"![{name}: {title}](gallery/{name}.png)\n",
         *map(table, experiment.tables(document["numbers"])),
         f"**{document['verdict'].capitalize()}.** Measured: {document['measured']} {document['why']}".rstrip() + "\n",

@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
+from minirnn import nn, optim
+from minirnn.autograd import array_functions, devices
+from minirnn.autograd.graph import detect_anomaly, is_grad_enabled, no_grad
+from minirnn.autograd.tensor import Tensor, grad
+from minirnn.random import manual_seed
+from minirnn.recurrent.backends import kernels
 from minirnn_kernels.precision import precision
 
-from . import array_functions, devices, nn, optim
-from .backends import kernels
-from .graph import detect_anomaly, is_grad_enabled, no_grad
-from .random import manual_seed
-from .tensor import Tensor, grad
-
 if TYPE_CHECKING:
-    from .checkpoint import load, save
+    from minirnn.checkpoint import load, save
 
 __version__ = "0.1.0"
 
@@ -35,7 +35,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in ("load", "save"):  # on first use: files and JSON are no part of `import minirnn`
-        from . import checkpoint
+        from minirnn import checkpoint
 
         return getattr(checkpoint, name)
     raise AttributeError(f"module 'minirnn' has no attribute {name!r}")

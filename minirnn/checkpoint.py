@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.devices import device_of
+from minirnn.autograd.devices import device_of
 
 __all__ = ["CheckpointError", "load", "save", "write_atomically"]
 

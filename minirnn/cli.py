@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from minirnn.training import ConfigError, TrainConfig
+from minirnn.language.training import ConfigError, TrainConfig
 
 __all__ = ["app", "main"]
 
@@ -87,7 +87,7 @@ def train(
         settings["steps"] = steps
     console = _console()
     with _reported("train"):
-        from minirnn.commands import train as command
+        from minirnn.commands.train import train as command
 
         if len(lengths := given & {"steps", "epochs", "minutes"}) > 1:
             raise ConfigError(f"--{' and --'.join(sorted(lengths))} exclude each other")
@@ -121,7 +121,7 @@ def sample(
 ) -> None:
     """Let a trained model write, character by character."""
     with _reported("sample"):
-        from minirnn.commands import sample as command
+        from minirnn.commands.train import sample as command
 
         place = _usable(device)
         if beam is not None:
@@ -150,7 +150,7 @@ def chat(
     printed.
     """
     with _reported("chat"):
-        from minirnn.commands import chat as command
+        from minirnn.commands.apply import chat as command
 
         command.chat(model, figure, _console())
 
@@ -180,7 +180,7 @@ def check(
     Exit code 0 all right, 1 something is wrong, 2 it can't be judged.
     """
     with _reported("check"):
-        from minirnn.commands import check as command
+        from minirnn.commands.check import check as command
 
         if file is None:
             code = 0 if command.check(_console(), seed) else 1
@@ -197,7 +197,7 @@ def assignments(
 ) -> None:
     """List the assignments that can be checked; `start NAME DIR` writes a file to begin with."""
     with _reported("assignments"):
-        from minirnn.commands import assignments as command
+        from minirnn.commands.learn import assignments as command
 
         if action == "list":
             command.show()
@@ -218,7 +218,7 @@ def bugs(
 ) -> None:
     """The gallery of known mistakes: what each is, what it does, how the check shows it."""
     with _reported("bugs"):
-        from minirnn.commands import bugs as command
+        from minirnn.commands.learn import bugs as command
 
         if quiz:
             command.quiz(count, secrets.randbelow(2**32) if seed is None else seed)
@@ -237,7 +237,7 @@ def audit(
 ) -> None:
     """Say which of the known mistakes a file of tests would let through. Exit code 1 if there are any."""
     with _reported("audit"):
-        from minirnn.commands import audit as command
+        from minirnn.commands.check import audit as command
 
         complete = command.run(tests, module, _console())
     raise typer.Exit(0 if complete else 1)
@@ -247,7 +247,7 @@ def audit(
 def doctor() -> None:
     """Show what this machine offers, and what would make it faster."""
     with _reported("doctor"):
-        from minirnn.commands import doctor as command
+        from minirnn.commands.race import doctor as command
 
         command.examine(_console())
 
@@ -272,7 +272,7 @@ def bench(
     Options that can be several (--size, --threads, ...) are given several times.
     """
     with _reported("bench"):
-        from minirnn.commands import bench as command
+        from minirnn.commands.race import bench as command
 
         plan = command.planned(kernel, cell or [], size or [], dtype or [], threads or [], what or [], quick)
         first_use = not (quick or kernel or what)
@@ -292,8 +292,8 @@ def train_chatbot(
 ) -> None:
     """Train the chatbot that `minirnn chat` talks with, score it, and write it. Ctrl-C writes it as it is by then."""
     with _reported("train-chatbot"):
-        from minirnn.chatbot_training import ChatbotConfig
-        from minirnn.commands import train_chatbot as command
+        from minirnn.chatbot.training import ChatbotConfig
+        from minirnn.commands.apply import train_chatbot as command
 
         if additive and not attention:
             raise ConfigError("--additive and --no-attention exclude each other")
@@ -311,8 +311,8 @@ def chatbot_score(
 ) -> None:
     """Hold test conversations with the chatbot: unseen phrasings, unseen and seen values."""
     with _reported("chatbot-score"):
-        from minirnn.commands import train_chatbot as command
-        from minirnn.models.chatbot import Chatbot
+        from minirnn.chatbot.bot import Chatbot
+        from minirnn.commands.apply import train_chatbot as command
 
         command.evaluate(Chatbot.load(model), _console(), count)
 
@@ -329,7 +329,7 @@ def experiment(
 ) -> None:
     """Run a claim of the course week: numbers, a figure, and whether the claim held. At most 5 minutes as it is."""
     with _reported("experiment"):
-        from minirnn.commands import experiment as command
+        from minirnn.commands.learn import experiment as command
 
         if show:
             command.list_all(_console())
@@ -350,7 +350,7 @@ def demo(
 ) -> None:
     """In three minutes: this machine, gradients, an LSTM that learns Python's documentation, and a conversation."""
     with _reported("demo"):
-        from minirnn.commands import demo as command
+        from minirnn.commands.learn import demo as command
 
         right = command.demo(_console(), out, seconds, seed)
     raise typer.Exit(0 if right else 1)

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from . import devices
-from .tensor import Tensor
+from minirnn.autograd import devices
+from minirnn.autograd.tensor import Tensor
 
 Array = Any
 State = dict[str, Any]  # of one parameter: name -> array of its shape, or the int "step"

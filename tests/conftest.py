@@ -12,7 +12,7 @@ import pytest
 
 import minirnn
 import minirnn_kernels
-from tests import fake_cupy
+from tests.doubles import fake_cupy
 
 hypothesis.settings.register_profile("minirnn", deadline=None, print_blob=True, derandomize=True, max_examples=25)
 hypothesis.settings.register_profile("minirnn-all", deadline=None, print_blob=True, max_examples=300)

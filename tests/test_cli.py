@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from minirnn import checkpoint, cli, selfcheck
-from minirnn.training import TrainConfig
-from tests import fake_cupy
+from minirnn import checkpoint, cli
+from minirnn.commands.check import selfcheck
+from minirnn.language.training import TrainConfig
+from tests.doubles import fake_cupy
 
 SMALL = ["--hidden", "5", "--embedding", "3", "--batch", "2", "--seq", "4", "--steps", "6"]
 TEXT = "the cat sat on the mat. " * 20
@@ -83,7 +84,7 @@ def test_every_option_reaches_the_stored_settings(tmp_path, text):
 
 
 def test_the_defaults_are_those_of_the_library(tmp_path, monkeypatch):
-    from minirnn.commands import train
+    from minirnn.commands.train import train
 
     asked = []
     monkeypatch.setattr(train, "start", lambda config, *_rest: (asked.append(config), True)[1])
@@ -268,7 +269,7 @@ def test_a_loss_that_is_no_number_is_explained(tmp_path, text):
 
 
 def test_too_large_a_model_is_a_message(tmp_path, text, monkeypatch):
-    from minirnn import training
+    from minirnn.language import training
 
     def too_large(*_args):
         raise MemoryError("Unable to allocate 1. TiB")
@@ -370,7 +371,7 @@ def test_bad_checkpoints_are_named(tmp_path, finished):
 
 
 def test_ctrl_c_in_a_sample_is_no_traceback(finished, monkeypatch):
-    from minirnn.commands import sample
+    from minirnn.commands.train import sample
 
     def interrupted(_text):
         raise KeyboardInterrupt
@@ -408,9 +409,9 @@ def test_doctor_prints_what_it_found():
 
 
 def test_demo_shows_all_its_parts(tmp_path, text, monkeypatch):
-    from minirnn.commands import demo
-    from minirnn.course import vanishing
-    from minirnn.text import load_corpus
+    from minirnn.commands.learn import demo
+    from minirnn.course.experiments import vanishing
+    from minirnn.language import load_corpus
 
     monkeypatch.setitem(vanishing.EFFORTS, "quick", (1, 2, 125))
     for name, value in (("HIDDEN", 8), ("RADII", (1.0,)), ("FORGET_BIASES", (0.0,))):

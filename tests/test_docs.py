@@ -34,10 +34,11 @@ def test_commands_run(tmp_path):
 
 
 def test_the_message_in_the_learners_page_is_the_real_one():
-    from minirnn.assignments import TASKS, gallery, judge
-    from minirnn.assignments.files import FileReport
-    from minirnn.assignments.render import finding_lines
-    from minirnn.commands.bugs import functions
+    from minirnn.assignments import TASKS, judge
+    from minirnn.assignments.catalogue import gallery
+    from minirnn.assignments.diagnosis.files import FileReport
+    from minirnn.assignments.diagnosis.render import finding_lines
+    from minirnn.commands.learn.bugs import functions
 
     finding = judge(functions(gallery.specimen("c-carry-dropped").source), TASKS["lstm"])
     real = {re.sub(r"match \S+", "match", line) for line in finding_lines(finding, 4, FileReport("f", 0, None, 0))}
@@ -46,9 +47,10 @@ def test_the_message_in_the_learners_page_is_the_real_one():
 
 
 def test_the_schema_names_every_field():
-    from minirnn.assignments import TASKS, as_dict, gallery, judge
-    from minirnn.assignments.files import FileReport
-    from minirnn.commands.bugs import functions
+    from minirnn.assignments import TASKS, as_dict, judge
+    from minirnn.assignments.catalogue import gallery
+    from minirnn.assignments.diagnosis.files import FileReport
+    from minirnn.commands.learn.bugs import functions
 
     report = FileReport("f", 0, None, 0)
     report.findings = [judge(functions(gallery.specimen("c-carry-dropped").source), TASKS["lstm"])]

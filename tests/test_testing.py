@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minirnn import testing
-from minirnn.assignments import answers, gallery
+from minirnn.assignments.catalogue import answers, gallery
 
 
 def functions(cell, source=None):

@@ -16,11 +16,11 @@ __all__ = ["KernelFileError", "available", "get", "load"]
 
 # Each record stands in a module of its own, as KERNELS; a module that can't run here says so with an ImportError.
 _MODULES = {
-    "numpy": "minirnn_kernels.numpy_kernels",
-    "loops": "minirnn_kernels.loops_kernels",
-    "fused": "minirnn_kernels.fused_kernels",
-    "numba": "minirnn_kernels.numba_kernels",
-    "cupy": "minirnn_kernels.cupy_kernels",
+    "numpy": "minirnn_kernels.reference.sequences",
+    "loops": "minirnn_kernels.cpu.loops",
+    "fused": "minirnn_kernels.cpu.fused",
+    "numba": "minirnn_kernels.cpu.sequences",
+    "cupy": "minirnn_kernels.cuda.cupy_record",
 }
 
 

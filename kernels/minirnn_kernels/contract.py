@@ -2,7 +2,7 @@
 
 `Gates` is pointwise: what happens to the pre-activations of one step, six functions that fill arrays in place.
 `Kernels` computes whole sequences of one layer in one direction, and single steps of it, and has gates as one field.
-Who has only gates gets the rest from `numpy_kernels.sequences`. The contract in words, with the rules on aliasing,
+Who has only gates gets the rest from `reference.sequences`. The contract in words, with the rules on aliasing,
 mutation, lengths and NaN, is kernels/README.md; `conformance.prove_gates` and `conformance.prove` hold a record to it.
 
 Shapes of the sequences: x (T, B, I) time-major; h0, c0 (B, H); W_ih (K, I), W_hh (K, H), biases (K,), where K is H for

@@ -1,7 +1,7 @@
 """The equations of the cells: what happens to the pre-activations, forward and backward.
 
 This is the one place where RNN, LSTM and GRU are written down. Everything around the gates is a matrix product and
-lives elsewhere: single steps in `minirnn.cells`, whole sequences in the kernels beside this file.
+lives elsewhere: single steps in `minirnn.recurrent.cells`, whole sequences in the kernels beside this file.
 
 Every function is pure and uses NumPy's words only, so that the same lines run on float arrays, on complex arrays (the
 complex step: a derivative without a step size), on anything that implements NumPy's protocols and records a graph,

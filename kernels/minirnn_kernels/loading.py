@@ -34,7 +34,7 @@ def load(path: str | Path) -> Kernels:
             f"{path}: KERNELS is a {type(kernels).__name__}, expected minirnn_kernels.contract.Kernels"
         )
     if isinstance(gates, Gates):
-        from minirnn_kernels.numpy_kernels import sequences
+        from minirnn_kernels.reference.sequences import sequences
 
         return sequences(gates.name, gates)
     if gates is not None:

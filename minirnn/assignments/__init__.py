@@ -3,14 +3,14 @@
 `judge` judges one pair of functions in this process; `check_file` a whole file in a process of its own.
 """
 
-from .files import FileReport, check_file, sweep_file
-from .judging import Finding, judge
-from .mistakes import MISTAKES, Mistake
-from .observe import Functions
-from .render import as_dict, text
-from .reproduction import reproduce
-from .runner import CannotLoad
-from .tasks import TASKS, Task
+from minirnn.assignments.catalogue.mistakes import MISTAKES, Mistake
+from minirnn.assignments.catalogue.tasks import TASKS, Task
+from minirnn.assignments.diagnosis.files import FileReport, check_file, sweep_file
+from minirnn.assignments.diagnosis.judging import Finding, judge
+from minirnn.assignments.diagnosis.render import as_dict, text
+from minirnn.assignments.diagnosis.reproduction import reproduce
+from minirnn.assignments.sandbox.observe import Functions
+from minirnn.assignments.sandbox.runner import CannotLoad
 
 __all__ = [
     "MISTAKES",

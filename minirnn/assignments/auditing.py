@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .gallery import Specimen, answers, specimens
-from .runner import ROOTS
+from minirnn.assignments.catalogue.gallery import Specimen, answers, specimens
+from minirnn.assignments.sandbox.runner import ROOTS
 
 LIMIT = 120.0  # seconds for one run of the tests
 SECTIONS = ("rnn", "lstm", "gru", "embedding", "softmax-loss", "attention", "clipping")

@@ -13,7 +13,7 @@ from typing import Any
 
 import minirnn
 import minirnn_kernels
-from minirnn import doctor
+from minirnn.bench import doctor
 
 __all__ = ["THREAD_VARIABLES", "Others", "cores", "environment", "stamp", "use_cores"]
 

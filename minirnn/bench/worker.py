@@ -26,8 +26,8 @@ from minirnn.bench import machine, peak, peers, pointwise, steps, timing
 from minirnn.bench.peers import Contender, Missing
 from minirnn.bench.problems import Problem, disagreement, tolerance
 from minirnn.bench.sizes import Size
-from minirnn_kernels.conformance import prove
 from minirnn_kernels.contract import Kernels
+from minirnn_kernels.proof.sequences import prove
 
 __all__ = ["main", "measure"]
 

@@ -10,14 +10,15 @@ from collections.abc import Iterator
 import numpy as np
 
 import minirnn_kernels
-from minirnn import backends, devices
+from minirnn.autograd import devices
+from minirnn.autograd.devices import DeviceError
 from minirnn.bench.errors import BenchError
 from minirnn.checkpoint import CheckpointError
-from minirnn.devices import DeviceError
+from minirnn.language import CorpusError, TextTooShort
+from minirnn.language.sampling import SamplingError
+from minirnn.language.training import ConfigError, Diverged
 from minirnn.plots import PlotError
-from minirnn.sampling import SamplingError
-from minirnn.text import CorpusError, TextTooShort
-from minirnn.training import ConfigError, Diverged
+from minirnn.recurrent import backends
 
 __all__ = ["MISTAKES", "reported", "usable"]
 

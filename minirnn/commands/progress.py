@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from minirnn.training import Reporter, StepReport, Trainer
+from minirnn.language.training import Reporter, StepReport, Trainer
 
 __all__ = ["describe_loss", "reporting"]
 

@@ -86,4 +86,4 @@ def find(name: str) -> Experiment:
     """The experiment of this name. ValueError lists the names there are."""
     if name not in EXPERIMENTS:
         raise ValueError(f"experiment: expected one of {', '.join(EXPERIMENTS)}, got {name!r}")
-    return cast(Experiment, importlib.import_module(f"minirnn.course.{name}"))
+    return cast(Experiment, importlib.import_module(f"minirnn.course.experiments.{name}"))

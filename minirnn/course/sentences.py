@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from minirnn import nn
-from minirnn.models import CELLS
-from minirnn.tensor import Tensor
+from minirnn.autograd.tensor import Tensor
+from minirnn.language.model import CELLS
 
 __all__ = ["PADDING", "Vocabulary", "WordReader"]
 

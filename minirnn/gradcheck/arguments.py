@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .objective import Array, real
+from minirnn.gradcheck.objective import Array, real
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .arguments import argument, chosen, matched, named, one_of, output, upstreams_for
-from .decide import Sizes, decide, malformed
-from .graphs import as_pair
-from .hygiene import examine
-from .judges import Evidence, Untrusted, by_complex_step, by_differences, confirm
-from .objective import Array, Objective, duplicate, real, split
-from .report import Report, Row, Verdict
-from .tolerances import epsilon
+from minirnn.gradcheck.arguments import argument, chosen, matched, named, one_of, output, upstreams_for
+from minirnn.gradcheck.decide import Sizes, decide, malformed
+from minirnn.gradcheck.graphs import as_pair
+from minirnn.gradcheck.hygiene import examine
+from minirnn.gradcheck.judges import Evidence, Untrusted, by_complex_step, by_differences, confirm
+from minirnn.gradcheck.objective import Array, Objective, duplicate, real, split
+from minirnn.gradcheck.report import Report, Row, Verdict
+from minirnn.gradcheck.tolerances import epsilon
 
 Mode = Literal["full", "directional"]
 Judge = Literal["auto", "complex", "differences"]

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .differences import Estimate
-from .judges import Evidence
-from .objective import Array
-from .report import Row, Verdict
-from .tolerances import CONFIRM, LEFT_OUT, LOST, RESOLVED, SMALL_TENSOR, epsilon, tolerance
+from minirnn.gradcheck.differences import Estimate
+from minirnn.gradcheck.judges import Evidence
+from minirnn.gradcheck.objective import Array
+from minirnn.gradcheck.report import Row, Verdict
+from minirnn.gradcheck.tolerances import CONFIRM, LEFT_OUT, LOST, RESOLVED, SMALL_TENSOR, epsilon, tolerance
 
 
 @dataclass(frozen=True)

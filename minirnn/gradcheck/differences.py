@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .tolerances import RATIO, RUNGS, SIGMAS
+from minirnn.gradcheck.tolerances import RATIO, RUNGS, SIGMAS
 
 Line = Callable[[float], tuple[float, float]]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .objective import Array, duplicate, real, split
-from .tolerances import tolerance
+from minirnn.gradcheck.objective import Array, duplicate, real, split
+from minirnn.gradcheck.tolerances import tolerance
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .differences import Estimate, Line, refine, slope
-from .objective import Array, Objective
-from .tolerances import COMPLEX_STEP, CONFIRM, RATIO, RUNGS, SIGMAS, relative_step, tolerance
+from minirnn.gradcheck.differences import Estimate, Line, refine, slope
+from minirnn.gradcheck.objective import Array, Objective
+from minirnn.gradcheck.tolerances import COMPLEX_STEP, CONFIRM, RATIO, RUNGS, SIGMAS, relative_step, tolerance
 
 EPS = float(np.finfo(np.float64).eps)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .differences import Line, noise
-from .tolerances import IMPLAUSIBLE, relative_step
+from minirnn.gradcheck.differences import Line, noise
+from minirnn.gradcheck.tolerances import IMPLAUSIBLE, relative_step
 
 Array = np.ndarray
 _DOUBLE = float(np.finfo(np.float64).eps)

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import argument, chosen, matched, named, output, upstreams_for
-from .differences import slope
-from .objective import Array, Objective, duplicate, real, split
-from .tolerances import epsilon
+from minirnn.gradcheck.arguments import argument, chosen, matched, named, output, upstreams_for
+from minirnn.gradcheck.differences import slope
+from minirnn.gradcheck.objective import Array, Objective, duplicate, real, split
+from minirnn.gradcheck.tolerances import epsilon
 
 __all__ = ["Sweep", "sweep"]
 

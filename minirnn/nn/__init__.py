@@ -1,11 +1,11 @@
 """Modules, losses and initialisers, under PyTorch's names."""
 
-from . import functional, init
-from .attention import AdditiveAttention, DotAttention
-from .functional import cross_entropy, dropout, log_softmax, mse_loss, relu, sigmoid, softmax
-from .layers import Dropout, Embedding, LayerNorm, Linear, LockedDropout, ReLU, Sigmoid, Tanh
-from .module import Module, ModuleList, Parameter, Sequential
-from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from minirnn.nn import functional, init
+from minirnn.nn.attention import AdditiveAttention, DotAttention
+from minirnn.nn.functional import cross_entropy, dropout, log_softmax, mse_loss, relu, sigmoid, softmax
+from minirnn.nn.layers import Dropout, Embedding, LayerNorm, Linear, LockedDropout, ReLU, Sigmoid, Tanh
+from minirnn.nn.module import Module, ModuleList, Parameter, Sequential
+from minirnn.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
 __all__ = [
     "GRU",

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import functional, init
-from .layers import Linear, _size
-from .module import Module, Parameter
+from minirnn.nn import functional, init
+from minirnn.nn.layers import Linear, _size
+from minirnn.nn.module import Module, Parameter
 
 __all__ = ["AdditiveAttention", "DotAttention"]
 

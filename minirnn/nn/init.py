@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .. import devices, random
-from ..tensor import Tensor
+from minirnn import random
+from minirnn.autograd import devices
+from minirnn.autograd.tensor import Tensor
 
 Array = Any
 Filled = TypeVar("Filled")

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import devices
-from ..tensor import Tensor
-from . import functional, init
-from .module import Module, Parameter, float_dtype
+from minirnn.autograd import devices
+from minirnn.autograd.tensor import Tensor
+from minirnn.nn import functional, init
+from minirnn.nn.module import Module, Parameter, float_dtype
 
 Array = Any
 

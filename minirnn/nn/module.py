@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Self, overload
 import numpy as np
 import numpy.typing as npt
 
-from .. import devices
-from ..tensor import Tensor
+from minirnn.autograd import devices
+from minirnn.autograd.tensor import Tensor
 
 Array = Any
 

@@ -1,6 +1,6 @@
 """RNN, LSTM and GRU, whole sequences and single steps, under PyTorch's names, shapes and defaults.
 
-A module holds parameters only; states are passed in and returned. The computing is done by `minirnn.sequence`.
+A module holds parameters only; states are passed in and returned. The computing is done by `recurrent.sequence`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from minirnn.autograd import devices
+from minirnn.autograd.graph import is_grad_enabled
+from minirnn.autograd.tensor import Tensor, of_array, xp
+from minirnn.nn import functional, init
+from minirnn.nn.layers import _size
+from minirnn.nn.module import Module, Parameter, float_dtype
+from minirnn.recurrent import sequence
 from minirnn_kernels.gates import check_nonlinearity
-
-from .. import devices, sequence
-from ..graph import is_grad_enabled
-from ..tensor import Tensor, of_array, xp
-from . import functional, init
-from .layers import _size
-from .module import Module, Parameter, float_dtype
 
 Array = Any
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}

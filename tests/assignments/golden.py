@@ -6,10 +6,11 @@ Numbers that depend on the order of rounding (how well a mistake matches) are le
 import re
 from pathlib import Path
 
-from minirnn.assignments import TASKS, gallery, judge
-from minirnn.assignments.files import FileReport
-from minirnn.assignments.render import finding_lines
-from minirnn.commands.bugs import functions
+from minirnn.assignments import TASKS, judge
+from minirnn.assignments.catalogue import gallery
+from minirnn.assignments.diagnosis.files import FileReport
+from minirnn.assignments.diagnosis.render import finding_lines
+from minirnn.commands.learn.bugs import functions
 
 GOLDEN = Path(__file__).with_name("golden.txt")
 

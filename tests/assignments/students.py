@@ -1,6 +1,7 @@
 """A student's functions from text, in this process."""
 
-from minirnn.assignments import TASKS, Functions, gallery, judge
+from minirnn.assignments import TASKS, Functions, judge
+from minirnn.assignments.catalogue import gallery
 
 
 def load(source):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from minirnn.assignments import auditing, gallery
+from minirnn.assignments import auditing
+from minirnn.assignments.catalogue import gallery
 
 TESTS = """
 import numpy as np

@@ -38,7 +38,7 @@ def test_torchs_cells_do(cell, dtype):
 
 
 def test_a_records_own_step_is_called_with_its_weights():
-    from minirnn.cells import lstm_step
+    from minirnn.recurrent.cells import lstm_step
 
     record = SimpleNamespace(name="mine", accepts=lambda *a: True, lstm_step=lambda *a: lstm_step(*a)[:2])
     problem = Problem("step", "lstm", SIZE)

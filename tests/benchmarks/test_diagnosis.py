@@ -12,8 +12,7 @@ if FOLDER not in sys.path:
     sys.path.append(FOLDER)
 
 import diagnosis  # noqa: E402
-import mutants  # noqa: E402
-import odd_styles  # noqa: E402
+from student_files import mutants, odd_styles  # noqa: E402
 
 from minirnn.assignments import TASKS, judge  # noqa: E402
 

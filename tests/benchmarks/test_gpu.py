@@ -17,7 +17,8 @@ if FOLDER not in sys.path:
     sys.path.append(FOLDER)
 
 gpu, gpu_gates, gpu_measure, gpu_peers, gpu_plan, gpu_report = (
-    importlib.import_module(name) for name in ("gpu", "gpu_gates", "gpu_measure", "gpu_peers", "gpu_plan", "gpu_report")
+    importlib.import_module(name)
+    for name in ("gpu", "on_gpu.gates", "on_gpu.measure", "on_gpu.peers", "on_gpu.plan", "on_gpu.report")
 )
 from minirnn.bench.problems import Problem  # noqa: E402
 from minirnn.bench.sizes import Size  # noqa: E402
@@ -411,7 +412,7 @@ def test_the_level_and_the_precision_hold_inside_alone(monkeypatch):
 
 
 def test_the_notes_say_which_plan_runs_and_what_was_estimated():
-    from minirnn_kernels.cuda_device import Properties
+    from minirnn_kernels.cuda.device import Properties
 
     row = Row("training", "lstm", LARGE, "tf32")
     chosen = gpu_peers.plans(row, Properties())

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from minirnn_kernels.cuda_levels import choose, estimate
+from minirnn_kernels.cuda.levels import choose, estimate
 
 FOLDER = str(Path(__file__).parents[2] / "benchmarks")
 if FOLDER not in sys.path:
     sys.path.append(FOLDER)
 
-arithmetic = importlib.import_module("gpu_arithmetic")
+arithmetic = importlib.import_module("on_gpu.arithmetic")
 TEXT = arithmetic.README.read_text(encoding="utf-8")
 
 
 def test_the_readme_has_the_tables_that_the_estimates_make():
-    assert arithmetic.rewritten(TEXT, arithmetic.body()) == TEXT, "run python benchmarks/gpu_arithmetic.py"
+    assert arithmetic.rewritten(TEXT, arithmetic.body()) == TEXT, "run python benchmarks/on_gpu/arithmetic.py"
 
 
 def test_counts_are_those_of_the_shapes():

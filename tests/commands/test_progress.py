@@ -10,7 +10,7 @@ from rich.console import Console
 
 from minirnn.commands import progress
 from minirnn.commands.progress import BarReporter, PlainReporter, describe_loss, reporting
-from minirnn.training import StepReport
+from minirnn.language.training import StepReport
 
 CONFIG = types.SimpleNamespace(steps=100, batch=4, seq=5)
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from minirnn_kernels.cuda_pass import THREADS, Plan, Work, plans
-from minirnn_kernels.cuda_run import configuration
+from minirnn_kernels.cuda.run import configuration
+from minirnn_kernels.cuda.sequence_pass import THREADS, Plan, Work, plans
 
 WAYS = ("1", "2", "block", "cluster 2", "cluster 4", "cluster 8", "grid")
 
@@ -32,7 +32,7 @@ class Gpu:
     def of_cupy(cls) -> Gpu:
         import cupy
 
-        from minirnn_kernels.cupy_device import CupyDevice
+        from minirnn_kernels.cuda.cupy_device import CupyDevice
 
         return cls(CupyDevice(), cupy.asarray, cupy.asnumpy, cupy.cuda.runtime.deviceSynchronize, CupyDevice)
 

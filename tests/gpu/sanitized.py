@@ -5,8 +5,8 @@ compute-sanitizer --tool memcheck python -m tests.gpu.sanitized
 
 import numpy as np
 
-from minirnn_kernels import cuda_sequences
-from minirnn_kernels.conformance import prove_case
+from minirnn_kernels.cuda import sequences
+from minirnn_kernels.proof.sequences import prove_case
 from tests.gpu.devices import WAYS, Gpu, narrowed
 
 
@@ -15,7 +15,7 @@ def main() -> None:
     for way in WAYS:
         if way.startswith("cluster") and gpu.architecture < 90:
             continue
-        record = cuda_sequences.kernels(gpu.device, **narrowed(way))
+        record = sequences.kernels(gpu.device, **narrowed(way))
         for cell, dtype in (("lstm", np.float32), ("gru", np.float16), ("rnn-tanh", np.float64)):
             prove_case(
                 record, cell, T=3, B=17, I=5, H=20, ragged=True, dtype=dtype,

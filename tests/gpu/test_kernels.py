@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import minirnn_kernels
-from minirnn_kernels import cuda_pass, cuda_sequences, precision
-from minirnn_kernels.conformance import CELLS, prove, prove_case
+from minirnn_kernels import precision
+from minirnn_kernels.cuda import sequence_pass, sequences
+from minirnn_kernels.proof.sequences import CELLS, prove, prove_case
 from tests.gpu.devices import WAYS, Altered, narrowed, runs
 
 
@@ -30,7 +31,7 @@ def possible(gpu, way):
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_keeps_the_contract(gpu, way, names, cell):
     possible(gpu, way)
-    record = cuda_sequences.kernels(gpu.device, **narrowed(way))
+    record = sequences.kernels(gpu.device, **narrowed(way))
     prove(record, only_dtypes=dtypes(names), only_cells=[cell], **host(gpu))
 
 
@@ -38,13 +39,13 @@ def test_every_way_keeps_the_contract(gpu, way, names, cell):
 @pytest.mark.parametrize("way", WAYS)
 def test_every_precision_rounds_as_it_says(gpu, way, mode):
     possible(gpu, way)
-    record = cuda_sequences.kernels(gpu.device, **narrowed(way))
+    record = sequences.kernels(gpu.device, **narrowed(way))
     with precision.precision(mode):
         prove(record, rounding=mode, only_dtypes=[np.float32], **host(gpu))
 
 
 def test_fast_products_are_not_taken_for_strict_ones(gpu):
-    record = cuda_sequences.kernels(gpu.device, level=3)
+    record = sequences.kernels(gpu.device, level=3)
     with precision.precision("fast"), pytest.raises(AssertionError, match="worst entry"):
         prove_case(record, "lstm", T=9, B=17, I=40, H=64, dtype=np.float32, **host(gpu))
 
@@ -65,13 +66,19 @@ KINDS = [("rnn-tanh", "float32", "strict"), ("lstm", "float32", "strict"), ("lst
 @pytest.mark.parametrize("way", WAYS)
 def test_sizes_that_fill_a_gpu(gpu, way, cell, dtype, mode, T, B, I, H):
     possible(gpu, way)
-    storage = cuda_pass.STORAGES[dtype]
-    forward = cuda_pass.Work(
-        getattr(cuda_pass, cell.partition("-")[0].upper()), storage, T, B, H, False, cuda_pass.product(storage, mode)
+    storage = sequence_pass.STORAGES[dtype]
+    forward = sequence_pass.Work(
+        getattr(sequence_pass, cell.partition("-")[0].upper()),
+        storage,
+        T,
+        B,
+        H,
+        False,
+        sequence_pass.product(storage, mode),
     )
     if not all(runs(gpu.device, way, work) for work in (forward, replace(forward, backward=True))):
         pytest.skip("doesn't fit on this GPU in this way")
-    record = cuda_sequences.kernels(gpu.device, **narrowed(way))
+    record = sequences.kernels(gpu.device, **narrowed(way))
     (number,) = dtypes([dtype])
     with precision.precision(mode):
         for ragged in (False, True):
@@ -81,6 +88,6 @@ def test_sizes_that_fill_a_gpu(gpu, way, cell, dtype, mode, T, B, I, H):
 
 
 def test_random_waits_change_nothing(gpu):
-    record = cuda_sequences.kernels(Altered(gpu.device), level=3)
+    record = sequences.kernels(Altered(gpu.device), level=3)
     for cell in ("rnn-relu", "lstm", "gru"):
         prove_case(record, cell, T=9, B=20, I=16, H=72, ragged=True, dtype=np.float32, **host(gpu))

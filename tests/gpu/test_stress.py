@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minirnn_kernels import cuda_pass, cuda_sequences, cuda_source, precision
-from minirnn_kernels.conformance import CELLS
+from minirnn_kernels import precision
+from minirnn_kernels.cuda import sequence_pass, sequences, source
+from minirnn_kernels.proof.sequences import CELLS
 from tests.gpu.devices import Altered, mute, narrowed, runs
 
 SEQUENCES = int(os.environ.get("MINIRNN_STRESS", "10000"))
@@ -48,12 +49,14 @@ class Problem:
 
 def draw(gpu: Any, team: str, cell: str, dtype: str, mode: str, rng: np.random.Generator) -> Problem:
     """Sizes that the team can run in both directions, with tails more often than not."""
-    storage = cuda_pass.STORAGES[dtype]
-    words = getattr(cuda_pass, cell.upper()), storage
+    storage = sequence_pass.STORAGES[dtype]
+    words = getattr(sequence_pass, cell.upper()), storage
     largest = 16 if team == "block" else 600
     for _ in range(100):
         T, B, H = int(rng.integers(2, 13)), int(rng.integers(1, 50)), int(rng.integers(1, largest))
-        works = [cuda_pass.Work(*words, T, B, H, back, cuda_pass.product(storage, mode)) for back in (False, True)]
+        works = [
+            sequence_pass.Work(*words, T, B, H, back, sequence_pass.product(storage, mode)) for back in (False, True)
+        ]
         if all(runs(gpu.device, team, work) for work in works):
             break
         largest = max(16, largest * 2 // 3)
@@ -75,7 +78,7 @@ def test_random_waits_give_the_same_bits(gpu, team, cell, dtype, mode):
         pytest.skip("clusters need compute capability 9.0")
     seed = sum(map(ord, team + cell + dtype + mode))
     rng, altered = np.random.default_rng(seed), Altered(gpu.device)
-    plain, jittery = (cuda_sequences.kernels(device, **narrowed(team)) for device in (gpu.device, altered))
+    plain, jittery = (sequences.kernels(device, **narrowed(team)) for device in (gpu.device, altered))
     each = max(1, SEQUENCES // (len(TEAMS) * len(KINDS) * DRAWS))
     with precision.precision(mode):
         for k in range(DRAWS):
@@ -92,9 +95,9 @@ def test_random_waits_give_the_same_bits(gpu, team, cell, dtype, mode):
 
 
 def test_a_broken_meeting_is_an_error_and_hangs_nothing(gpu, monkeypatch):
-    monkeypatch.setattr(cuda_source, "source", mute(cuda_source.source))
+    monkeypatch.setattr(source, "source", mute(source.source))
     device = Altered(gpu.another(), jitter=False, spin_limit=1000)
-    record = cuda_sequences.kernels(device, level=3, team="grid")
+    record = sequences.kernels(device, level=3, team="grid")
     rng = np.random.default_rng(0)
     T, B, I, H = 6, 5, 4, 40  # five blocks of 8 units: each waits for four others
     shapes = [(T, B, I), (B, H), (B, H), (4 * H, I), (4 * H, H), (4 * H,)]
@@ -110,7 +113,7 @@ def test_a_broken_meeting_is_an_error_and_hangs_nothing(gpu, monkeypatch):
 def test_an_impatient_limit_is_an_error_too(gpu):
     """The patience of 0 polls: some block is late at some step of a long sequence with random waits."""
     device = Altered(gpu.another(), spin_limit=0)
-    record = cuda_sequences.kernels(device, level=3, team="grid")
+    record = sequences.kernels(device, level=3, team="grid")
     rng = np.random.default_rng(0)
     T, B, I, H = 200, 5, 4, 256
     arguments = [

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minirnn import cells
 from minirnn.gradcheck import GradientError, Verdict, check
+from minirnn.recurrent import cells
 
 JUDGES = ["auto", "complex", "differences"]
 MODES = ["full", "directional"]

@@ -43,6 +43,10 @@ def test_the_mistakes_it_names_are_caught(tmp_path, right, wrong, message):
 
 
 def test_the_files_it_lists_are_there():
-    listed = set(re.findall(r"`minirnn_kernels/(\w+\.py)`", README))
+    listed = set(re.findall(r"`minirnn_kernels/([\w/]+\.py)`", README))
     folder = Path(__file__).parents[2] / "kernels" / "minirnn_kernels"
-    assert {"gates.py", "contract.py", "loops_kernels.py"} <= listed <= {path.name for path in folder.iterdir()}
+    assert (
+        {"gates.py", "contract.py", "cpu/loops.py"}
+        <= listed
+        <= {str(path.relative_to(folder)) for path in folder.rglob("*.py")}
+    )

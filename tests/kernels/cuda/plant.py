@@ -19,13 +19,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / "kernels")]
 
 import numpy as np  # noqa: E402
 
-from minirnn_kernels import cuda_sequences, cuda_source, numpy_gates, rounding  # noqa: E402
-from minirnn_kernels.conformance import prove_case  # noqa: E402
-from minirnn_kernels.cuda_device import Properties  # noqa: E402
-from minirnn_kernels.cuda_gates import step_forward  # noqa: E402
-from minirnn_kernels.cuda_pass import RNN, STORAGES  # noqa: E402
+from minirnn_kernels.cuda import sequences  # noqa: E402
+from minirnn_kernels.cuda import source as cuda_source  # noqa: E402
+from minirnn_kernels.cuda.device import Properties  # noqa: E402
+from minirnn_kernels.cuda.gates import step_forward  # noqa: E402
+from minirnn_kernels.cuda.sequence_pass import RNN, STORAGES  # noqa: E402
 from minirnn_kernels.precision import precision  # noqa: E402
-from tests.kernels.cuda.emulator import EmulatedDevice  # noqa: E402
+from minirnn_kernels.proof import rounding  # noqa: E402
+from minirnn_kernels.proof.sequences import prove_case  # noqa: E402
+from minirnn_kernels.reference import gates as numpy_gates  # noqa: E402
+from tests.kernels.cuda.emulation.emulator import EmulatedDevice  # noqa: E402
 from tests.kernels.cuda.mutations import MUTATIONS, Mutation  # noqa: E402
 
 H100 = Properties()
@@ -99,7 +102,7 @@ def prove_way(way: Way, cell: str, mutation: Mutation | None = None, seed: int =
     dtype = next(d for d in rounding.dtypes() if np.dtype(d).name == way.dtype)
     with precision(way.products):
         it = device(way.properties, mutation, seed)
-        kernels = cuda_sequences.kernels(it, level=way.level, team=way.team)
+        kernels = sequences.kernels(it, level=way.level, team=way.team)
         kernels = dataclasses.replace(kernels, gates=numpy_gates.GATES)
         for T, B, I, H, ragged in way.sizes:
             prove_case(

@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from minirnn_kernels.cuda_source import BY_CUPY, CELLS, CLUSTERS, PRODUCTS, Configuration, options, source
+from minirnn_kernels.cuda.source import BY_CUPY, CELLS, CLUSTERS, PRODUCTS, Configuration, options, source
 
 # Registers a thread may have. A multiprocessor has 65,536: two blocks of 256 threads with gates, which live on memory's
 # bandwidth and so want many threads; one block with a sequence, which has the multiprocessor to itself. None may spill

@@ -2,7 +2,7 @@
 
 import pytest
 
-from minirnn_kernels import cuda_source
+from minirnn_kernels.cuda import source
 from tests.kernels.cuda import plant
 from tests.kernels.cuda.mutations import MUTATIONS
 
@@ -22,7 +22,7 @@ def test_every_mistake_has_its_place_and_its_name():
     assert len(BY_NAME) == len(MUTATIONS)
     for mutation in MUTATIONS:
         for name in (mutation.source,) if mutation.source else ("gates", "sequence"):
-            text = cuda_source.source(name)
+            text = source.source(name)
             assert plant.mutated(name, text, mutation) != text
         assert mutation.ways
         assert set(mutation.ways) <= {*plant.WAYS, "numbers"}

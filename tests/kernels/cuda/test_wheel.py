@@ -36,7 +36,7 @@ def test_importing_minirnn_imports_no_cupy():
     assert python("import sys, minirnn, minirnn.cli; print('cupy' in sys.modules)") == "False"
 
 
-# What cupy_device.py and cupy_kernels.py call, beside the arrays' functions.
+# What cuda/cupy_device.py and cuda/cupy_record.py call, beside the arrays' functions.
 NAMES = (
     "RawModule",
     "cuda.Device",

@@ -1,0 +1,138 @@
+"""Rewrites the tables of kernels/README.md that say where the time of a step on a GPU goes: estimates, no measurements.
+
+    python benchmarks/on_gpu/arithmetic.py
+
+Sizes and bytes are counted; everything in microseconds is what `cuda_levels` estimates for an H100 (the default of
+`cuda_device.Properties`) and what it chooses a level by. What stands between the two markers is replaced.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from minirnn_kernels.cuda.device import Properties
+from minirnn_kernels.cuda.levels import choose, estimate, parts, step
+from minirnn_kernels.cuda.sequence_pass import LSTM, STORAGES, Plan, Work, plans
+
+README = Path(__file__).parents[2] / "kernels" / "README.md"
+BEGIN, END = "<!-- arithmetic: begin, written by benchmarks/on_gpu/arithmetic.py -->", "<!-- arithmetic: end -->"
+
+H100 = Properties()
+SIZES = ((256, 16), (512, 32), (1024, 32))  # H, B
+STEPS = 100
+MODES = {"strict": ("float32", "FMA"), "TF32": ("float32", "TF32"), "bf16": ("bfloat16", "MMA16")}
+COLUMNS = ("launch", "product", "state", "weights", "traffic", "meeting", "rest")
+
+
+def lstm(H: int, B: int, mode: str, backward: bool = False) -> Work:
+    storage, product = MODES[mode]
+    return Work(LSTM, STORAGES[storage], STEPS, B, H, backward, product)
+
+
+def body() -> str:
+    """Everything between the markers."""
+    return "\n\n".join((sizes(), levels(), modes()))
+
+
+def sizes() -> str:
+    """What is counted: bytes and operations of a step."""
+    lines = [
+        "An LSTM's step, float32, counted:",
+        "",
+        "| H, B | W_hh | resident in | MFLOP of the product | handed on: forward, h | backward, da |",
+        "|---|---|---|---|---|---|",
+    ]
+    for H, B in SIZES:
+        work = lstm(H, B, "TF32")
+        plan = choose(work, H100, 3).plan
+        where = f"{plan.grid[0]} multiprocessors" if plan.resident else "none"
+        lines.append(
+            f"| {H}, {B} | {_mib(work.weight_bytes)} | {where} | {2 * B * 4 * H * H / 1e6:.1f} "
+            f"| {_kib(4 * B * H)} | {_kib(4 * B * 4 * H)} |"
+        )
+    return "\n".join(lines)
+
+
+def levels() -> str:
+    """Each level's step, forward, with TF32: the estimated microseconds of its parts."""
+    lines = [
+        f"Estimated microseconds of a step, forward, TF32, T = {STEPS}:",
+        "",
+        "| H, B | level | " + " | ".join(COLUMNS) + " | a step |",
+        "|---|---|" + "---|" * len(COLUMNS) + "---|",
+    ]
+    for H, B in SIZES:
+        work = lstm(H, B, "TF32")
+        for name, plan in _shown(work):
+            found = parts(plan, work, H100)
+            found["product"] = max(found["product"], found["shared"])
+            shown = [f"{found[column]:.1f}" if found[column] else "–" for column in COLUMNS]
+            lines.append(f"| {H}, {B} | {name} | " + " | ".join(shown) + f" | **{step(plan, found):.1f}** |")
+    return "\n".join(lines)
+
+
+def _shown(work: Work) -> list[tuple[str, Plan]]:
+    """Levels 1 and 2, and every team that fits."""
+    return [
+        (name if name in ("1", "2") else f"3, {name}", plan)
+        for name, plan in plans(work, H100).items()
+        if isinstance(plan, Plan)
+    ]
+
+
+def modes() -> str:
+    """The best of each level, forward and backward, in each mode: microseconds a step, all that a pass takes / T."""
+    lines = [
+        f"Estimated microseconds of a pass of T = {STEPS} steps by T, forward / backward; the choice is bold:",
+        "",
+        "| H, B | mode | level 1 | level 2 | level 3 | its team, forward / backward |",
+        "|---|---|---|---|---|---|",
+    ]
+    for H, B in SIZES:
+        for mode in MODES:
+            works = [lstm(H, B, mode, backward) for backward in (False, True)]
+            chosen = [choose(work, H100).plan.level for work in works]
+            cells, teams = [], []
+            for level in (1, 2, 3):
+                both = []
+                for work, best in zip(works, chosen, strict=True):
+                    plan = choose(work, H100, level).plan
+                    us = f"{estimate(plan, work, H100) / STEPS:.1f}"
+                    both.append(f"**{us}**" if level == best else us)
+                    teams.append(_team(plan) if level == 3 else "")
+                cells.append(" / ".join(both))
+            lines.append(f"| {H}, {B} | {mode} | " + " | ".join(cells) + f" | {' / '.join(filter(None, teams))} |")
+    return "\n".join(lines)
+
+
+def _team(plan: Plan) -> str:
+    x, y = plan.grid
+    return f"grid {x} x {y}" if plan.team == "grid" else f"{plan.team} {x}".removesuffix(" 1")
+
+
+def _mib(n: int) -> str:
+    return f"{n / 2**20:g} MiB"
+
+
+def _kib(n: int) -> str:
+    return f"{n / 2**10:g} KiB"
+
+
+def rewritten(text: str, new: str) -> str:
+    """`text` with `new` between its markers; ValueError unless each stands there once, in order."""
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise ValueError(f"expected the lines {BEGIN!r} and {END!r} once each, in this order")
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{new}\n{END}{rest.split(END)[1]}"
+
+
+def main(readme: Path = README) -> None:
+    readme.write_text(rewritten(readme.read_text(encoding="utf-8"), body()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ValueError as error:
+        sys.exit(f"on_gpu/arithmetic.py: {error}")

@@ -1,0 +1,1 @@
+"""The kernels for CPUs, compiled by Numba, in three rungs: loops, fused gates, whole sequences."""

@@ -1,0 +1,27 @@
+"""Sequences whose gates are fused and vectorised, between products by NumPy: the second of three rungs.
+
+With NUMBA_DISABLE_JIT=1 nothing can be made of vectors: then the gates are NumPy's, and a line on stderr says so.
+"""
+
+import sys
+
+try:
+    import numba
+except ImportError as error:
+    raise ImportError(f"the fused kernels are compiled by Numba, which can't be imported here: {error}") from error
+
+from minirnn_kernels.contract import Kernels
+from minirnn_kernels.reference.gates import GATES
+from minirnn_kernels.reference.sequences import sequences
+
+
+def _record() -> Kernels:
+    if numba.config.DISABLE_JIT:
+        print("minirnn: NUMBA_DISABLE_JIT is set, so the gates are computed by NumPy", file=sys.stderr)
+        return sequences("fused", GATES)
+    from minirnn_kernels.cpu import gates
+
+    return sequences("fused", gates.GATES)
+
+
+KERNELS = _record()

@@ -1,0 +1,182 @@
+"""The gates as plain loops, row by row and unit by unit, compiled by Numba: the first of three rungs.
+
+    1. here: numbers, one after the other. The equations of `gates.py` under the same names
+    2. vectors: the same equations for many units at once, in one pass over a row
+    3. whole sequences: products and gates together, threads
+
+Read this beside `gates.py`, where the derivations stand. The sequences around these gates are those of
+`reference/sequences.py`. With NUMBA_DISABLE_JIT=1 the same lines run as plain Python, slowly, to step through them.
+
+Numbers come and go in the arrays' dtype. In between, Numba makes float64 of whatever meets a constant such as 1.0: with
+float32 arrays the exp in a sigmoid is that of float32, what follows from it is computed in float64, and rounded when it
+is stored. That is accurate, and costs more than float32 would: the next rung stays in one dtype.
+"""
+
+import contextlib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minirnn_kernels.contract import Gates
+from minirnn_kernels.reference.sequences import sequences
+
+try:
+    import numba
+except ImportError as error:
+    raise ImportError(f"the loops kernels are compiled by Numba, which can't be imported here: {error}") from error
+
+Array = npt.NDArray[Any]
+
+
+def _compiled(function: Callable[..., Any]) -> Any:
+    """Compiled at the first call for each dtype, and kept on disk where there is a folder for that."""
+    if numba.config.DISABLE_JIT:
+        return np.errstate(over="ignore", invalid="ignore")(function)  # compiled code doesn't warn
+    dispatcher = numba.njit(error_model="numpy", nogil=True)(function)
+    with contextlib.suppress(RuntimeError):  # raised where nothing can be written; then each process compiles
+        dispatcher.enable_caching()
+    return dispatcher
+
+
+@_compiled
+def sigmoid(x: float) -> float:
+    """1 / (1 + e^-x), accurate at both ends."""
+    if x >= 0:
+        return 1.0 / (1.0 + math.exp(-x))
+    e = math.exp(x)  # never of a positive number, so that nothing overflows
+    return e / (1.0 + e)
+
+
+# ---- RNN -----------------------------------------------------------------------------------------------------------
+
+
+@_compiled
+def rnn_tanh(a: Array) -> None:
+    B, H = a.shape
+    for b in range(B):
+        for k in range(H):
+            a[b, k] = math.tanh(a[b, k])
+
+
+@_compiled
+def rnn_relu(a: Array) -> None:
+    B, H = a.shape
+    for b in range(B):
+        for k in range(H):
+            if a[b, k] <= 0:  # NaN stays NaN
+                a[b, k] = 0
+
+
+@_compiled
+def rnn_tanh_backward(h: Array, dh: Array) -> None:
+    B, H = h.shape
+    for b in range(B):
+        for k in range(H):
+            dh[b, k] = dh[b, k] * (1.0 - h[b, k] * h[b, k])
+
+
+@_compiled
+def rnn_relu_backward(h: Array, dh: Array) -> None:
+    B, H = h.shape
+    for b in range(B):
+        for k in range(H):
+            if h[b, k] <= 0:
+                dh[b, k] = 0
+
+
+def rnn(a: Array, nonlinearity: str) -> None:
+    """a (B, H), the pre-activations, becomes h."""
+    (rnn_tanh if nonlinearity == "tanh" else rnn_relu)(a)
+
+
+def rnn_backward(h: Array, dh: Array, nonlinearity: str) -> None:
+    """dh (B, H) becomes da."""
+    (rnn_tanh_backward if nonlinearity == "tanh" else rnn_relu_backward)(h, dh)
+
+
+# ---- LSTM ----------------------------------------------------------------------------------------------------------
+
+
+@_compiled
+def lstm(gates: Array, c_prev: Array, c: Array, h: Array) -> None:
+    """gates (4, B, H), the pre-activations, become i, f, g, o; c and h (B, H) are filled. c may be c_prev."""
+    _, B, H = gates.shape
+    for b in range(B):
+        for k in range(H):
+            i = sigmoid(gates[0, b, k])
+            f = sigmoid(gates[1, b, k])
+            g = math.tanh(gates[2, b, k])
+            o = sigmoid(gates[3, b, k])
+            c_new = f * c_prev[b, k] + i * g
+            gates[0, b, k], gates[1, b, k], gates[2, b, k], gates[3, b, k] = i, f, g, o
+            c[b, k] = c_new
+            h[b, k] = o * math.tanh(c_new)
+
+
+@_compiled
+def lstm_backward(gates: Array, c_prev: Array, c: Array, dh: Array, dc: Array, da: Array) -> None:
+    """gates and the result da are (4, B, H); dc (B, H) becomes dc_prev."""
+    _, B, H = gates.shape
+    for b in range(B):
+        for k in range(H):
+            i, f, g, o = gates[0, b, k], gates[1, b, k], gates[2, b, k], gates[3, b, k]
+            tanh_c = math.tanh(c[b, k])
+            do = dh[b, k] * tanh_c
+            dc_all = dc[b, k] + dh[b, k] * o * (1.0 - tanh_c * tanh_c)
+            di = dc_all * g
+            df = dc_all * c_prev[b, k]
+            dg = dc_all * i
+            dc[b, k] = dc_all * f
+            da[0, b, k] = di * i * (1.0 - i)
+            da[1, b, k] = df * f * (1.0 - f)
+            da[2, b, k] = dg * (1.0 - g * g)
+            da[3, b, k] = do * o * (1.0 - o)
+
+
+# ---- GRU -----------------------------------------------------------------------------------------------------------
+
+
+@_compiled
+def gru(gates: Array, h_prev: Array, h: Array) -> None:
+    """gates (4, B, H), the pre-activations of n, r, z, q, where q = a_hn, become n, r, z, q; h (B, H) is filled."""
+    _, B, H = gates.shape
+    for b in range(B):
+        for k in range(H):
+            r = sigmoid(gates[1, b, k])
+            z = sigmoid(gates[2, b, k])
+            n = math.tanh(gates[0, b, k] + r * gates[3, b, k])
+            gates[0, b, k], gates[1, b, k], gates[2, b, k] = n, r, z
+            h[b, k] = (1.0 - z) * n + z * h_prev[b, k]
+
+
+@_compiled
+def gru_backward(gates: Array, h_prev: Array, dh: Array, da: Array) -> None:
+    """gates and the result da are (4, B, H); dh (B, H) becomes z * dh."""
+    _, B, H = gates.shape
+    for b in range(B):
+        for k in range(H):
+            n, r, z, q = gates[0, b, k], gates[1, b, k], gates[2, b, k], gates[3, b, k]
+            dn = dh[b, k] * (1.0 - z)
+            dz = dh[b, k] * (h_prev[b, k] - n)
+            da_n = dn * (1.0 - n * n)
+            dr = da_n * q
+            da[0, b, k] = da_n
+            da[1, b, k] = dr * r * (1.0 - r)
+            da[2, b, k] = dz * z * (1.0 - z)
+            da[3, b, k] = da_n * r
+            dh[b, k] = dh[b, k] * z
+
+
+GATES = Gates(
+    name="loops",
+    rnn=rnn,
+    rnn_backward=rnn_backward,
+    lstm=lstm,
+    lstm_backward=lstm_backward,
+    gru=gru,
+    gru_backward=gru_backward,
+)
+KERNELS = sequences("loops", GATES)

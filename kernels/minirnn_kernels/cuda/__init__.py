@@ -1,0 +1,1 @@
+"""The kernels for NVIDIA GPUs: the host's side in Python, the device's side in `src/`."""

@@ -1,0 +1,1 @@
+"""The kernels in NumPy: what every other record is compared with."""

@@ -1,0 +1,151 @@
+"""A student's file in a process of its own, with a time limit: what it does can't take the checker down."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from minirnn.assignments.catalogue.tasks import Task
+from minirnn.assignments.sandbox import wire
+from minirnn.assignments.sandbox.observe import Failure, Observation
+
+LIMIT = 10.0  # seconds for one call of forward and backward on arrays of a few dozen numbers
+STARTING = 120.0
+GRACE = 2.0  # for the child to say where it is
+ROOTS = [str(Path(__file__).resolve().parents[3]), str(Path(sys.modules["minirnn_kernels"].__path__[0]).parent)]
+
+
+class CannotLoad(Exception):
+    """The file can't be judged at all; the message says why, with the line where there is one."""
+
+
+class File:
+    """The functions of a file, run by a child process. A context manager; a `Subject`."""
+
+    def __init__(self, path: Path, limit: float = LIMIT) -> None:
+        self.path, self.limit = path, limit
+        self.functions: set[str] = set()
+        self.patched: list[str] = []
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> File:
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._stop()
+
+    def has(self, name: str) -> bool:
+        return name in self.functions
+
+    def fresh(self) -> None:
+        """Run the file anew, in a new process if the last one is gone."""
+        if self._process is None:
+            self._start()
+        else:
+            self._load()
+
+    def run(self, task: Task, given: Mapping[str, Any], into: list[Any], careful: bool = False) -> Observation:
+        """One observation; a process that ends or takes too long is a Failure "stopped"."""
+        if self._process is None:
+            self._start()
+        request = {"do": "run", "task": task.name, "given": dict(given), "into": into, "careful": careful}
+        try:
+            answer = self._ask(request)
+        except wire.TooSlow:
+            line, source, function = self._place()
+            self._stop()
+            text = f"ran for more than {self.limit:g} seconds and was stopped: a loop without end?"
+            return Observation(failure=Failure("stopped", function or task.forward, text, line, source))
+        except (wire.Closed, ValueError):
+            code = self._stop()
+            text = f"the process ended in the middle of it (exit code {code})"
+            return Observation(failure=Failure("stopped", " or ".join(task.functions), text))
+        failure = Failure(**answer["failure"]) if answer["failure"] else None
+        self.patched = sorted({*self.patched, *answer["remarks"].get("patched", [])})
+        return Observation(answer["outputs"], answer["gradients"], failure, answer["remarks"])
+
+    # ---- the process
+
+    def _start(self) -> None:
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
+        child_in, self._requests = os.pipe()
+        self._answers, child_out = os.pipe()
+        arguments = [str(self.path), str(child_in), str(child_out), str(self.limit)]
+        path = os.pathsep.join([*ROOTS, *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "minirnn.assignments.sandbox.child", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            pass_fds=(child_in, child_out),
+            env={**os.environ, "PYTHONPATH": path, "MPLBACKEND": "Agg"},
+        )
+        os.close(child_in)
+        os.close(child_out)
+        wire.receive(self._answers, STARTING)  # Python and NumPy load on no student's time
+        self._load()
+
+    def _load(self) -> None:
+        try:
+            answer = self._ask({"do": "load"})
+        except wire.TooSlow:
+            line, source, _ = self._place()
+            raise CannotLoad(_at(f"importing it takes more than {self.limit:g} seconds", line, source)) from None
+        except (wire.Closed, ValueError):
+            raise CannotLoad(f"importing it ends the process (exit code {self._stop()})") from None
+        if "problem" in answer:
+            raise CannotLoad(_at(answer["problem"], answer["line"], answer["source"]))
+        self.functions = set(answer["functions"])
+        self.patched = sorted({*self.patched, *answer["patched"]})
+
+    def _ask(self, request: dict[str, Any]) -> Any:
+        wire.send(self._requests, request)
+        return wire.receive(self._answers, self.limit + GRACE)
+
+    def _place(self) -> tuple[int | None, str, str]:
+        """The line of the file that the child was in when the limit passed, from the stacks it wrote down."""
+        self._log.seek(0)
+        text = self._log.read().decode(errors="replace")
+        stack = text.rpartition("Timeout (")[2]
+        frames = re.findall(r'File "([^"]*)", line (\d+) in (\S+)', stack)
+        own = [(int(line), name) for file, line, name in frames if file == str(self.path)]
+        if not own:
+            return None, "", ""
+        try:
+            source = self.path.read_text(encoding="utf-8").splitlines()[own[0][0] - 1].strip()
+        except (OSError, IndexError, UnicodeDecodeError):
+            source = ""
+        return own[0][0], source, own[-1][1]
+
+    def _stop(self) -> int | None:
+        """End the process; -> its exit code if it had ended by itself."""
+        if self._process is None:
+            return None
+        for fd in (self._requests, self._answers):
+            os.close(fd)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.5)
+        code = self._process.poll()
+        if code is None:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+        self._log.close()
+        return code
+
+
+def _at(text: str, line: int | None, source: str) -> str:
+    return f"{text} (line {line}: `{source.strip()}`)" if line else text

@@ -1,0 +1,1 @@
+"""The chatbot: generated conversations, its network, training and scores, and the trained weights."""

@@ -1,0 +1,1 @@
+"""Commands for learners: the demo, experiments, the gallery of mistakes, assignments."""

@@ -1,0 +1,65 @@
+"""Beam search: a likely text instead of a drawn one.
+
+At each step every text of the beam is continued by every token, and the `width` likeliest of these stay. A width of 1
+is the greedy choice; a width of all texts there are finds the likeliest of all. All texts are equally long, so that
+their log-probabilities compare as they are. Source: Graves 2012, "Sequence transduction with recurrent neural
+networks", algorithm 1, without its blanks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minirnn.autograd.devices import host, like
+from minirnn.language import UNKNOWN, CharTokenizer, WordTokenizer
+from minirnn.language.model import LanguageModel
+from minirnn.language.sampling import SamplingError, prompt_ids, read
+
+__all__ = ["Candidate", "beam_search"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A continuation, and the log (nats) of the probability that the model gives it after the prompt."""
+
+    text: str
+    log_probability: float
+
+
+def beam_search(
+    model: LanguageModel, tokenizer: CharTokenizer | WordTokenizer, prompt: str, length: int, width: int
+) -> list[Candidate]:
+    """The `width` likeliest continuations of `prompt` by `length` tokens that the search finds, the best first.
+
+    Fewer than `width` where there are fewer texts. The prompt is read as by `sampling.generate`, and the unknown token
+    is never chosen: the others' probabilities are scaled to sum to 1. Of equally likely texts the lower ids come first.
+    SamplingError for a prompt with tokens the model doesn't know, length < 0, width < 1 and broken weights.
+    """
+    if length < 0 or width < 1:
+        raise SamplingError(f"length must be at least 0 and the beam's width at least 1, got {length} and {width}")
+    logits, states = read(model, prompt_ids(tokenizer, prompt)[:, None])
+    tokens, totals = np.zeros((1, length), np.int64), np.zeros(1)
+    for n in range(length):
+        if n:
+            logits, states = model.step(tokens[:, n - 1], states)
+        continued = totals[:, None] + _log_probabilities(host(logits))
+        best = np.argsort(-continued, axis=None, kind="stable")[:width]
+        parents, ids = np.divmod(best[np.isfinite(continued.flat[best])], continued.shape[1])
+        totals = continued[parents, ids]
+        tokens = tokens[parents]
+        tokens[:, n] = ids
+        states = [tuple(part[like(parents, part)] for part in layer) for layer in states]
+    return [Candidate(tokenizer.decode(row), float(total)) for row, total in zip(tokens, totals, strict=True)]
+
+
+def _log_probabilities(logits: np.ndarray) -> np.ndarray:
+    """log softmax of each row (B, V) in float64, the unknown token left out."""
+    scores = logits.astype(np.float64)
+    scores[:, UNKNOWN] = -np.inf
+    best = scores.max(axis=1, keepdims=True)
+    if not np.isfinite(best).all():
+        raise SamplingError("the model's scores are not finite numbers: its weights are broken")
+    scores -= best
+    return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))

@@ -1,0 +1,1 @@
+"""Recurrent layers as functions: the cells' steps, sequences of them, weight layouts, and what goes on inside."""

@@ -1,0 +1,504 @@
+"""Tensor: what it accepts and returns, dtypes, operators, copies, devices."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minirnn import Tensor, grad
+from minirnn.autograd import ops
+from tests.autograd.op_cases import CASES
+from tests.autograd.op_draw import Draw
+from tests.autograd.op_judges import gradients
+from tests.doubles.strict_array import StrictArray
+
+
+def tensor(*shape, seed=0, dtype=np.float64):
+    return Tensor(np.random.default_rng(seed).normal(size=shape).astype(dtype), requires_grad=True)
+
+
+# ------------------------------------------------------------------------------------------ making one
+
+
+@pytest.mark.parametrize(
+    ("data", "dtype"),
+    [
+        (1.5, np.float32),
+        ([1.5, 2.0], np.float32),
+        (np.float64(1.5), np.float64),
+        (np.float16(1.5), np.float16),
+        (np.ones(2), np.float64),
+        (np.ones((), np.float32), np.float32),
+        ([1, 2], np.int64),
+        (True, np.bool_),
+        (np.ones(2, complex), np.complex128),
+        (Tensor(np.ones(2)), np.float64),
+    ],
+    ids=repr,
+)
+def test_dtype_of_a_new_tensor(data, dtype):
+    t = Tensor(data)
+    assert type(t.data) is np.ndarray
+    assert t.dtype == dtype
+    assert not t.requires_grad
+
+
+def test_an_array_is_kept_not_copied():
+    x = np.ones(3)
+    assert Tensor(x).data is x
+    assert Tensor(x).detach().data is x
+
+
+@pytest.mark.parametrize("data", [[1, 2], 3, True, np.ones(2, int), np.ones(2, bool)], ids=repr)
+def test_integers_can_not_require_grad_and_the_error_says_what_to_write(data):
+    with pytest.raises(TypeError, match=r"only floating-point.*(int64|bool).*astype"):
+        Tensor(data, requires_grad=True)
+
+
+def test_complex_numbers_can_not_require_grad():
+    with pytest.raises(TypeError, match="complex128"):
+        Tensor(np.ones(2, complex), requires_grad=True)
+
+
+@pytest.mark.parametrize("data", ["word", None, {}, object(), np.array([None]), np.array("2020", "M8[Y]")])
+def test_what_is_no_number_raises(data):
+    with pytest.raises(TypeError, match="expected numbers"):
+        Tensor(data)
+
+
+# ------------------------------------------------------------------------------------------ dtypes
+
+
+DTYPES = [np.float16, np.float32, np.float64]
+NUMBERS = [2, 2.0, True, np.float64(2), np.float32(2), np.int64(2), np.int8(2), np.bool_(True), np.array(2.0)]
+NUMBERS += [np.array(2), np.array([2, 2, 2]), np.array([1, 1, 1], bool), [2, 2, 2], [2.0, 2.0, 2.0]]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("number", NUMBERS, ids=repr)
+@pytest.mark.parametrize("symbol", ["+", "-", "*", "/", "**"])
+def test_constants_take_the_tensors_dtype(symbol, number, dtype):
+    t = Tensor(np.array([1, 2, 3], dtype), requires_grad=True)
+    as_array = np.asarray(number).astype(dtype)
+    for expression in (f"t {symbol} c", f"c {symbol} t"):
+        y = eval(expression, {"t": t, "c": number})
+        assert type(y) is Tensor
+        np.testing.assert_array_equal(y.data, eval(expression, {"t": t.data, "c": as_array}))
+        assert y.dtype == dtype
+        assert type(y.data) is np.ndarray
+        (g,) = grad(y.sum(), t)
+        assert g.dtype == dtype
+
+
+def test_dtype_traps():
+    x = tensor(3, 4, dtype=np.float32)
+    condition = np.array([True, False, True, True])
+    for y in (
+        x / np.sqrt(4),
+        np.sqrt(4) / x,
+        x / np.prod(x.shape),
+        x * np.pi,
+        x * x.data.std(),
+        x - np.mean(x),
+        x.max(),
+    ):
+        assert y.dtype == np.float32
+        (g,) = grad(y.sum(), x)
+        assert g.dtype == np.float32
+    with pytest.raises(TypeError, match=r"multiply.*float32.*float64.*astype"):
+        np.where(condition, 1.0, 0.0) * x
+    assert (np.where(condition, x, 0.0)).dtype == np.float32
+    assert (condition * x).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "other", [np.ones(3), Tensor(np.ones(3)), Tensor(np.float64(1)), np.ones(3, np.float16)], ids=repr
+)
+def test_another_float_dtype_raises_naming_both(other):
+    t = tensor(3, dtype=np.float32)
+    for symbol in ("+", "-", "*", "/", "**", "@"):
+        if symbol == "@" and not other.ndim:
+            continue
+        for expression in (f"t {symbol} c", f"c {symbol} t"):
+            with pytest.raises(TypeError, match=rf"(?=.*float32)(?=.*{other.dtype})"):
+                eval(expression, {"t": t, "c": other})
+
+
+def test_complex_constants_raise():
+    t = tensor(2)
+    for c in (1j, np.complex64(1j), np.ones(2, complex)):
+        with pytest.raises(TypeError, match="complex"):
+            t * c
+
+
+def test_data_of_results_are_arrays_also_of_one_element():
+    t = tensor(3)
+    for y in (
+        t.sum(),
+        t.mean(),
+        t.max(),
+        t.std(),
+        t.prod(),
+        t @ t,
+        np.einsum("i,i", t, t),
+        t[0],
+        t[0] * 2,
+        -t[0],
+        t[0] ** 2,
+    ):
+        assert type(y.data) is np.ndarray
+        assert y.shape == ()
+        y.backward()
+        assert type(t.grad) is np.ndarray
+
+
+def test_gradient_of_a_0d_float64_is_float64():
+    t = Tensor(np.array(0.1), requires_grad=True)
+    (g,) = grad(t * t * t, t)
+    assert g.dtype == np.float64
+    assert g.item() == 3 * 0.1 * 0.1
+    (h,) = grad(t * t * t, t, create_graph=True)
+    assert h.dtype == np.float64
+
+
+def test_astype_is_differentiable_and_its_gradient_comes_back_in_the_first_dtype():
+    t = tensor(2, 3, dtype=np.float32)
+    u = t.astype(np.float64)
+    assert u.dtype == np.float64
+    assert t.astype(np.float32) is t
+    w = np.random.default_rng(3).normal(size=(2, 3))
+    (u * w).sum().backward()
+    assert t.grad.dtype == np.float32
+    np.testing.assert_array_equal(t.grad, w.astype(np.float32))
+
+
+# ------------------------------------------------------------------------------------------ what it is
+
+
+def test_shape_and_its_relatives():
+    t = tensor(2, 3)
+    assert (t.shape, t.ndim, t.size, t.dtype, len(t), t.is_leaf) == ((2, 3), 2, 6, np.float64, 2, True)
+    assert t.T.shape == (3, 2)
+    assert not t.T.is_leaf
+    with pytest.raises(TypeError, match="unsized"):
+        len(t.sum())
+
+
+def test_repr_names_what_made_it_also_when_the_graph_is_freed():
+    t = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    y = (t * 2).sum()
+    assert repr(t) == "Tensor([1., 2.], requires_grad=True)"
+    assert repr(Tensor([1])) == "Tensor([1])"
+    assert repr(y) == "Tensor(6., made by sum)"
+    y.backward()
+    assert "6." in repr(y)
+    assert "freed" in str(y)
+
+
+def test_format_of_one_element():
+    loss = Tensor(np.array(1.23456), requires_grad=True)
+    assert f"{loss:.3f}" == "1.235"
+    assert f"{loss * 1:8.2e}" == "1.23e+00"
+    assert "1.23456" in f"{loss}"
+    with pytest.raises(ValueError, match=r"size 1|one element"):
+        f"{tensor(2):.3f}"
+
+
+def test_item_float_int_bool():
+    assert Tensor([[2.5]]).item() == 2.5
+    assert tensor(1).item() == tensor(1).data[0]
+    with pytest.raises(ValueError, match=r"\(2,\)"):
+        tensor(2).item()
+    assert bool(Tensor(0.0)) is False
+    assert bool(tensor(1, 1)) is True
+    assert [10, 20, 30][Tensor(2)] == 30
+    with pytest.raises(ValueError, match=r"shape \(2,\).*any\(\).*all\(\)"):
+        bool(tensor(2))
+    with pytest.raises(ValueError, match="ambiguous"):
+        bool(Tensor(np.ones(0)))
+
+
+def test_iteration_gives_tensors_of_the_graph():
+    t = tensor(3, 2)
+    rows = list(t)
+    assert [r.shape for r in rows] == [(2,)] * 3
+    a, b, c = t
+    (a * 1 + b * 2 + c * 3).sum().backward()
+    assert t.grad.tolist() == [[1, 1], [2, 2], [3, 3]]
+    assert sum(rows).shape == (2,)
+    with pytest.raises(TypeError, match="0-d"):
+        iter(t.sum())
+
+
+def test_hash_is_identity_and_comparison_elementwise():
+    a, b = tensor(3), tensor(3)
+    assert len({a, b, a}) == 2
+    assert {a: 1}[a] == 1
+    for result in (a == b, a != b, a < b, a <= b, a > b, a >= b, a == 0.5, b.data < a, np.float64(0.5) < a):
+        assert type(result) is np.ndarray
+        assert result.dtype == bool
+    assert (a == b).all()
+    assert not (a == None).any()  # noqa: E711
+
+
+# ------------------------------------------------------------------------------------------ writing
+
+
+@pytest.mark.parametrize("symbol", ["+", "-", "*", "/", "**", "@"])
+def test_in_place_operators_raise_on_a_leaf_and_rebind_others(symbol):
+    leaf = tensor(3, 3)
+    with pytest.raises(TypeError, match=r"t\.data"):
+        exec(f"t {symbol}= 2", {"t": leaf})
+    names = {"t": leaf * 1, "u": np.full((3, 3), 2.0)}
+    first = names["t"]
+    before = first.data.copy()
+    exec(f"t {symbol}= u", names)
+    assert names["t"] is not first
+    np.testing.assert_array_equal(first.data, before)
+    np.testing.assert_array_equal(names["t"].data, eval(f"a {symbol} u", {"a": before, "u": names["u"]}))
+
+
+def test_writing_into_a_tensor_raises_and_says_what_to_write():
+    t = tensor(3)
+    with pytest.raises(TypeError, match=r"np\.where"):
+        t[0] = 1.0
+    with pytest.raises(TypeError, match="put"):
+        np.put(t, [0], 1.0)
+    with pytest.raises(TypeError, match="copyto"):
+        np.copyto(t, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("f", "instead"),
+    [
+        (lambda t: np.add.reduce(t), "np.sum"),
+        (lambda t: np.multiply.reduce(t), "np.prod"),
+        (lambda t: np.maximum.reduce(t), "np.max"),
+        (lambda t: np.minimum.reduce(t), "np.min"),
+        (lambda t: np.add.accumulate(t), "np.cumsum"),
+        (lambda t: np.multiply.outer(t, t), "np.outer"),
+        (lambda t: np.add.at(np.zeros(3), [0], t[0]), "index_add"),
+        (lambda t: np.add.at(t, [0], 1.0), "index_add"),
+        (lambda t: np.add.reduceat(t, [0, 1]), "add.reduceat"),
+    ],
+)
+def test_ufunc_methods_raise_and_name_what_to_write(f, instead):
+    with pytest.raises(TypeError, match=instead):
+        f(tensor(3))
+
+
+# ------------------------------------------------------------------------------------------ methods
+
+
+def test_methods_are_numpys_functions():
+    t = tensor(2, 3, 4)
+    same = [
+        (t.sum(1), np.sum(t.data, 1)),
+        (t.sum((0, 2), keepdims=True), np.sum(t.data, (0, 2), keepdims=True)),
+        (t.mean(-1), np.mean(t.data, -1)),
+        (t.var(0, ddof=1), np.var(t.data, 0, ddof=1)),
+        (t.std((1, 2), ddof=1, keepdims=True), np.std(t.data, (1, 2), ddof=1, keepdims=True)),
+        (t.max(2), np.max(t.data, 2)),
+        (t.min(0, keepdims=True), np.min(t.data, 0, keepdims=True)),
+        (t.prod(1), np.prod(t.data, 1)),
+        (t.cumsum(1), np.cumsum(t.data, 1)),
+        (t.cumsum(), np.cumsum(t.data)),
+        (t.reshape(4, -1), t.data.reshape(4, -1)),
+        (t.reshape((4, 6)), t.data.reshape(4, 6)),
+        (t.reshape(24), t.data.reshape(24)),
+        (t.ravel(), t.data.ravel()),
+        (t.transpose(), t.data.T),
+        (t.transpose(2, 0, 1), t.data.transpose(2, 0, 1)),
+        (t.transpose((1, 0, 2)), t.data.transpose(1, 0, 2)),
+        (t.T, t.data.T),
+        (t[0, 0].transpose(0), t.data[0, 0]),
+        (t.swapaxes(0, -1), t.data.swapaxes(0, -1)),
+        (t[:1].squeeze(0), t.data[0]),
+        (t[:1, :1].squeeze(), t.data[0, 0]),
+        (t.repeat(2, axis=1), t.data.repeat(2, axis=1)),
+        (t.repeat(2), t.data.repeat(2)),
+        (t.take([1, 0], axis=1), t.data.take([1, 0], axis=1)),
+        (t.clip(-0.5, 0.5), t.data.clip(-0.5, 0.5)),
+        (t.clip(max=0.5), t.data.clip(max=0.5)),
+        (t.dot(t.data[0, 0]), t.data.dot(t.data[0, 0])),
+        (abs(t), abs(t.data)),
+        (-t, -t.data),
+        (+t, t.data),
+    ]
+    for i, (mine, numpys) in enumerate(same):
+        assert type(mine) is Tensor
+        np.testing.assert_allclose(mine.data, numpys, rtol=1e-13, err_msg=str(i))
+        assert mine.requires_grad
+    np.testing.assert_array_equal(t.argmax(1), t.data.argmax(1))
+    np.testing.assert_array_equal(t.argmin(), t.data.argmin())
+    assert t.any() == t.data.any()
+    assert t.all(0).shape == (3, 4)
+    assert t.tolist() == t.data.tolist()
+
+
+def test_plus_t_is_another_tensor():
+    t = tensor(3)
+    assert +t is not t
+    assert (+t).requires_grad
+
+
+# ------------------------------------------------------------------------------------------ copies
+
+
+@pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
+def test_a_copy_of_a_leaf_has_a_gradient_of_its_own(clone):
+    t = tensor(2, 3)
+    (t * t).sum().backward()
+    u = clone(t)
+    assert type(u) is Tensor
+    assert u is not t
+    assert u.requires_grad
+    np.testing.assert_array_equal(u.data, t.data)
+    before = t.grad.copy()
+    (u * 5).sum().backward()
+    np.testing.assert_array_equal(t.grad, before)
+    assert np.shares_memory(u.data, t.data) == (clone is copy.copy)
+
+
+def test_deepcopy_keeps_what_is_shared_shared():
+    t = tensor(2)
+    a, b = copy.deepcopy([t, t])
+    assert a is b
+
+
+class Named(Tensor):
+    """A kind of Tensor with an attribute of its own."""
+
+
+@pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy])
+def test_copies_keep_class_and_attributes(clone):
+    t = Named(np.ones(2), requires_grad=True)
+    t.name = "weight"
+    u = clone(t)
+    assert type(u) is Named
+    assert u.name == "weight"
+
+
+@pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, pickle.dumps])
+@pytest.mark.parametrize("freed", [False, True])
+def test_what_an_operation_made_is_not_copied_however_deep_its_graph(clone, freed):
+    t = y = tensor(2)
+    for _ in range(5000):
+        y = y * 1.0
+    if freed:
+        y.backward(np.ones(2))
+    with pytest.raises(TypeError, match=r"only leaves can be (copied|pickled).*detach"):
+        clone(y)
+    assert clone(y.detach()) is not None
+    assert t.is_leaf
+
+
+# ------------------------------------------------------------------------------------------ another device
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_operation_stays_on_its_device(case):
+    """Forward, backward, and backward of backward, with the bits that arrays of the host give."""
+    for seed in range(6):
+        host, device = Draw.seeded(seed), Draw.seeded(seed)
+        device.constant = StrictArray
+        f_host, arrays = case.make(host)
+        f, _ = case.make(device)
+        ts = [Tensor(StrictArray(a.copy()), requires_grad=True) for a in arrays]
+        y = f(np, *ts)
+        assert type(y.data) is StrictArray
+        w = Draw.seeded(seed).normal(*y.shape)
+        y.backward(StrictArray(w), retain_graph=True)
+        for t, expected in zip(ts, gradients(f_host, arrays, w), strict=True):
+            assert type(t.grad) is StrictArray
+            np.testing.assert_array_equal(t.grad.host, expected)
+        second = grad(y, ts, StrictArray(w), create_graph=True)
+        total = sum((g * g).sum() for g in second) + sum((t * 0.0).sum() for t in ts)
+        assert all(type(g.data) is StrictArray for g in grad(total, ts))
+
+
+def test_the_stand_in_refuses_arrays_of_the_host():
+    t = Tensor(StrictArray(np.ones(3)), requires_grad=True)
+    for f in (
+        lambda: t * np.ones(3),
+        lambda: np.ones(3) * t,
+        lambda: t @ np.ones((3, 2)),
+    ):
+        with pytest.raises(TypeError, match=r"(add|multiply|matmul): arrays on two devices, .*(cpu|cupy) \(shape"):
+            f()
+    assert type((t * np.float64(2) + 1 - [3.0][0]).data) is StrictArray
+
+
+def test_losses_work_on_another_device():
+    t = Tensor(StrictArray(np.random.default_rng(1).normal(size=(4, 5))), requires_grad=True)
+    loss = -ops.log_softmax(t)[np.arange(4), [0, 3, 1, 1]].mean()
+    loss.backward()
+    loss = (t * t).mean()
+    loss.backward()
+    assert type(t.grad) is StrictArray
+    assert f"{loss:.2f}" == f"{loss.item():.2f}"
+
+
+# ------------------------------------------------------------------------------------------ expressions at random
+
+
+@given(data=st.data())
+def test_random_expressions_agree_with_the_complex_step(data):
+    """Operations are drawn and chained; each result may be used again, so diamonds and broadcasts come up."""
+    d = Draw.hypothesis(data)
+    arrays = [d.normal(*shape) for shape in [(3, 4), (4,), (3, 1), ()]]
+    binary = {"a": np.add, "s": np.subtract, "m": np.multiply, "d": lambda a, b: a / (b * b + 1.0)}
+    unary = {"t": np.tanh, "S": ops.sigmoid, "r": lambda x: x.sum(-1, keepdims=True) if x.ndim else x, "q": np.square}
+    program = [(d.pick(list(binary) + list(unary)), d.pick(range(8)), d.pick(range(8))) for _ in range(12)]
+
+    def run(*xs):
+        values = list(xs)
+        for name, i, j in program:
+            a, b = values[i % len(values)], values[j % len(values)]
+            values.append(np.tanh(binary[name](a, b)) if name in binary else unary[name](a))
+        return sum((v * (k + 1)).sum() for k, v in enumerate(values))
+
+    ts = [Tensor(a, requires_grad=True) for a in arrays]
+    run(*ts).backward()
+    for k, (a, t) in enumerate(zip(arrays, ts, strict=True)):
+        v = d.normal(*a.shape)
+        slope = run(*(x + 1e-30j * v if i == k else x for i, x in enumerate(arrays))).imag / 1e-30
+        assert abs(np.sum(t.grad * v) - slope) <= 1e-10 * (1 + np.sum(np.abs(t.grad * v)))
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda t: t * np.ones(3, np.float32),
+        lambda t: np.ones(3, np.float32) / t,
+        lambda t: t * 0.5,
+        lambda t: 0.5 + t,
+        lambda t: t / 2,
+        lambda t: t * np.float32(2),
+        lambda t: t.mean(),
+        np.exp,
+        lambda t: t * Tensor(np.ones(3, np.float32)),
+    ],
+)
+def test_integers_become_float32_where_floats_are_needed(compute):
+    ints = np.array([1, 2, 3])
+    result = compute(Tensor(ints))
+    assert result.dtype == np.float32
+    expected = compute(ints)
+    np.testing.assert_allclose(result.data, getattr(expected, "data", expected), rtol=1e-6)
+
+
+def test_integers_stay_integers_and_meet_float64_as_such():
+    t = Tensor([1, 2, 3])
+    assert (t * 2).dtype == (-t).dtype == (t * t).dtype == np.int64
+    assert (t * np.ones(3)).dtype == np.float64
+
+
+def test_subclasses_of_ndarray_are_plain_inside_and_masked_arrays_refused(tmp_path):
+    mapped = np.memmap(tmp_path / "m", np.float32, "w+", shape=(2, 2))
+    assert type(Tensor(mapped).data) is np.ndarray
+    with pytest.raises(TypeError, match="masked array"):
+        Tensor(np.ma.masked_equal([1.0, 2.0], 1.0))

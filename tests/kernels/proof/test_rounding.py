@@ -1,0 +1,159 @@
+"""proof/rounding.py: a record that rounds what it may passes the sequences kit; one that does more, or less, doesn't.
+
+The record here is the kit's own loop in float64, which rounds to the nearest where a record of that kind does.
+"""
+
+import dataclasses
+import importlib.util
+
+import numpy as np
+import pytest
+
+import minirnn_kernels
+from minirnn_kernels.contract import Cache
+from minirnn_kernels.proof import sequences
+from minirnn_kernels.proof.rounding import Exact, Limits, Rounding, dtypes, limits, rounding_of
+from minirnn_kernels.proof.sequences import CELLS, prove, prove_case
+
+KERNELS = minirnn_kernels.get("numpy")
+needs_bfloat16 = pytest.mark.skipif(importlib.util.find_spec("ml_dtypes") is None, reason="ml_dtypes is not installed")
+KINDS = [
+    pytest.param("float32", "fast", id="tf32"),
+    pytest.param("float32", "high", id="3xtf32"),
+    pytest.param("float16", "strict", id="float16"),
+    pytest.param("bfloat16", "strict", id="bfloat16", marks=needs_bfloat16),
+]
+
+
+def nearest(a, bits):
+    """a rounded to so many significant bits."""
+    mantissa, exponent = np.frexp(a)
+    return np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits)
+
+
+class Nearest(Exact):
+    """Rounds to the nearest number of so many bits; None: not at all."""
+
+    def __init__(self, factor=None, stored=None):
+        self.bits = {"factor": factor, "stored": stored}
+
+    def factor(self, a):
+        return nearest(a, self.bits["factor"]) if self.bits["factor"] else a
+
+    def stored(self, a):
+        return nearest(a, self.bits["stored"]) if self.bits["stored"] else a
+
+
+BITS = {
+    ("float32", "fast"): Nearest(factor=11),
+    ("float32", "high"): Nearest(factor=22),
+    ("float16", "strict"): Nearest(stored=11),
+    ("bfloat16", "strict"): Nearest(stored=8),
+}
+
+
+def record_that_rounds(dtype, rounds, spoil=lambda cell, inputs: cell):
+    """Kernels of one dtype: `reference` with `rounds`. spoil(cell, inputs) -> the cell that is computed."""
+    functions = {}
+
+    def results(cell, inputs, lengths, upstream=None):
+        cell = spoil(cell, inputs)
+        shapes = {"out": (*inputs["x"].shape[:2], inputs["h0"].shape[1])}
+        given = {f"d{n}": np.zeros(shapes.get(n, inputs["h0"].shape)) for n in cell.results}
+        given |= {name: a.astype(float) for name, a in (upstream or {}).items() if a is not None}
+        exact = {name: a.astype(float) for name, a in inputs.items()}
+        with np.errstate(all="ignore"):
+            made = sequences.reference(cell, exact, given, lengths, rounds)
+        return {name: a.astype(dtype) for name, a in made.items()}
+
+    def cell_of(name, nonlinearity):
+        return next(c for c in CELLS if c.name == (f"rnn-{nonlinearity}" if name == "rnn" else name))
+
+    def add(name, count):
+        def forward(*arguments, nonlinearity="tanh"):
+            cell = cell_of(name, nonlinearity)
+            inputs, lengths = dict(zip(cell.inputs, arguments[:count], strict=True)), arguments[count]
+            made = results(cell, inputs, lengths)
+            return *(made[n] for n in cell.results), Cache(cell, inputs, lengths)
+
+        def backward(*arguments, keep_cache=False):
+            *upstream, cache = arguments
+            cell, inputs, lengths = cache.take(keep_cache)
+            made = results(cell, inputs, lengths, dict(zip((f"d{n}" for n in cell.results), upstream, strict=True)))
+            return tuple(made[f"d{n}"] for n in cell.inputs)
+
+        def inference(*arguments, **options):
+            return forward(*arguments, **options)[:-1]
+
+        def step(x, *arguments, **options):
+            made = forward(x[None], *arguments, None, **options)[1:-1]
+            return made if len(made) > 1 else made[0]
+
+        for part in (forward, backward, inference, step):
+            functions[f"{name}_{part.__name__}"] = part
+
+    for name, count in (("rnn", 5), ("lstm", 6), ("gru", 6)):
+        add(name, count)
+    return dataclasses.replace(
+        KERNELS, name="rounding", accepts=lambda *arrays: arrays[0].dtype == np.dtype(dtype), **functions
+    )
+
+
+@pytest.mark.parametrize(("dtype", "rounding"), KINDS)
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+def test_what_may_be_rounded_passes(dtype, rounding, seed):
+    prove(record_that_rounds(dtype, BITS[dtype, rounding]), seed, rounding=rounding)
+
+
+@pytest.mark.parametrize(("dtype", "rounding"), KINDS)
+def test_three_bits_less_are_caught(dtype, rounding):
+    bits = BITS[dtype, rounding].bits
+    fewer = Nearest(**{name: b and b - (3 if b < 22 else 9) for name, b in bits.items()})
+    with pytest.raises(AssertionError, match="error"):
+        prove(record_that_rounds(dtype, fewer), rounding=rounding, only_cells=["lstm"])
+
+
+def test_tf32_is_not_strict():
+    with pytest.raises(AssertionError, match=r"rounding, lstm, float32, case .*: (worst entry|error over)"):
+        prove(record_that_rounds("float32", BITS["float32", "fast"]), only_cells=["lstm"])
+
+
+def without_a_column(inputs):
+    """The recurrent product forgets its last term: a bound that is one too low."""
+    W = inputs["W_hh"].copy()
+    W[:, -1] = 0
+    return W
+
+
+@pytest.mark.parametrize(("dtype", "rounding"), KINDS)
+@pytest.mark.parametrize("cell", [c.name for c in CELLS])
+def test_a_term_less_in_a_product_is_caught(dtype, rounding, cell):
+    def spoil(cell, inputs):
+        inputs["W_hh"] = without_a_column(inputs)
+        return cell
+
+    with pytest.raises(AssertionError, match=rf"{cell}, {dtype}.*, case 'T=5, B=17, I=9, H=32, .*: (worst|error over)"):
+        prove_case(
+            record_that_rounds(dtype, BITS[dtype, rounding], spoil), cell,
+            T=5, B=17, I=9, H=32, dtype=np.dtype(dtype), rounding=rounding,
+        )  # fmt: skip
+
+
+def test_the_limits_follow_from_the_roundings():
+    def double(rounds):
+        return {"y": 2 * rounds.stored(np.full((40, 10), 3.0)), "nan": rounds.stored(np.full(3, np.nan))}
+
+    assert limits(Rounding(), double, 0) == {"y": Limits(), "nan": Limits()}
+    found = limits(Rounding(stored=0.01), double, 0)
+    assert found["y"].entry == pytest.approx(2 * 0.06)
+    assert found["y"].overall == pytest.approx(2 * 0.06)
+    assert found["nan"] == Limits()
+
+
+def test_rounding_goes_by_the_dtype_and_the_products():
+    assert rounding_of(np.float32, "strict") == rounding_of(np.float64, "fast") == Rounding()
+    assert rounding_of(np.float32, "fast").factor == 2.0**-11
+    assert rounding_of(np.float16, "fast") == Rounding(stored=2.0**-11)
+    with pytest.raises(ValueError, match="rounding is 'exact', expected one of 'strict', 'high', 'fast'"):
+        rounding_of(np.float32, "exact")
+    assert dtypes()[:3] == (np.float64, np.float32, np.float16)
