@@ -91,6 +91,22 @@ class Kernels:
     # (x, h, W_ih, W_hh, b_ih, b_hh) -> h'
     gru_step: Callable[..., Any]
 
+    def of(self, cell: str) -> "CellKernels":
+        """Return the functions of one cell, by its name in `cell.CELLS`."""
+        return CellKernels(
+            *(getattr(self, f"{cell}_{part}", None) for part in ("forward", "backward", "inference", "step"))
+        )
+
+
+@dataclass(frozen=True)
+class CellKernels:
+    """The functions of a record that compute one cell."""
+
+    forward: Any
+    backward: Any
+    inference: Any
+    step: Any
+
 
 class Cache:
     """What a forward keeps for its backward: taken once, or as often as it is taken with keep=True."""
