@@ -1,8 +1,8 @@
-"""Rewrites the tables of speed in README.md from a file of results: the numbers there come from nowhere else.
+"""Rewrite the tables of docs/performance.md from a file of results, which is their only source.
 
-    python benchmarks/readme_table.py benchmarks/results/cpu-DATE-CPU.json
+    python benchmarks/performance_table.py benchmarks/results/cpu-DATE-CPU.json
 
-What stands between the two markers is replaced; a second run on the same file changes nothing.
+The text between the two markers is replaced. A second run on the same file changes nothing.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- speed: begin, written by benchmarks/readme_table.py -->", "<!-- speed: end -->"
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+BEGIN, END = "<!-- speed: begin, written by benchmarks/performance_table.py -->", "<!-- speed: end -->"
 PEERS = ("torch", "torch compiled", "onnxruntime", "jax", "torch packed", "torch padded", "numpy")
 
 
 def section(document: dict[str, Any], name: str) -> str:
-    """Everything between the markers: the machine, the nine LSTM sizes, a line for each other kind."""
+    """Return the text between the markers: the machine, the LSTM sizes one by one, a row for each kind of run."""
     machine, most = document["machine"], max(run["threads"] for run in document["runs"])
     versions = ", ".join(f"{n} {v}" for n, v in machine["versions"].items() if n not in ("minirnn", "jaxlib"))
     flops = [row["peak"] for row in document["rows"] if row["threads"] == most and row["dtype"] == "float32"]
@@ -29,7 +29,8 @@ def section(document: dict[str, Any], name: str) -> str:
     head = (
         f"{machine['cpu']}, {most} threads, float32, {machine['date'][:10]}; {versions}; "
         f"{'; '.join(dict.fromkeys(machine['blas']))}. "
-        f"FMA peak: {peaks} GFLOP/s, measured in turns with the contenders of each size; shares are of its own. "
+        f"FMA peak: {peaks} GFLOP/s, measured for each size, interleaved with the contenders; "
+        f"a share refers to the peak of its own size. "
         f"Other programs took at most {others:.0%} of the cores. "
         f"`{document['command']}`, {name}."
     )
@@ -47,10 +48,11 @@ def section(document: dict[str, Any], name: str) -> str:
 
 
 def _sizes(what: str, rows: list[dict[str, Any]]) -> str:
-    """A row for each size: our time and share of the peak, and each peer's time as a multiple of ours."""
+    """Return a table with a row for each size: minirnn's time and share of the peak, and the peers' relative times."""
     peers = [name for name in PEERS if any(name in row["ratios"] for row in rows)]
     lines = [
-        f"LSTM {what}{' (forward and all gradients)' * (what == 'training')}; peers as multiples of our time:",
+        f"LSTM {what}{' (forward and all gradients)' * (what == 'training')}; "
+        "each peer's time as a multiple of minirnn's:",
         "",
         "| size (B, T, I, H) | ms | of peak | " + " | ".join(peers) + " |",
         "|---|---|---|" + "---|" * len(peers),
@@ -66,10 +68,10 @@ def _sizes(what: str, rows: list[dict[str, Any]]) -> str:
 
 
 def _kinds(document: dict[str, Any]) -> str:
-    """A row for each kind of run: geometric means over its sizes, and the least."""
+    """Return a table with a row for each kind of run: the geometric mean and the minimum over its sizes."""
     peers = [name for name in PEERS if any(s["peer"] == name for s in document["summaries"])]
     lines = [
-        "Geometric mean over the sizes of each peer's time / ours (the least in brackets):",
+        "Geometric mean over the sizes of each peer's time divided by minirnn's (the minimum in brackets):",
         "",
         "| | threads | sizes | " + " | ".join(peers) + " |",
         "|---|---|---|" + "---|" * len(peers),
@@ -85,21 +87,21 @@ def _kinds(document: dict[str, Any]) -> str:
 
 
 def rewritten(text: str, body: str) -> str:
-    """`text` with `body` between its markers; ValueError unless each stands there once, in order."""
+    """Return `text` with `body` between its markers; raise ValueError unless each marker occurs once, in order."""
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError(f"expected the lines {BEGIN!r} and {END!r} once each, in this order")
     before, rest = text.split(BEGIN)
     return f"{before}{BEGIN}\n{body}\n{END}{rest.split(END)[1]}"
 
 
-def main(results: Path, readme: Path = README) -> None:
+def main(results: Path, page: Path = PAGE) -> None:
     document = json.loads(results.read_text(encoding="utf-8"))
-    text = rewritten(readme.read_text(encoding="utf-8"), section(document, results.name))
-    handle, beside = tempfile.mkstemp(dir=readme.parent)
+    text = rewritten(page.read_text(encoding="utf-8"), section(document, results.name))
+    handle, temporary = tempfile.mkstemp(dir=page.parent)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
-    os.chmod(beside, 0o644)
-    os.replace(beside, readme)
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, page)
 
 
 if __name__ == "__main__":
@@ -108,4 +110,4 @@ if __name__ == "__main__":
     try:
         main(Path(sys.argv[1]))
     except (OSError, ValueError, KeyError) as error:
-        sys.exit(f"readme_table.py: {type(error).__name__}: {error}")
+        sys.exit(f"performance_table.py: {type(error).__name__}: {error}")
