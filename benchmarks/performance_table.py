@@ -30,7 +30,7 @@ def section(document: dict[str, Any], name: str) -> str:
         f"{machine['cpu']}, {most} threads, float32, {machine['date'][:10]}; {versions}; "
         f"{'; '.join(dict.fromkeys(machine['blas']))}. "
         f"FMA peak: {peaks} GFLOP/s, measured for each size, interleaved with the contenders; "
-        f"a share refers to the peak of its own size. "
+        f"a share refers to the peak measured for its size. "
         f"Other programs took at most {others:.0%} of the cores. "
         f"`{document['command']}`, {name}."
     )
