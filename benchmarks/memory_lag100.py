@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 
 from minirnn import plots
-from minirnn.bench.doctor import cpu_model
 from minirnn.course.experiments import memory
 from minirnn.course.memory_tasks import KEYS, TASKS, first_symbol_of
 from minirnn.language.training import one_blas_thread
+from minirnn.machine import cpu_model
 
 
 def main(folder: Path, keys: int) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -33,6 +32,7 @@ from minirnn import nn
 from minirnn.language import CharTokenizer
 from minirnn.language.model import LanguageModel
 from minirnn.language.sampling import generate
+from minirnn.machine import cpu_model
 
 SIZES = (128, 256, 512)
 CALLS, ROUNDS = 100, 30
@@ -183,18 +183,12 @@ def shown(title: str, times: dict[str, float], unit: str, per_second: bool = Fal
     return {"microseconds": times, "ratios": {name: best / t for name, t in times.items()}}
 
 
-def cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     arguments = parser.parse_args()
     stamp = {
-        "cpu": cpu_name(),
+        "cpu": cpu_model(),
         "threads": numba.get_num_threads(),
         "numpy": np.__version__,
         "torch": torch.__version__,

@@ -412,15 +412,15 @@ def _ours_kernels(numbers: Numbers, device: Device) -> tuple[Any, Any]:
     ]
     if not record.accepts(*given[0][0]):
         raise Missing(f"the {record.name} kernels don't take {storage}")
-    forward, backward, inference = (getattr(record, f"{row.cell}_{p}") for p in ("forward", "backward", "inference"))
+    functions = record.of(row.cell)
     nothing = [None] * len(numbers.states)
 
     def run(k: int) -> Any:
         arguments, dout = given[k]
         if row.what == "inference":
-            return inference(*arguments, numbers.lengths)
-        *made, cache = forward(*arguments, numbers.lengths)
-        return [*made, *backward(dout, *nothing, cache)] if row.what == "training" else [*made, cache]
+            return functions.inference(*arguments, numbers.lengths)
+        *made, cache = functions.forward(*arguments, numbers.lengths)
+        return [*made, *functions.backward(dout, *nothing, cache)] if row.what == "training" else [*made, cache]
 
     names = [n for n in numbers.expected if row.cell == "gru" or "bias_hh" not in n]
 

@@ -1,7 +1,7 @@
 """Recurrent kernels behind one contract: the cells' equations, and sequences of them computed in several ways.
 
     kernels = minirnn_kernels.get("numpy")
-    out, h_n, c_n, cache = kernels.lstm_forward(x, h0, c0, W_ih, W_hh, b)
+    out, h_n, c_n, cache = kernels.lstm.forward(x, h0, c0, W_ih, W_hh, b)
 
 Knows NumPy and nothing of minirnn. The contract is kernels/README.md.
 """

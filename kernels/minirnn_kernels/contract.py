@@ -1,15 +1,16 @@
 """The contract between a recurrent layer and the kernels that compute it, on two levels.
 
-`Gates` is pointwise: what happens to the pre-activations of one step, six functions that fill arrays in place.
-`Kernels` computes whole sequences of one layer in one direction, and single steps of it, and has gates as one field.
-Who has only gates gets the rest from `reference.sequences`. The contract in words, with the rules on aliasing,
-mutation, lengths and NaN, is kernels/README.md; `conformance.prove_gates` and `conformance.prove` hold a record to it.
+`Gates` is the pointwise level: the functions that turn the pre-activations of one step into gates and states, in place.
+`Kernels` is the level of sequences: forward, backward and inference of one layer in one direction, and single steps.
+It holds gates as one of its fields. If you supply only gates, `reference.sequences.sequences` builds the rest.
+kernels/README.md states the contract in words, with the rules on aliasing, mutation, lengths and NaN;
+`minirnn_kernels.proof` tests a record against it.
 
-Shapes of the sequences: x (T, B, I) time-major; h0, c0 (B, H); W_ih (K, I), W_hh (K, H), biases (K,), where K is H for
-the RNN, 4H for the LSTM (blocks i, f, g, o), 3H for the GRU (blocks r, z, n); lengths (B,) of ints in 1..T, or None for
-T everywhere; out (T, B, H), exactly zero past each sequence's end; h_n, c_n (B, H), the states at each sequence's own
-last step. A gradient has the shape of what it belongs to; dout, dh_n and dc_n may be None, which means zero. A step
-has x (B, I) and no lengths; it is inference.
+Shapes of the sequences: x (T, B, I), time first; h0, c0 (B, H); W_ih (K, I), W_hh (K, H), biases (K,), where K is H
+times the number of gates in `cell.py`, whose order is that of the blocks of H rows; lengths (B,) of integers in 1..T,
+or None if every sequence has T steps; out (T, B, H), exactly zero past the end of each sequence; h_n, c_n (B, H), the
+states after the last step of each sequence. A gradient has the shape of the array that it belongs to. dout, dh_n and
+dc_n can be None, which means zero. A step takes x (B, I) and no lengths; it is inference.
 """
 
 from collections.abc import Callable
@@ -20,106 +21,117 @@ Arrays = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Gates:
-    """One way of computing the equations of `gates.py`. Above each field stand its arguments; nothing is returned.
+class CellGates:
+    """The two pointwise functions of one cell. They work in place and return nothing.
 
-    Arrays are all float32 or all float64 in a call. `gates` and `da` are (n, B, H), a block for each of n gates; their
-    last axis has unit stride, the first two any strides, so that rows (B, n*H) can be given as a view. All others are
-    (B, H), with unit stride in the last axis. B may be 0. Arrays share no memory, except where it is said; what isn't
-    said to be changed or filled stays as it was.
-    """
+    The arrays of a call are all float32 or all float64. `gates` and `da` are (n, B, H), one block for each of n gates;
+    their last axis has unit stride and the first two can have any strides, so that rows (B, n*H) can be passed as a
+    view. All other arrays are (B, H), with unit stride in the last axis. B can be 0. Arrays share no memory except
+    where this table says so. An argument that is not listed as changed or filled keeps its values.
 
-    name: str
+    | cell | forward | effect |
+    |---|---|---|
+    | RNN | a, nonlinearity | a, the pre-activations, becomes h; nonlinearity is "tanh" or "relu" |
+    | LSTM | gates, c_prev, c, h | gates, pre-activations in the order i, f, g, o, become the gates; c and h are filled; c can be c_prev |
+    | GRU | gates, h_prev, h | gates, the pre-activations of n, r, z, q with all biases, become n, r, z, q; h is filled |
 
-    # (a, nonlinearity): a, the pre-activations, becomes h; nonlinearity is "tanh" or "relu"
-    rnn: Callable[[Any, str], None]
-    # (h, dh, nonlinearity): dh becomes da; for relu that is 0 where h <= 0
-    rnn_backward: Callable[[Any, Any, str], None]
+    | cell | backward | effect |
+    |---|---|---|
+    | RNN | h, dh, nonlinearity | dh becomes da; for relu da is 0 where h <= 0 |
+    | LSTM | gates, c_prev, c, dh, dc, da | da is filled in the order i, f, g, o; dc becomes dc_prev; tanh(c) is computed again |
+    | GRU | gates, h_prev, dh, da | da is filled with da_n, da_r, da_z, dq; dh becomes z * dh, the gradient past the gates |
 
-    # (gates, c_prev, c, h): gates, the pre-activations in the order i, f, g, o, become the gates;
-    # c and h are filled; c may be c_prev
-    lstm: Callable[[Any, Any, Any, Any], None]
-    # (gates, c_prev, c, dh, dc, da): da is filled, in the order i, f, g, o; dc becomes dc_prev; tanh(c) is computed
-    # anew
-    lstm_backward: Callable[[Any, Any, Any, Any, Any, Any], None]
+    In the GRU, q = a_hn is the part of the candidate n that r multiplies.
+    """  # noqa: E501  (a table)
 
-    # (gates, h_prev, h): gates, the pre-activations of n, r, z, q with all biases, where q = a_hn, the part of n that
-    # r multiplies, become n, r, z, q; h is filled
-    gru: Callable[[Any, Any, Any], None]
-    # (gates, h_prev, dh, da): da is filled: da_n, da_r, da_z, dq; dh becomes z * dh, the way past the gates
-    gru_backward: Callable[[Any, Any, Any, Any], None]
+    forward: Callable[..., None]
+    backward: Callable[..., None]
 
 
 @dataclass(frozen=True)
-class Kernels:
-    """One way of computing the three cells. Above each field stand its arguments -> its results.
-
-    A forward also returns a cache, which its backward consumes: a second backward on the same cache raises
-    RuntimeError, unless the first was called with keep_cache=True.
-    """
+class Gates:
+    """One implementation of the equations of `gates.py`."""
 
     name: str
-    # (*arrays) -> whether these arrays' kind and dtype can be computed here
-    accepts: Callable[..., bool]
-    # the pointwise level, for who runs steps one by one
-    gates: Gates
+    rnn: CellGates
+    lstm: CellGates
+    gru: CellGates
 
-    # (x, h0, W_ih, W_hh, b, lengths=None, *, nonlinearity="tanh") -> out, h_n, cache
-    rnn_forward: Callable[..., Arrays]
-    # (dout, dh_n, cache, *, keep_cache=False) -> dx, dh0, dW_ih, dW_hh, db
-    rnn_backward: Callable[..., Arrays]
-    # (as rnn_forward) -> out, h_n
-    rnn_inference: Callable[..., Arrays]
-    # (x, h, W_ih, W_hh, b, *, nonlinearity="tanh") -> h'
-    rnn_step: Callable[..., Any]
-
-    # (x, h0, c0, W_ih, W_hh, b, lengths=None) -> out, h_n, c_n, cache
-    lstm_forward: Callable[..., Arrays]
-    # (dout, dh_n, dc_n, cache, *, keep_cache=False) -> dx, dh0, dc0, dW_ih, dW_hh, db
-    lstm_backward: Callable[..., Arrays]
-    # (as lstm_forward) -> out, h_n, c_n
-    lstm_inference: Callable[..., Arrays]
-    # (x, h, c, W_ih, W_hh, b) -> h', c'
-    lstm_step: Callable[..., Arrays]
-
-    # (x, h0, W_ih, W_hh, b_ih, b_hh, lengths=None) -> out, h_n, cache
-    gru_forward: Callable[..., Arrays]
-    # (dout, dh_n, cache, *, keep_cache=False) -> dx, dh0, dW_ih, dW_hh, db_ih, db_hh
-    gru_backward: Callable[..., Arrays]
-    # (as gru_forward) -> out, h_n
-    gru_inference: Callable[..., Arrays]
-    # (x, h, W_ih, W_hh, b_ih, b_hh) -> h'
-    gru_step: Callable[..., Any]
-
-    def of(self, cell: str) -> "CellKernels":
-        """Return the functions of one cell, by its name in `cell.CELLS`."""
-        return CellKernels(
-            *(getattr(self, f"{cell}_{part}", None) for part in ("forward", "backward", "inference", "step"))
-        )
+    def of(self, cell_name: str) -> CellGates:
+        """Return the functions of one cell, given its name in `cell.CELLS`."""
+        functions: CellGates = getattr(self, cell_name)
+        return functions
 
 
 @dataclass(frozen=True)
 class CellKernels:
-    """The functions of a record that compute one cell."""
+    """The functions that compute one cell over whole sequences, and in single steps.
 
-    forward: Any
-    backward: Any
-    inference: Any
-    step: Any
+    A forward returns a cache as its last result, and the backward consumes it: a second backward on the same cache
+    raises RuntimeError, unless the first was called with keep_cache=True. Inference takes the arguments of forward and
+    returns its results without the cache.
+
+    | cell | forward | results |
+    |---|---|---|
+    | RNN | x, h0, W_ih, W_hh, b, lengths=None, *, nonlinearity="tanh" | out, h_n, cache |
+    | LSTM | x, h0, c0, W_ih, W_hh, b, lengths=None | out, h_n, c_n, cache |
+    | GRU | x, h0, W_ih, W_hh, b_ih, b_hh, lengths=None | out, h_n, cache |
+
+    | cell | backward | results |
+    |---|---|---|
+    | RNN | dout, dh_n, cache, *, keep_cache=False | dx, dh0, dW_ih, dW_hh, db |
+    | LSTM | dout, dh_n, dc_n, cache, *, keep_cache=False | dx, dh0, dc0, dW_ih, dW_hh, db |
+    | GRU | dout, dh_n, cache, *, keep_cache=False | dx, dh0, dW_ih, dW_hh, db_ih, db_hh |
+
+    | cell | step | results |
+    |---|---|---|
+    | RNN | x, h, W_ih, W_hh, b, *, nonlinearity="tanh" | h' |
+    | LSTM | x, h, c, W_ih, W_hh, b | h', c' |
+    | GRU | x, h, W_ih, W_hh, b_ih, b_hh | h' |
+    """
+
+    forward: Callable[..., Arrays]
+    backward: Callable[..., Arrays]
+    inference: Callable[..., Arrays]
+    step: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """One implementation of the three cells.
+
+    name: how the record is selected and reported. accepts: `accepts(*arrays)` says whether the record can compute with
+    arrays of this kind and dtype. gates: the pointwise level, for callers that run their own loop over time.
+    """
+
+    name: str
+    accepts: Callable[..., bool]
+    gates: Gates
+    rnn: CellKernels
+    lstm: CellKernels
+    gru: CellKernels
+
+    def of(self, cell_name: str) -> CellKernels:
+        """Return the functions of one cell, given its name in `cell.CELLS`."""
+        functions: CellKernels = getattr(self, cell_name)
+        return functions
 
 
 class Cache:
-    """What a forward keeps for its backward: taken once, or as often as it is taken with keep=True."""
+    """The values that a forward keeps for its backward; they can be taken once, or repeatedly with keep=True."""
 
     def __init__(self, *kept: Any) -> None:
         self._kept: Arrays | None = kept
 
     def take(self, keep: bool) -> Arrays:
-        """What was kept. Without `keep` the cache is empty afterwards, and the taker may overwrite what it got."""
+        """Return the kept values. Without `keep` the cache is empty afterwards, and the caller may overwrite them.
+
+        RuntimeError if the cache is empty.
+        """
         if self._kept is None:
             raise RuntimeError(
-                "this cache has been consumed by an earlier backward; to walk it more than once, "
-                "call every backward but the last with keep_cache=True"
+                "this cache has been consumed by an earlier backward; to use a cache several times, "
+                "pass keep_cache=True to every backward except the last"
             )
         kept = self._kept
         if not keep:

@@ -10,18 +10,16 @@ import importlib
 import importlib.metadata
 import os
 import platform
-import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minirnn.autograd import devices
+from minirnn.machine import blas_libraries, cpu_model, describe_blas, first_line, simd_features, usable_cpus
 
-__all__ = ["Finding", "advice", "blas_libraries", "cuda_levels", "examine", "summary"]
+__all__ = ["Finding", "advice", "cuda_levels", "examine", "summary"]
 
 PACKAGES = ("numpy", "numba", "safetensors", "typer", "rich", "threadpoolctl", "pooch", "torch")
 AVX512 = frozenset({"X86_V4", "AVX512_SKX"})  # NumPy's names, new and old, for the set that SkylakeX kernels need
@@ -43,7 +41,7 @@ def examine() -> list[Finding]:
 
     found = [Finding("Python", f"{platform.python_version()} ({sys.platform}, {platform.machine()})")]
     found += [Finding(name, _version(name) or "not installed") for name in ("minirnn", *PACKAGES)]
-    found += [Finding("CPU", f"{cpu_model()}, {usable_cores()} of {os.cpu_count()} cores usable")]
+    found += [Finding("CPU", f"{cpu_model()}, {len(usable_cpus())} of {os.cpu_count()} cores usable")]
     found += [Finding("CPU features", " ".join(simd_features()) or "unknown")]
     libraries = blas_libraries()
     found += [Finding("BLAS", describe_blas(library)) for library in libraries] or [Finding("BLAS", "none found")]
@@ -58,14 +56,14 @@ def summary() -> list[Finding]:
     """The three lines that matter most for speed."""
     libraries = "; ".join(describe_blas(library) for library in blas_libraries()) or "none found"
     versions = f"Python {platform.python_version()}, NumPy {np.__version__}"
-    cpu = f"{cpu_model()}, {usable_cores()} cores, {' '.join(simd_features())}"
+    cpu = f"{cpu_model()}, {len(usable_cpus())} cores, {' '.join(simd_features())}"
     return [Finding("versions", versions), Finding("CPU", cpu), Finding("BLAS", libraries)]
 
 
 def advice() -> list[str]:
     """What would make it faster, each a sentence that says what to do; empty if nothing is known."""
     wide = bool(AVX512 & set(simd_features()))
-    found = [text for library in blas_libraries() for text in blas_advice(library, wide, usable_cores())]
+    found = [text for library in blas_libraries() for text in blas_advice(library, wide, len(usable_cpus()))]
     return found + gpu_advice()
 
 
@@ -93,42 +91,6 @@ def gpu_advice() -> list[str]:
     if reason is None or not _nvidia_smi():
         return []
     return [f"There is an NVIDIA GPU, but minirnn can't compute on it: {reason}"]
-
-
-def blas_libraries() -> list[dict[str, Any]]:
-    """What threadpoolctl reports about each BLAS that is loaded in this process."""
-    threadpoolctl: Any = importlib.import_module("threadpoolctl")
-    return [library for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"]
-
-
-def describe_blas(library: dict[str, Any]) -> str:
-    """Such a report in words."""
-    name = f"{library.get('internal_api', 'unknown')} {library.get('version') or ''}".strip()
-    kernels = library.get("architecture") or "unknown"
-    return f"{name}, {kernels} kernels, {library.get('num_threads', '?')} threads"
-
-
-def cpu_model() -> str:
-    """The CPU's name as the system gives it."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    if sys.platform == "darwin":
-        return _output("sysctl", "-n", "machdep.cpu.brand_string") or platform.processor()
-    return platform.processor() or "unknown"
-
-
-def simd_features() -> list[str]:
-    """The instruction sets that NumPy found on this CPU, in NumPy's names (X86_V4 is AVX-512)."""
-    config: Any = np.show_config(mode="dicts")
-    extensions = config.get("SIMD Extensions", {})
-    return [*extensions.get("baseline", []), *extensions.get("found", [])]
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _version(package: str) -> str | None:
@@ -164,7 +126,7 @@ def _gpu() -> str:
 
 
 def _nvidia_smi() -> str:
-    return _output("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
+    return first_line("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
 
 
 def _cuda(version: int) -> str:
@@ -208,15 +170,3 @@ def _data_folder() -> str:
         return f"{folder} (not there yet)"
     names = ", ".join(sorted(path.name for path in folder.iterdir())) or "empty"
     return f"{folder} ({names})"
-
-
-def _output(*command: str) -> str:
-    """The first line that a system command prints, or "" if it isn't there or fails."""
-    program = shutil.which(command[0])
-    if program is None:
-        return ""
-    try:
-        done = subprocess.run([program, *command[1:]], capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip().partition("\n")[0]

@@ -13,7 +13,7 @@ from typing import Any
 
 import minirnn
 import minirnn_kernels
-from minirnn.bench import doctor
+from minirnn.machine import blas_libraries, cpu_model, describe_blas, simd_features, usable_cpus
 
 __all__ = ["THREAD_VARIABLES", "Others", "cores", "environment", "stamp", "use_cores"]
 
@@ -37,7 +37,7 @@ def use_cores(count: int) -> None:
 
 def cores() -> list[int]:
     """The CPUs that this process may use, the first of each core before the second ones of any."""
-    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    usable = usable_cpus()
     firsts = [cpu for cpu in usable if _siblings(cpu)[0] == cpu]
     return [*firsts, *(cpu for cpu in usable if cpu not in firsts)]
 
@@ -54,14 +54,14 @@ def stamp() -> dict[str, Any]:
     """Date, machine, versions and the BLAS libraries that are loaded now."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "cpu": doctor.cpu_model(),
+        "cpu": cpu_model(),
         "architecture": platform.machine(),
         "cores": len(cores()),
-        "simd": doctor.simd_features(),
+        "simd": simd_features(),
         "system": f"{platform.system()} {platform.release()}",
         "python": sys.version.split()[0],
         "versions": {name: version for name in PACKAGES if (version := _version(name))},
-        "blas": [doctor.describe_blas(library) for library in doctor.blas_libraries()],
+        "blas": [describe_blas(library) for library in blas_libraries()],
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
 

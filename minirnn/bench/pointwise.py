@@ -118,8 +118,8 @@ def prepare(record: Kernels, problem: PointwiseProblem, a: dict[str, Array]) -> 
         arguments, results = (a["a"], a["h_prev"], a["dh"], a["da"]), {"da": a["da"], "dh": a["dh"]}
     else:
         arguments, results = (a["a"], a["h_prev"], a["h"]), {"gates": a["a"][:3], "h": a["h"]}
-    function = getattr(record.gates, problem.cell + "_backward" * problem.backward)
-    return partial(function, *arguments), results
+    functions = record.gates.of(problem.cell)
+    return partial(functions.backward if problem.backward else functions.forward, *arguments), results
 
 
 def contender(record: Kernels, problem: PointwiseProblem) -> Contender:

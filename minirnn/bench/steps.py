@@ -20,9 +20,7 @@ __all__ = ["of_cell", "of_record", "of_torch"]
 
 def of_record(record: Kernels, problem: Problem) -> Contender:
     """A record's own step, called directly."""
-    step = getattr(record, f"{problem.cell}_step", None)
-    if step is None:
-        raise Missing(f"{record.name} has no step of its own")
+    step = record.of(problem.cell).step
     x, states, weights = _parts(problem)
     if not record.accepts(*problem.arguments):
         raise Missing(f"{record.name} does not accept {problem.dtype}")

@@ -36,6 +36,7 @@ from minirnn.checkpoint import CheckpointError
 from minirnn.language import Batches, CharTokenizer, Corpus, TextTooShort, split, tokenizer_from_state
 from minirnn.language.model import CELLS, LanguageModel, from_arrays, to_arrays
 from minirnn.language.scheduled_sampling import DECAYS, decay, mixed_inputs
+from minirnn.machine import blas_libraries, describe_blas
 from minirnn.nn import cross_entropy
 from minirnn.recurrent import backends
 
@@ -326,8 +327,6 @@ def build_model(config: TrainConfig, vocab_size: int) -> LanguageModel:
 
 def environment(device: str = "cpu") -> dict[str, Any]:
     """What the bits of a step on this device depend on beside the checkpoint."""
-    from minirnn.bench.doctor import blas_libraries, describe_blas
-
     blas = sorted(describe_blas(library) for library in blas_libraries())
     return {"numpy": np.__version__, "blas": blas, "kernels": backends.chosen(devices.to(np.zeros(1), device)).name}
 

@@ -59,13 +59,11 @@ class _Layer:
         self.name = f"{kind} layer ({record.name} kernels)"
 
     def forward(self, *args: Array) -> Sequence[Array]:
-        forward = getattr(self.record, f"{self.kind}_forward")
-        *outputs, self.cache = forward(*args, self.lengths, **self.options)
+        *outputs, self.cache = self.record.of(self.kind).forward(*args, self.lengths, **self.options)
         return outputs
 
     def backward(self, grads: list[Any], *, keep: bool) -> Sequence[Any]:
-        backward = getattr(self.record, f"{self.kind}_backward")
-        return backward(*grads, self.cache, keep_cache=keep)
+        return self.record.of(self.kind).backward(*grads, self.cache, keep_cache=keep)
 
     def composed(self, *args: Any) -> tuple[Tensor, ...]:
         return unroll(self.kind, *args, lengths=self.lengths, **self.options)
@@ -80,7 +78,7 @@ def step(kind: str, x: Array, states: Sequence[Array], weights: Weights, **optio
     else:
         b_ih, b_hh = b_ih.data, b_hh.data
     args = (x, *states, W_ih, W_hh, *((b_ih, b_hh) if kind == "gru" else (b_ih + b_hh,)))
-    made = getattr(chosen(*args), f"{kind}_step")(*args, **options)
+    made = chosen(*args).of(kind).step(*args, **options)
     return made if kind == "lstm" else (made,)
 
 
@@ -102,7 +100,7 @@ def layer(kind: str, x: Any, states: Any, weights: Weights, lengths: Array | Non
         final = [of_array(s) for s in step(kind, arrays[0][0], arrays[1 : len(states) + 1], weights, **options)]
         out = of_array(final[0].data[None])
     else:
-        out, *final = map(Tensor, getattr(record, f"{kind}_inference")(*arrays, lengths, **options))
+        out, *final = map(Tensor, record.of(kind).inference(*arrays, lengths, **options))
     return out, tuple(final)
 
 

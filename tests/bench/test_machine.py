@@ -25,7 +25,7 @@ def test_a_child_finds_the_same_packages(tmp_path):
 
 
 def test_cores_come_before_their_second_threads(monkeypatch):
-    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(machine, "usable_cpus", lambda: [0, 1, 2, 3])
     monkeypatch.setattr(machine, "_siblings", lambda cpu: [cpu - cpu % 2, cpu - cpu % 2 + 1])
     assert machine.cores() == [0, 2, 1, 3]
 

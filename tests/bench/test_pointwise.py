@@ -10,6 +10,7 @@ from minirnn.bench import peak
 from minirnn.bench.peers import Missing
 from minirnn.bench.pointwise import COUNTS, PointwiseProblem, bound, check, contender
 from minirnn.bench.sizes import Size
+from tests.doubles.records import function_of, with_function
 
 SIZE = Size("5x7", 5, 1, 0, 7, "a test")
 KINDS = [(cell, backward) for cell in ("rnn", "lstm", "gru") for backward in (False, True)]
@@ -26,8 +27,8 @@ def test_numpys_gates_are_right(cell, backward, dtype):
 @pytest.mark.parametrize(("cell", "backward"), KINDS)
 def test_a_wrong_entry_is_named(cell, backward):
     record = minirnn_kernels.get("numpy")
-    name = f"{cell}_backward" if backward else cell
-    right = getattr(record.gates, name)
+    path = f"{cell}.{'backward' if backward else 'forward'}"
+    right = function_of(record.gates, path)
 
     def wrong(*arguments):
         right(*arguments)
@@ -35,7 +36,7 @@ def test_a_wrong_entry_is_named(cell, backward):
         changed = arrays[0] if len(arrays) == 1 else arrays[-1]  # what is written last: h, da; for the RNN dh
         changed[..., 3] *= 1.001
 
-    planted = replace(record, gates=replace(record.gates, **{name: wrong}))
+    planted = replace(record, gates=with_function(record.gates, path, wrong))
     _, words = check(planted, PointwiseProblem(cell, backward, SIZE))
     assert words is not None
     assert words.split("[")[0] in ("h", "da")

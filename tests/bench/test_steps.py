@@ -1,7 +1,5 @@
 """Single steps: T of them make what a sequence makes, through every cell."""
 
-from types import SimpleNamespace
-
 import pytest
 
 import minirnn_kernels
@@ -9,6 +7,7 @@ from minirnn.bench import steps
 from minirnn.bench.peers import Missing, of_record
 from minirnn.bench.problems import Problem, disagreement, tolerance
 from minirnn.bench.sizes import named
+from tests.doubles.records import with_function
 
 SIZE = named("1x9x7x6")
 
@@ -40,8 +39,8 @@ def test_torchs_cells_do(cell, dtype):
 def test_a_records_own_step_is_called_with_its_weights():
     from minirnn.recurrent.cells import lstm_step
 
-    record = SimpleNamespace(name="mine", accepts=lambda *a: True, lstm_step=lambda *a: lstm_step(*a)[:2])
+    own = with_function(minirnn_kernels.get("numpy"), "lstm.step", lambda *a: lstm_step(*a)[:2])
     problem = Problem("step", "lstm", SIZE)
-    assert agrees(steps.of_record(record, problem), "lstm", "float32")
-    with pytest.raises(Missing, match="mine has no step"):
-        steps.of_record(record, Problem("step", "gru", SIZE))
+    assert agrees(steps.of_record(own, problem), "lstm", "float32")
+    with pytest.raises(Missing, match="numpy does not accept float16"):
+        steps.of_record(own, Problem("step", "lstm", SIZE, "float16"))

@@ -19,12 +19,12 @@ right = minirnn_kernels.get("numpy")
 
 
 def lstm_backward(*arguments, **options):
-    dx, dh0, dc0, dW_ih, dW_hh, db = right.lstm_backward(*arguments, **options)
+    dx, dh0, dc0, dW_ih, dW_hh, db = right.lstm.backward(*arguments, **options)
     {mistake}
     return dx, dh0, dc0, dW_ih, dW_hh, db
 
 
-KERNELS = replace(right, name="mine", lstm_backward=lstm_backward)
+KERNELS = replace(right, name="mine", lstm=replace(right.lstm, backward=lstm_backward))
 """
 
 

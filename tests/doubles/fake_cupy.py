@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 import minirnn_kernels
-from minirnn_kernels.contract import Kernels
+from minirnn_kernels.cell import CELLS
+from minirnn_kernels.contract import CellKernels, Kernels
 from tests.doubles.strict_array import StrictArray
 
 
@@ -83,5 +84,5 @@ def kernels(inner: Kernels | None = None) -> Kernels:
     def accepts(*arrays: Any) -> bool:
         return all(type(a) is StrictArray for a in arrays) and inner.accepts(*(a.host for a in arrays))
 
-    fields = {name: on_device(f) for name, f in vars(inner).items() if name not in ("name", "accepts", "gates")}
-    return Kernels(name="cupy", accepts=accepts, gates=inner.gates, **fields)
+    cells = {cell: CellKernels(*map(on_device, vars(inner.of(cell)).values())) for cell in CELLS}
+    return Kernels(name="cupy", accepts=accepts, gates=inner.gates, **cells)

@@ -42,8 +42,8 @@ class Problem:
     def run(self, gpu: Any, record: Any) -> list[bytes]:
         """Forward and backward: the bytes of every result."""
         arguments, upstream = ([gpu.to_device(a) for a in arrays] for arrays in (self.arguments, self.upstream))
-        *made, cache = getattr(record, f"{self.cell}_forward")(*arguments, self.lengths)
-        made += getattr(record, f"{self.cell}_backward")(*upstream, cache)
+        *made, cache = record.of(self.cell).forward(*arguments, self.lengths)
+        made += record.of(self.cell).backward(*upstream, cache)
         return [gpu.to_host(a).tobytes() for a in made]
 
 
@@ -102,11 +102,11 @@ def test_a_broken_meeting_is_an_error_and_hangs_nothing(gpu, monkeypatch):
     T, B, I, H = 6, 5, 4, 40  # five blocks of 8 units: each waits for four others
     shapes = [(T, B, I), (B, H), (B, H), (4 * H, I), (4 * H, H), (4 * H,)]
     arguments = [gpu.to_device(rng.uniform(-1, 1, shape).astype(np.float32)) for shape in shapes]
-    out, *_ = record.lstm_inference(*arguments)
+    out, *_ = record.lstm.inference(*arguments)
     gpu.wait()
     assert np.isnan(gpu.to_host(out)[1:]).all()  # what a block computes after it has given up
     with pytest.raises(RuntimeError, match="gave up waiting"):
-        record.lstm_inference(*arguments)
+        record.lstm.inference(*arguments)
     assert not device.failed()  # it is said once
 
 
@@ -119,6 +119,6 @@ def test_an_impatient_limit_is_an_error_too(gpu):
     arguments = [
         gpu.to_device(rng.uniform(-1, 1, s).astype(np.float32)) for s in [(T, B, I), (B, H), (H, I), (H, H), (H,)]
     ]
-    record.rnn_inference(*arguments)
+    record.rnn.inference(*arguments)
     gpu.wait()
     assert device.failed()

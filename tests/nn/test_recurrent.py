@@ -328,9 +328,9 @@ def test_unrecorded_steps_go_to_the_kernels_function_of_a_step(monkeypatch):
 
     def step(*arguments):
         calls.append(len(arguments))
-        return numpy.lstm_step(*arguments)
+        return numpy.lstm.step(*arguments)
 
-    record = dataclasses.replace(numpy, lstm_step=step)
+    record = dataclasses.replace(numpy, lstm=dataclasses.replace(numpy.lstm, step=step))
     monkeypatch.setattr(minirnn_kernels, "get", lambda name: record)
     x, state = X[:1, :, :], (H0, H0)
     with minirnn.kernels("numpy"), no_grad():

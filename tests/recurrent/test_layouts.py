@@ -79,7 +79,7 @@ def test_cs231n_rnn_forward():
     N, T, D, H = 2, 3, 4, 5
     parameters = convert("rnn", "cs231n", "pytorch", line(-0.2, 0.4, D, H), line(-0.4, 0.1, H, H), line(-0.7, 0.1, H))
     x, h0 = line(-0.1, 0.3, N, T, D), line(-0.3, 0.1, N, H)
-    out, _, _ = minirnn_kernels.get("numpy").rnn_forward(x.swapaxes(0, 1), h0, *parameters)
+    out, _, _ = minirnn_kernels.get("numpy").rnn.forward(x.swapaxes(0, 1), h0, *parameters)
     expected = [
         [
             [-0.42070749, -0.27279261, -0.11074945, 0.05740409, 0.22236251],
@@ -121,7 +121,7 @@ def test_cs231n_lstm_forward():
         "lstm", "cs231n", "pytorch", line(-0.2, 0.9, D, 4 * H), line(-0.3, 0.6, H, 4 * H), line(0.2, 0.7, 4 * H)
     )
     x, h0 = line(-0.4, 0.6, N, T, D), line(-0.4, 0.8, N, H)
-    out, *_ = minirnn_kernels.get("numpy").lstm_forward(x.swapaxes(0, 1), h0, np.zeros((N, H)), *parameters)
+    out, *_ = minirnn_kernels.get("numpy").lstm.forward(x.swapaxes(0, 1), h0, np.zeros((N, H)), *parameters)
     expected = [
         [
             [0.01764008, 0.01823233, 0.01882671, 0.0194232],

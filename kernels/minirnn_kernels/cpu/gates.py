@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from minirnn_kernels.contract import Gates
+from minirnn_kernels.contract import CellGates, Gates
 from minirnn_kernels.cpu import threads
 from minirnn_kernels.cpu.compilation import compiled, compiled_threads
 from minirnn_kernels.cpu.emit.intrinsics import (
@@ -200,10 +200,7 @@ def _gru_backward(gates: Array, h_prev: Array, dh: Array, da: Array) -> None:
 
 GATES = Gates(
     name="fused",
-    rnn=_rnn,
-    rnn_backward=_rnn_backward,
-    lstm=_lstm,
-    lstm_backward=_lstm_backward,
-    gru=_gru,
-    gru_backward=_gru_backward,
+    rnn=CellGates(_rnn, _rnn_backward),
+    lstm=CellGates(_lstm, _lstm_backward),
+    gru=CellGates(_gru, _gru_backward),
 )

@@ -14,7 +14,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from minirnn_kernels.contract import Arrays, Cache, Kernels
+from minirnn_kernels.contract import Arrays, Cache, CellKernels, Kernels
 from minirnn_kernels.cpu import fused, run, sequence_pass, steps
 from minirnn_kernels.cpu.batch_layout import far, rows_of
 from minirnn_kernels.cpu.emit import vectors
@@ -217,20 +217,14 @@ def gru_backward(dout: Any, dh_n: Any, cache: Cache, *, keep_cache: bool = False
     return dx, dh0, np.roll(dW_ih, -dh0.shape[1], axis=0), dW_hh, db_ih, db_hh
 
 
+_STEPS = steps.steps(rnn_inference, lstm_inference, gru_inference)
 _COMPILED = Kernels(
     name="numba",
     accepts=accepts,
     gates=GATES,
-    rnn_forward=rnn_forward,
-    rnn_backward=rnn_backward,
-    rnn_inference=rnn_inference,
-    lstm_forward=lstm_forward,
-    lstm_backward=lstm_backward,
-    lstm_inference=lstm_inference,
-    gru_forward=gru_forward,
-    gru_backward=gru_backward,
-    gru_inference=gru_inference,
-    **steps.steps(rnn_inference, lstm_inference, gru_inference),
+    rnn=CellKernels(rnn_forward, rnn_backward, rnn_inference, _STEPS["rnn"]),
+    lstm=CellKernels(lstm_forward, lstm_backward, lstm_inference, _STEPS["lstm"]),
+    gru=CellKernels(gru_forward, gru_backward, gru_inference, _STEPS["gru"]),
 )
 
 

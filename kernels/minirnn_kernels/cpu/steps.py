@@ -73,7 +73,7 @@ def _on_threads(function: Callable[..., None], weights: int, arguments: tuple[An
 
 
 def steps(rnn_inference: Any, lstm_inference: Any, gru_inference: Any) -> dict[str, Callable[..., Any]]:
-    """The record's three functions of a step. Many rows are left to the functions of sequences, as one time step."""
+    """The record's functions of a step, by cell. Many rows are left to the functions of sequences, as one time step."""
 
     def rnn_step(x: Array, h: Array, W_ih: Array, W_hh: Array, b: Array, *, nonlinearity: str = "tanh") -> Array:
         """-> h'; shapes as in `contract`."""
@@ -101,4 +101,4 @@ def steps(rnn_inference: Any, lstm_inference: Any, gru_inference: Any) -> dict[s
         _run("gru", W_ih.nbytes + W_hh.nbytes, (x, h, W_ih, W_hh, b_ih, b_hh), (h_next,))
         return h_next
 
-    return {"rnn_step": rnn_step, "lstm_step": lstm_step, "gru_step": gru_step}
+    return {"rnn": rnn_step, "lstm": lstm_step, "gru": gru_step}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minirnn_kernels.contract import Gates
+from minirnn_kernels.contract import CellGates, Gates
 from minirnn_kernels.cuda.device import Array, Device
 from minirnn_kernels.cuda.sequence_pass import GRU, LSTM, RNN, STORAGES, THREADS, Cell, Storage
 from minirnn_kernels.cuda.source import PRODUCTS, Configuration
@@ -124,12 +124,9 @@ def gates(device: Device) -> Gates:
 
     return Gates(
         name="cupy",
-        rnn=rnn,
-        rnn_backward=rnn_backward,
-        lstm=lstm,
-        lstm_backward=lstm_backward,
-        gru=gru,
-        gru_backward=gru_backward,
+        rnn=CellGates(rnn, rnn_backward),
+        lstm=CellGates(lstm, lstm_backward),
+        gru=CellGates(gru, gru_backward),
     )
 
 

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from minirnn_kernels import precision
-from minirnn_kernels.contract import Cache, Kernels
+from minirnn_kernels.contract import Cache, CellKernels, Kernels
 from minirnn_kernels.cuda.device import Array, Device
 from minirnn_kernels.cuda.gates import by_gate, gates, is_relu, step_forward, storage_of
 from minirnn_kernels.cuda.run import Pass, Runner
@@ -43,22 +43,17 @@ def kernels(device: Device, *, level: int | None = None, team: str | None = None
     Without a level MINIRNN_CUDA_LEVEL is obeyed, at each call.
     """
     run = Runner(device, level, team)
+
+    def of_cell(*functions: Any) -> CellKernels:
+        return CellKernels(*(partial(function, run) for function in functions))
+
     return Kernels(
         name="cupy",
         accepts=partial(accepts, device),
         gates=gates(device),
-        rnn_forward=partial(rnn_forward, run),
-        rnn_backward=partial(rnn_backward, run),
-        rnn_inference=partial(rnn_inference, run),
-        rnn_step=partial(rnn_step, run),
-        lstm_forward=partial(lstm_forward, run),
-        lstm_backward=partial(lstm_backward, run),
-        lstm_inference=partial(lstm_inference, run),
-        lstm_step=partial(lstm_step, run),
-        gru_forward=partial(gru_forward, run),
-        gru_backward=partial(gru_backward, run),
-        gru_inference=partial(gru_inference, run),
-        gru_step=partial(gru_step, run),
+        rnn=of_cell(rnn_forward, rnn_backward, rnn_inference, rnn_step),
+        lstm=of_cell(lstm_forward, lstm_backward, lstm_inference, lstm_step),
+        gru=of_cell(gru_forward, gru_backward, gru_inference, gru_step),
     )
 
 

@@ -122,10 +122,10 @@ class Function:
     expected: Callable[..., Expected]
     options: tuple[str, ...] = ()
 
-    @property
-    def field(self) -> str:
-        """Its name in a record."""
-        return self.name.split("-")[0]
+    def of(self, gates: Gates) -> Callable[..., None]:
+        """Return this function of a record."""
+        cell, _, part = self.name.split("-")[0].partition("_")
+        return gates.of(cell).backward if part else gates.of(cell).forward
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -306,7 +306,7 @@ def _run(gates: Gates, function: Function, case: Case, inputs: Arrays, device: D
     if case.shared:
         views["c"] = views["c_prev"]
     try:
-        getattr(gates, function.field)(*views.values(), *function.options)
+        function.of(gates)(*views.values(), *function.options)
     except Exception as error:
         raise AssertionError(f"{where}: {type(error).__name__}: {error}") from error
 

@@ -415,9 +415,8 @@ def _run(
     """Forward, backward (twice if keep) and inference: every result with its name and the function it came from."""
     options = dict(cell.options)
     arguments = [inputs[name] for name in cell.inputs]
-    forward, backward, inference = (
-        getattr(record, f"{cell.function}_{part}") for part in ("forward", "backward", "inference")
-    )
+    functions = record.of(cell.function)
+    forward, backward, inference = functions.forward, functions.backward, functions.inference
     *results, cache = _several("forward", forward(*arguments, lengths, **options), len(cell.results) + 1, where)
     named = [(name, "forward", a) for name, a in zip(cell.results, results, strict=True)]
     gradients = [f"d{name}" for name in cell.inputs]
@@ -444,7 +443,7 @@ def _prove_step(
     here = {name: device.placed(a) for name, a in inputs.items()}
 
     def step() -> list[tuple[str, str, Any]]:
-        made = getattr(record, f"{cell.function}_step")(*(here[n] for n in cell.inputs), **dict(cell.options))
+        made = record.of(cell.function).step(*(here[n] for n in cell.inputs), **dict(cell.options))
         made = _several("step", made, len(cell.states), where) if len(cell.states) > 1 else (made,)
         return [(f"{name}'", "step", a) for name, a in zip(cell.states, made, strict=True)]
 

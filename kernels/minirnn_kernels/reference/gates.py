@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minirnn_kernels.contract import Gates
+from minirnn_kernels.contract import CellGates, Gates
 
 Array = npt.NDArray[Any]
 
@@ -152,10 +152,7 @@ def gru_backward(gates: Array, h_prev: Array, dh: Array, da: Array) -> None:
 
 GATES = Gates(
     name="numpy",
-    rnn=rnn,
-    rnn_backward=rnn_backward,
-    lstm=lstm,
-    lstm_backward=lstm_backward,
-    gru=gru,
-    gru_backward=gru_backward,
+    rnn=CellGates(rnn, rnn_backward),
+    lstm=CellGates(lstm, lstm_backward),
+    gru=CellGates(gru, gru_backward),
 )

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minirnn_kernels.contract import Cache, Gates, Kernels
+from minirnn_kernels.contract import Cache, CellGates, CellKernels, Gates, Kernels
 from minirnn_kernels.gates import check_nonlinearity
 from minirnn_kernels.reference.gates import GATES, quiet
 from minirnn_kernels.reference.steps import gru_step, lstm_step, rnn_step
@@ -116,7 +116,7 @@ def _with_initial(state0: Array, T: int) -> Array:
 
 @quiet
 def rnn_forward(
-    pointwise: Gates,
+    pointwise: CellGates,
     x: Array,
     h0: Array,
     W_ih: Array,
@@ -139,14 +139,14 @@ def rnn_forward(
         a = h[t + 1]
         np.matmul(h[t], W_hh.T, out=recurrent)
         a += recurrent
-        pointwise.rnn(a, nonlinearity)
+        pointwise.forward(a, nonlinearity)
         ends.clear_(t, a)
     return h[1:], ends.last(h), Cache(x, h, W_ih, W_hh, ends, nonlinearity)
 
 
 @quiet
 def rnn_backward(
-    pointwise: Gates, dout: Array | None, dh_n: Array | None, cache: Cache, *, keep_cache: bool = False
+    pointwise: CellGates, dout: Array | None, dh_n: Array | None, cache: Cache, *, keep_cache: bool = False
 ) -> tuple[Array, Array, Array, Array, Array]:
     """-> dx, dh0, dW_ih, dW_hh, db; shapes as in `contract`."""
     x, h, W_ih, W_hh, ends, nonlinearity = cache.take(keep_cache)
@@ -158,7 +158,7 @@ def rnn_backward(
         if dout is not None:
             dh += dout[t]
         ends.add_last_(t, dh, dh_n)
-        pointwise.rnn_backward(h[t + 1], dh, nonlinearity)
+        pointwise.backward(h[t + 1], dh, nonlinearity)
         ends.clear_(t, da[t])
         np.matmul(da[t], W_hh, out=da[t - 1] if t else dh0)
     da = _rows(da)
@@ -168,7 +168,7 @@ def rnn_backward(
 
 @quiet
 def rnn_inference(
-    pointwise: Gates,
+    pointwise: CellGates,
     x: Array,
     h0: Array,
     W_ih: Array,
@@ -188,7 +188,14 @@ def rnn_inference(
 
 @quiet
 def lstm_forward(
-    pointwise: Gates, x: Array, h0: Array, c0: Array, W_ih: Array, W_hh: Array, b: Array, lengths: Array | None = None
+    pointwise: CellGates,
+    x: Array,
+    h0: Array,
+    c0: Array,
+    W_ih: Array,
+    W_hh: Array,
+    b: Array,
+    lengths: Array | None = None,
 ) -> tuple[Array, Array, Array, Cache]:
     """-> out, h_n, c_n, cache; shapes as in `contract`."""
     T, (B, H) = len(x), h0.shape
@@ -204,14 +211,14 @@ def lstm_forward(
         np.matmul(h[t], W_hh.T, out=a)
         a += G[t]
         gates[t] = _by_gate(a, 4)
-        pointwise.lstm(gates[t], c[t], c[t + 1], h[t + 1])
+        pointwise.forward(gates[t], c[t], c[t + 1], h[t + 1])
         ends.clear_(t, h[t + 1])
     return h[1:], ends.last(h), ends.last(c), Cache(x, h, c, W_ih, W_hh, G, ends)
 
 
 @quiet
 def lstm_backward(
-    pointwise: Gates,
+    pointwise: CellGates,
     dout: Array | None,
     dh_n: Array | None,
     dc_n: Array | None,
@@ -231,7 +238,7 @@ def lstm_backward(
             dh += dout[t]
         ends.add_last_(t, dh, dh_n)
         ends.add_last_(t, dc, dc_n)
-        pointwise.lstm_backward(gates[t], c[t], c[t + 1], dh, dc, scratch)
+        pointwise.backward(gates[t], c[t], c[t + 1], dh, dc, scratch)
         _by_gate(da[t], 4)[:] = scratch
         ends.clear_(t, da[t], dc)
         np.matmul(da[t], W_hh, out=dh)
@@ -242,7 +249,14 @@ def lstm_backward(
 
 @quiet
 def lstm_inference(
-    pointwise: Gates, x: Array, h0: Array, c0: Array, W_ih: Array, W_hh: Array, b: Array, lengths: Array | None = None
+    pointwise: CellGates,
+    x: Array,
+    h0: Array,
+    c0: Array,
+    W_ih: Array,
+    W_hh: Array,
+    b: Array,
+    lengths: Array | None = None,
 ) -> tuple[Array, Array, Array]:
     """-> out, h_n, c_n: the forward without its memory; one c is updated in place."""
     T, (B, H) = len(x), h0.shape
@@ -257,7 +271,7 @@ def lstm_inference(
         np.matmul(h[t], W_hh.T, out=a)
         a += G[t]
         gates[t] = _by_gate(a, 4)
-        pointwise.lstm(gates[t], c, c, h[t + 1])
+        pointwise.forward(gates[t], c, c, h[t + 1])
         ends.clear_(t, h[t + 1])
         ends.keep_last_(t, c_n, c)
     return h[1:], ends.last(h), c_n
@@ -291,7 +305,7 @@ def _gru_preactivations_(projected: Array, h_prev: Array, W_hh: Array, a: Array)
 
 @quiet
 def gru_forward(
-    pointwise: Gates,
+    pointwise: CellGates,
     x: Array,
     h0: Array,
     W_ih: Array,
@@ -315,14 +329,14 @@ def gru_forward(
         _gru_preactivations_(G[t, :, : 3 * H], h[t], W_hh, a)
         gates[t] = _by_gate(a, 4)
         gates[t, 3] += b_q
-        pointwise.gru(gates[t], h[t], h[t + 1])
+        pointwise.forward(gates[t], h[t], h[t + 1])
         ends.clear_(t, h[t + 1])
     return h[1:], ends.last(h), Cache(x, h, W_nrz, W_hh, G, ends)
 
 
 @quiet
 def gru_backward(
-    pointwise: Gates, dout: Array | None, dh_n: Array | None, cache: Cache, *, keep_cache: bool = False
+    pointwise: CellGates, dout: Array | None, dh_n: Array | None, cache: Cache, *, keep_cache: bool = False
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
     """-> dx, dh0, dW_ih, dW_hh, db_ih, db_hh; shapes as in `contract`."""
     x, h, W_nrz, W_hh, G, ends = cache.take(keep_cache)
@@ -335,7 +349,7 @@ def gru_backward(
         if dout is not None:
             dh += dout[t]
         ends.add_last_(t, dh, dh_n)
-        pointwise.gru_backward(gates[t], h[t], dh, scratch)
+        pointwise.backward(gates[t], h[t], dh, scratch)
         _by_gate(da[t], 4)[:] = scratch
         ends.clear_(t, da[t], dh)
         np.matmul(da[t, :, H:], W_hh, out=dh_recurrent)
@@ -348,7 +362,7 @@ def gru_backward(
 
 @quiet
 def gru_inference(
-    pointwise: Gates,
+    pointwise: CellGates,
     x: Array,
     h0: Array,
     W_ih: Array,
@@ -370,7 +384,7 @@ def gru_inference(
         _gru_preactivations_(projected[t], h[t], W_hh, a)
         gates[:] = _by_gate(a, 4)
         gates[3] += b_q
-        pointwise.gru(gates, h[t], h[t + 1])
+        pointwise.forward(gates, h[t], h[t + 1])
         ends.clear_(t, h[t + 1])
     return h[1:], ends.last(h)
 
@@ -381,22 +395,23 @@ def gru_inference(
 def sequences(name: str, gates: Gates, accepts: Callable[..., bool] = accepts) -> Kernels:
     """The record of that name whose sequences are those above, with any gates that take the arrays it accepts."""
     return Kernels(
-        name=name,
-        accepts=accepts,
-        gates=gates,
-        rnn_forward=partial(rnn_forward, gates),
-        rnn_backward=partial(rnn_backward, gates),
-        rnn_inference=partial(rnn_inference, gates),
-        rnn_step=rnn_step,
-        lstm_forward=partial(lstm_forward, gates),
-        lstm_backward=partial(lstm_backward, gates),
-        lstm_inference=partial(lstm_inference, gates),
-        lstm_step=lstm_step,
-        gru_forward=partial(gru_forward, gates),
-        gru_backward=partial(gru_backward, gates),
-        gru_inference=partial(gru_inference, gates),
-        gru_step=gru_step,
+        name,
+        accepts,
+        gates,
+        rnn=_of_cell(gates.rnn, rnn_forward, rnn_backward, rnn_inference, rnn_step),
+        lstm=_of_cell(gates.lstm, lstm_forward, lstm_backward, lstm_inference, lstm_step),
+        gru=_of_cell(gates.gru, gru_forward, gru_backward, gru_inference, gru_step),
     )
+
+
+def _of_cell(
+    gates: CellGates,
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    inference: Callable[..., Any],
+    step: Callable[..., Any],
+) -> CellKernels:
+    return CellKernels(partial(forward, gates), partial(backward, gates), partial(inference, gates), step)
 
 
 KERNELS = sequences("numpy", GATES)

@@ -51,17 +51,17 @@ def of_record(record: Kernels, problem: Problem) -> Contender:
     if not record.accepts(*arguments):
         raise Missing(f"{record.name} does not accept {problem.dtype}")
     cell, states, lengths = problem.cell, STATES[problem.cell], problem.lengths
-    forward, backward, inference = (getattr(record, f"{cell}_{part}") for part in ("forward", "backward", "inference"))
+    functions = record.of(cell)
     outputs = ("out", *(f"{s}_n" for s in states))
 
     def train() -> Any:
-        *results, cache = forward(*arguments, lengths)
-        return [*results, *backward(dout, *(None for _ in states), cache)]
+        *results, cache = functions.forward(*arguments, lengths)
+        return [*results, *functions.backward(dout, *(None for _ in states), cache)]
 
     if problem.trains:
         names = (*outputs, *(f"d{name}" for name in problem.inputs))
         return Contender(record.name, train, lambda made: dict(zip(names, made, strict=True)))
-    function = forward if problem.what == "forward" else inference
+    function = functions.forward if problem.what == "forward" else functions.inference
     return Contender(
         record.name, lambda: function(*arguments, lengths), lambda made: dict(zip(outputs, made, strict=False))
     )

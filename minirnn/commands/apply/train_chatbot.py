@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from minirnn.bench.doctor import cpu_model
 from minirnn.chatbot.bot import Chatbot
 from minirnn.chatbot.training import ChatbotConfig, Scores, conversations, score, share, train
 from minirnn.commands.train.train import say
 from minirnn.language.training import ConfigError, ctrl_c
+from minirnn.machine import cpu_model
 
 __all__ = ["evaluate", "run"]
 

@@ -17,10 +17,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from minirnn import course, plots
-from minirnn.bench.doctor import cpu_model
 from minirnn.checkpoint import write_atomically
 from minirnn.commands.train.train import say
 from minirnn.language.training import ConfigError, one_blas_thread
+from minirnn.machine import cpu_model
 
 __all__ = ["conclusion", "list_all", "run"]
 

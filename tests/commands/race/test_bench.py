@@ -83,7 +83,8 @@ def test_a_kernel_is_proven_timed_and_written_down(tmp_path, monkeypatch):
 
     text = (tmp_path / "my_kernel.py").read_text()
     wrong = text.replace(
-        'name="mine")', 'name="mine", lstm_inference=lambda *a: tuple(2 * r for r in numpy.lstm_inference(*a)))'
+        'name="mine")',
+        'name="mine", lstm=replace(numpy.lstm, inference=lambda *a: tuple(2 * r for r in numpy.lstm.inference(*a))))',
     ).replace("KERNELS =", 'numpy = minirnn_kernels.get("numpy")\nKERNELS =')
     (tmp_path / "bad_kernel.py").write_text(wrong)
     result = minirnn("bench", "--kernel", tmp_path / "bad_kernel.py", *options)

@@ -69,8 +69,8 @@ def test_sizes_of_several_blocks_agree_with_numpy(shares, lengths):
     dout = np.random.default_rng(1).standard_normal((T, B, H))
     results = []
     for record in (NUMBA, NUMPY):
-        *states, cache = record.lstm_forward(*arguments, lengths)
-        results.append([*states, *record.lstm_backward(dout, None, None, cache)])
+        *states, cache = record.lstm.forward(*arguments, lengths)
+        results.append([*states, *record.lstm.backward(dout, None, None, cache)])
     tolerance = np.finfo(np.float64).eps * 2 * T * (I + H)  # a rounding for each term on the way through the steps
     for ours, numpys in zip(*results, strict=True):
         np.testing.assert_allclose(ours, numpys, rtol=0, atol=tolerance * np.abs(numpys).max())
@@ -80,7 +80,7 @@ def test_many_terms_in_a_weights_gradient(shares):
     """More steps times sequences than one block of the sum over them."""
     arguments = lstm_arguments(sequence_pass.TERMS_BLOCK + 5, 3, 4, 5, np.float64)
     dout = np.random.default_rng(1).standard_normal((sequence_pass.TERMS_BLOCK + 5, 3, 5))
-    ours, numpys = (r.lstm_backward(dout, None, None, r.lstm_forward(*arguments)[-1]) for r in (NUMBA, NUMPY))
+    ours, numpys = (r.lstm.backward(dout, None, None, r.lstm.forward(*arguments)[-1]) for r in (NUMBA, NUMPY))
     for a, b in zip(ours, numpys, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11 * np.abs(b).max())
 
@@ -121,20 +121,20 @@ def test_the_machine_code_keeps_a_tile_in_registers_and_calls_no_libm(work, dtyp
 
 def test_equal_threads_give_equal_bits(shares):
     arguments = lstm_arguments(20, 13, 30, 50)
-    first, second = (NUMBA.lstm_forward(*arguments) for _ in range(2))
-    gradients = [NUMBA.lstm_backward(f[0], f[1], f[2], f[3]) for f in (first, second)]
+    first, second = (NUMBA.lstm.forward(*arguments) for _ in range(2))
+    gradients = [NUMBA.lstm.backward(f[0], f[1], f[2], f[3]) for f in (first, second)]
     for a, b in zip((*first[:3], *gradients[0]), (*second[:3], *gradients[1]), strict=True):
         assert a.tobytes() == b.tobytes()
 
 
 def test_several_python_threads_may_compute_at_once(shares):
     arguments = lstm_arguments(20, 13, 30, 50)
-    expected = NUMBA.lstm_inference(*arguments)[0]
+    expected = NUMBA.lstm.inference(*arguments)[0]
     wrong = []
 
     def compute():
         for _ in range(20):
-            if not np.array_equal(NUMBA.lstm_inference(*arguments)[0], expected):
+            if not np.array_equal(NUMBA.lstm.inference(*arguments)[0], expected):
                 wrong.append(1)
 
     workers = [threading.Thread(target=compute) for _ in range(4)]
@@ -152,7 +152,7 @@ def test_parts_that_are_not_given_threads_of_their_own_are_done_by_the_first(mon
     monkeypatch.setattr(threads, "how_many", lambda: 2)
     monkeypatch.setattr(numba_run.launch, "several", numba_run.launch.one)
     arguments = lstm_arguments(6, 3, 20, 70, np.float64)
-    for ours, numpys in zip(NUMBA.lstm_forward(*arguments)[:3], NUMPY.lstm_forward(*arguments)[:3], strict=True):
+    for ours, numpys in zip(NUMBA.lstm.forward(*arguments)[:3], NUMPY.lstm.forward(*arguments)[:3], strict=True):
         np.testing.assert_allclose(ours, numpys, rtol=0, atol=1e-13)
 
 
@@ -161,7 +161,7 @@ import os, sys, numpy as np
 from minirnn_kernels.cpu import sequences as k, batch_layout
 batch_layout.WORTH_THREADS = 0
 a = [np.ones(s, np.float64) for s in [(2, 4, 3), (4, 5), (4, 5), (20, 3), (20, 5), (20,)]]
-before = k.KERNELS.lstm_inference(*a)[0]
+before = k.KERNELS.lstm.inference(*a)[0]
 """
 
 
@@ -178,11 +178,11 @@ def run(program, **environment):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_can_compute_and_finish_what_its_parent_began():
     done = run(
-        "out, *_, cache = k.KERNELS.lstm_forward(*a)\n"
+        "out, *_, cache = k.KERNELS.lstm.forward(*a)\n"
         "pid = os.fork()\n"
         "if not pid:\n"
-        "    k.KERNELS.lstm_backward(out, None, None, cache)\n"
-        "    os._exit(0 if np.array_equal(k.KERNELS.lstm_inference(*a)[0], before) else 3)\n"
+        "    k.KERNELS.lstm.backward(out, None, None, cache)\n"
+        "    os._exit(0 if np.array_equal(k.KERNELS.lstm.inference(*a)[0], before) else 3)\n"
         "print(os.waitpid(pid, 0)[1])",
         NUMBA_NUM_THREADS="2",
     )

@@ -42,7 +42,7 @@ def parts_one_by_one(cell, dtype, threads):
 
 
 def step(cell, arguments, record=NUMBA):
-    return states_of(cell, getattr(record, f"{cell}_step")(*arguments))
+    return states_of(cell, record.of(cell).step(*arguments))
 
 
 def close(made, expected, terms, dtype):
@@ -144,7 +144,7 @@ def test_what_is_no_matter_of_layout_is_not_tried_for_ever():
     arguments = draw("lstm", 1, 5, 6)
     arguments[3] = arguments[3].astype(np.float32)
     with pytest.raises(TypeError, match="No matching definition"):
-        NUMBA.lstm_step(*arguments)
+        NUMBA.lstm.step(*arguments)
 
 
 def test_the_machine_code_multiplies_and_adds_in_vectors_and_calls_no_libm():
@@ -225,7 +225,7 @@ from minirnn_kernels.cpu import steps
 steps.WORTH_THREADS = 0
 k = minirnn_kernels.get("numba")
 a = [np.ones(s) for s in [(1, 3), (1, 5), (1, 5), (20, 3), (20, 5), (20,)]]
-before = k.lstm_step(*a)[0]
+before = k.lstm.step(*a)[0]
 """
 
 
@@ -260,7 +260,7 @@ for dtype in (np.float32, np.float64):
     for I, H in ((37, 101), (1, 1), (64, 33)):
         shapes = [(1, I), (1, H), (1, H), (4 * H, I), (4 * H, H), (4 * H,)]
         a = [rng.standard_normal(s).astype(dtype) for s in shapes]
-        assert np.array_equal(k.lstm_step(*map(guarded, a))[0], k.lstm_step(*a)[0])
+        assert np.array_equal(k.lstm.step(*map(guarded, a))[0], k.lstm.step(*a)[0])
 print("unharmed", flush=True)
 os._exit(0)
 """
@@ -275,7 +275,7 @@ def test_nothing_is_read_past_the_end_of_an_array():
 AT_ONCE = """
 import threading
 steps.numba_threads.how_many = lambda: 2
-threads = [threading.Thread(target=lambda: [k.lstm_step(*a) for _ in range(500)]) for _ in range(4)]
+threads = [threading.Thread(target=lambda: [k.lstm.step(*a) for _ in range(500)]) for _ in range(4)]
 for t in threads: t.start()
 for t in threads: t.join()
 print("done")
@@ -293,7 +293,7 @@ def test_a_forked_child_can_step():
     done = run(
         "pid = os.fork()\n"
         "if not pid:\n"
-        "    os._exit(0 if np.array_equal(k.lstm_step(*a)[0], before) else 3)\n"
+        "    os._exit(0 if np.array_equal(k.lstm.step(*a)[0], before) else 3)\n"
         "print(os.waitpid(pid, 0)[1])",
         NUMBA_NUM_THREADS="2",
     )
@@ -302,7 +302,7 @@ def test_a_forked_child_can_step():
 
 def test_without_compilation_numpy_steps():
     done = run(
-        "from minirnn_kernels.reference import steps\nprint(k.name, k.lstm_step is steps.lstm_step)",
+        "from minirnn_kernels.reference import steps\nprint(k.name, k.lstm.step is steps.lstm_step)",
         NUMBA_DISABLE_JIT="1",
     )
     assert done.stdout.strip() == "numba True"

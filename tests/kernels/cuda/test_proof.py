@@ -136,9 +136,9 @@ def test_gradients_of_another_dtype_are_converted(level, team):
     arguments = [rng.standard_normal(shape).astype(F32) for shape in shapes]
     dout, dh_n, dc_n = (rng.standard_normal(shape).astype(F32) for shape in ((3, 2, 5), (2, 5), (2, 5)))
     kernels = record(level, team)
-    *_, cache = kernels.lstm_forward(*arguments)
-    narrow = kernels.lstm_backward(dout, dh_n, dc_n, cache, keep_cache=True)
-    wide = kernels.lstm_backward(*(g.astype(F64) for g in (dout, dh_n, dc_n)), cache)
+    *_, cache = kernels.lstm.forward(*arguments)
+    narrow = kernels.lstm.backward(dout, dh_n, dc_n, cache, keep_cache=True)
+    wide = kernels.lstm.backward(*(g.astype(F64) for g in (dout, dh_n, dc_n)), cache)
     assert all(np.array_equal(a, b) for a, b in zip(narrow, wide, strict=True))
 
 
@@ -150,9 +150,9 @@ def test_a_wait_that_is_given_up_is_nan_and_an_error(monkeypatch):
     kernels = record(3, "grid")
     rng = np.random.default_rng(0)
     shapes = (6, 2, 3), (2, 40), (2, 40), (160, 3), (160, 40), (160,)
-    out, *_, cache = kernels.lstm_forward(*(rng.standard_normal(shape).astype(F32) for shape in shapes))
+    out, *_, cache = kernels.lstm.forward(*(rng.standard_normal(shape).astype(F32) for shape in shapes))
     blocks = np.isnan(out).reshape(6, 2, 5, 8)  # of 8 units each; one gives up as a whole
     assert blocks.any()
     assert np.array_equal(blocks.any(axis=(1, 3)), blocks.all(axis=(1, 3)))
     with pytest.raises(RuntimeError, match="gave up waiting"):
-        kernels.lstm_backward(None, None, None, cache)
+        kernels.lstm.backward(None, None, None, cache)

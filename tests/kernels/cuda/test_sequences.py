@@ -35,10 +35,10 @@ def arguments(cell, T=5, B=3, I=4, H=6, dtype=np.float32):
 def train(kernels, cell, lengths=None, keep=False, **sizes):
     """Forward and backward; what is returned is what the fake leaves in the arrays."""
     given = arguments(cell, **sizes)
-    out, *_, cache = getattr(kernels, f"{cell}_forward")(*given, lengths)
+    out, *_, cache = kernels.of(cell).forward(*given, lengths)
     upstream = [np.ones_like(out), *[np.ones_like(a) for a in given[1:3] if a.shape == given[1].shape]]
     upstream = upstream[: 3 if cell == "lstm" else 2]
-    return getattr(kernels, f"{cell}_backward")(*upstream, cache, keep_cache=keep)
+    return kernels.of(cell).backward(*upstream, cache, keep_cache=keep)
 
 
 def names(device):
@@ -197,7 +197,7 @@ def test_16_bit_gates_dont_share_memory_with_their_gradients():
 def test_the_rnn_computes_in_the_place_of_its_states():
     device = FakeDevice()
     kernels = sequences.kernels(device, level=3)
-    kernels.rnn_inference(*arguments("rnn"))
+    kernels.rnn.inference(*arguments("rnn"))
     record = device.launches[-1].record
     assert record["gates"] == record["h"] + 4 * 3 * 6
     assert not record["training"]
@@ -206,7 +206,7 @@ def test_the_rnn_computes_in_the_place_of_its_states():
 def test_inference_needs_one_c():
     device = FakeDevice()
     kernels = sequences.kernels(device, level=1)
-    kernels.lstm_inference(*arguments("lstm"))
+    kernels.lstm.inference(*arguments("lstm"))
     places = {launch.args[k].ctypes.data for launch in device.launches for k in (5, 7)}
     assert len(places) == 1
 
@@ -243,7 +243,7 @@ def test_the_least_recently_used_graph_goes(monkeypatch):
     kernels = sequences.kernels(device, level=2)
 
     def run(B):
-        kernels.rnn_inference(*arguments("rnn", B=B))
+        kernels.rnn.inference(*arguments("rnn", B=B))
 
     run(16)
     run(32)
@@ -263,7 +263,7 @@ def test_threads_have_graphs_of_their_own():
 
     def run():
         ready.wait()
-        kernels.rnn_inference(*arguments("rnn"))
+        kernels.rnn.inference(*arguments("rnn"))
         ready.wait()
 
     threads = [threading.Thread(target=run) for _ in range(2)]
@@ -279,9 +279,9 @@ def test_threads_have_graphs_of_their_own():
 def test_streams_have_graphs_of_their_own():
     device = FakeDevice()
     kernels = sequences.kernels(device, level=2)
-    kernels.rnn_inference(*arguments("rnn"))
+    kernels.rnn.inference(*arguments("rnn"))
     device.stream = lambda: 1
-    kernels.rnn_inference(*arguments("rnn"))
+    kernels.rnn.inference(*arguments("rnn"))
     assert len(device.keys) == 2
 
 
@@ -301,8 +301,8 @@ def test_a_backward_computes_as_its_forward_did():
     device = FakeDevice()
     kernels = sequences.kernels(device, level=3)
     with precision("fast"):
-        *_, cache = kernels.rnn_forward(*arguments("rnn"))
-    kernels.rnn_backward(None, None, cache)
+        *_, cache = kernels.rnn.forward(*arguments("rnn"))
+    kernels.rnn.backward(None, None, cache)
     assert {launch.configuration.product for launch in device.launches} == {"TF32"}
 
 
@@ -321,19 +321,19 @@ def test_gates_are_compiled_once_for_all_precisions():
 def test_a_kernel_that_gave_up_is_an_error_at_the_next_call():
     device = FakeDevice()
     kernels = sequences.kernels(device)
-    *_, cache = kernels.rnn_forward(*arguments("rnn"))
+    *_, cache = kernels.rnn.forward(*arguments("rnn"))
     device.gave_up = True
     with pytest.raises(RuntimeError, match=r"gave up waiting .* MINIRNN_CUDA_LEVEL=2"):
-        kernels.rnn_backward(None, None, cache)
-    kernels.rnn_backward(None, None, cache)  # the cache wasn't consumed, and the error has been told
-    for call in (kernels.rnn_forward, kernels.rnn_inference):
+        kernels.rnn.backward(None, None, cache)
+    kernels.rnn.backward(None, None, cache)  # the cache wasn't consumed, and the error has been told
+    for call in (kernels.rnn.forward, kernels.rnn.inference):
         device.gave_up = True
         with pytest.raises(RuntimeError, match="gave up waiting"):
             call(*arguments("rnn"))
     device.gave_up = True
     x, *others = arguments("rnn")
     with pytest.raises(RuntimeError, match="gave up waiting"):
-        kernels.rnn_step(x[0], *others)
+        kernels.rnn.step(x[0], *others)
 
 
 def test_what_is_accepted():
@@ -370,10 +370,10 @@ def test_an_unknown_nonlinearity_is_an_error():
     kernels = sequences.kernels(FakeDevice())
     x, *others = arguments("rnn")
     for call in (
-        lambda: kernels.rnn_forward(x, *others, nonlinearity="sin"),
-        lambda: kernels.rnn_inference(x, *others, nonlinearity="sin"),
-        lambda: kernels.rnn_step(x[0], *others, nonlinearity="sin"),
-        lambda: kernels.gates.rnn(others[0], "sin"),
+        lambda: kernels.rnn.forward(x, *others, nonlinearity="sin"),
+        lambda: kernels.rnn.inference(x, *others, nonlinearity="sin"),
+        lambda: kernels.rnn.step(x[0], *others, nonlinearity="sin"),
+        lambda: kernels.gates.rnn.forward(others[0], "sin"),
     ):
         with pytest.raises(ValueError, match="nonlinearity is 'sin'"):
             call()

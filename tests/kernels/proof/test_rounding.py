@@ -3,17 +3,18 @@
 The record here is the kit's own loop in float64, which rounds to the nearest where a record of that kind does.
 """
 
-import dataclasses
 import importlib.util
 
 import numpy as np
 import pytest
 
 import minirnn_kernels
-from minirnn_kernels.contract import Cache
+from minirnn_kernels.cell import CELLS
+from minirnn_kernels.contract import Cache, CellKernels, Kernels
 from minirnn_kernels.proof import sequences
 from minirnn_kernels.proof.rounding import Exact, Limits, Rounding, dtypes, limits, rounding_of
-from minirnn_kernels.proof.sequences import CELLS, prove, prove_case
+from minirnn_kernels.proof.sequences import CELLS as VARIANTS
+from minirnn_kernels.proof.sequences import prove, prove_case
 
 KERNELS = minirnn_kernels.get("numpy")
 needs_bfloat16 = pytest.mark.skipif(importlib.util.find_spec("ml_dtypes") is None, reason="ml_dtypes is not installed")
@@ -54,7 +55,6 @@ BITS = {
 
 def record_that_rounds(dtype, rounds, spoil=lambda cell, inputs: cell):
     """Kernels of one dtype: `reference` with `rounds`. spoil(cell, inputs) -> the cell that is computed."""
-    functions = {}
 
     def results(cell, inputs, lengths, upstream=None):
         cell = spoil(cell, inputs)
@@ -67,9 +67,11 @@ def record_that_rounds(dtype, rounds, spoil=lambda cell, inputs: cell):
         return {name: a.astype(dtype) for name, a in made.items()}
 
     def cell_of(name, nonlinearity):
-        return next(c for c in CELLS if c.name == (f"rnn-{nonlinearity}" if name == "rnn" else name))
+        return next(c for c in VARIANTS if c.name == (f"rnn-{nonlinearity}" if name == "rnn" else name))
 
-    def add(name, count):
+    def functions_of(name):
+        count = len(CELLS[name].inputs)
+
         def forward(*arguments, nonlinearity="tanh"):
             cell = cell_of(name, nonlinearity)
             inputs, lengths = dict(zip(cell.inputs, arguments[:count], strict=True)), arguments[count]
@@ -89,13 +91,13 @@ def record_that_rounds(dtype, rounds, spoil=lambda cell, inputs: cell):
             made = forward(x[None], *arguments, None, **options)[1:-1]
             return made if len(made) > 1 else made[0]
 
-        for part in (forward, backward, inference, step):
-            functions[f"{name}_{part.__name__}"] = part
+        return CellKernels(forward, backward, inference, step)
 
-    for name, count in (("rnn", 5), ("lstm", 6), ("gru", 6)):
-        add(name, count)
-    return dataclasses.replace(
-        KERNELS, name="rounding", accepts=lambda *arrays: arrays[0].dtype == np.dtype(dtype), **functions
+    return Kernels(
+        "rounding",
+        accepts=lambda *arrays: arrays[0].dtype == np.dtype(dtype),
+        gates=KERNELS.gates,
+        **{name: functions_of(name) for name in CELLS},
     )
 
 
@@ -126,7 +128,7 @@ def without_a_column(inputs):
 
 
 @pytest.mark.parametrize(("dtype", "rounding"), KINDS)
-@pytest.mark.parametrize("cell", [c.name for c in CELLS])
+@pytest.mark.parametrize("cell", [c.name for c in VARIANTS])
 def test_a_term_less_in_a_product_is_caught(dtype, rounding, cell):
     def spoil(cell, inputs):
         inputs["W_hh"] = without_a_column(inputs)

@@ -6,21 +6,23 @@ import numpy as np
 import pytest
 
 import minirnn_kernels
+from minirnn_kernels import cell as cells
 from minirnn_kernels.proof.sequences import CASES, CELLS, prove, prove_case
 from minirnn_kernels.reference import sequences
+from tests.doubles.records import function_of, with_function
 from tests.doubles.strict_array import StrictArray
 
 KERNELS = minirnn_kernels.get("numpy")
 
 
-def wrapped(field, change):
+def wrapped(path, change):
     """The NumPy record with change(results, arguments) applied to what one of its functions returns."""
-    right = getattr(KERNELS, field)
+    right = function_of(KERNELS, path)
 
     def wrong(*arguments, **options):
         return change(right(*arguments, **options), arguments)
 
-    return dataclasses.replace(KERNELS, **{field: wrong})
+    return with_function(KERNELS, path, wrong)
 
 
 def changed(results, position, value):
@@ -32,33 +34,32 @@ def test_the_numpy_kernels_are_proven(seed):
     prove(KERNELS, seed)
 
 
-def with_gates(**functions):
-    """The NumPy record with other gates in its sequences, while its field `gates` stays right."""
-    made = sequences.sequences("numpy", dataclasses.replace(KERNELS.gates, **functions))
+def with_gates(path, function):
+    """The NumPy record with another function of gates in its sequences, while its field `gates` stays right."""
+    made = sequences.sequences("numpy", with_function(KERNELS.gates, path, function))
     return dataclasses.replace(made, gates=KERNELS.gates)
 
 
-@pytest.mark.parametrize("function", ["lstm_backward", "gru_backward"])
-def test_a_dropped_carry_is_caught(function):
-    right = getattr(KERNELS.gates, function)
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_dropped_carry_is_caught(cell):
+    right = KERNELS.gates.of(cell).backward
 
     def without_carry(*arguments):
         right(*arguments)
-        carry = arguments[4] if function == "lstm_backward" else arguments[2]  # dc of the LSTM, z * dh of the GRU
+        carry = arguments[4] if cell == "lstm" else arguments[2]  # dc of the LSTM, z * dh of the GRU
         carry[:] = 0
 
-    cell = function.split("_")[0]
     with pytest.raises(AssertionError, match=rf"numpy, {cell}, float64, case 'plain', d\w+ of \w+: worst entry \["):
-        prove(with_gates(**{function: without_carry}))
+        prove(with_gates(f"{cell}.backward", without_carry))
 
 
 def test_one_wrong_gate_is_caught():
     def with_a_wrong_output_gate(gates, *rest):
         gates[3] *= 1.001
-        KERNELS.gates.lstm(gates, *rest)
+        KERNELS.gates.lstm.forward(gates, *rest)
 
     with pytest.raises(AssertionError, match=r"numpy, lstm, float64, case 'plain', out of \w+: worst entry"):
-        prove(with_gates(lstm=with_a_wrong_output_gate))
+        prove(with_gates("lstm.forward", with_a_wrong_output_gate))
 
 
 def swapped_gates(results, _):
@@ -73,62 +74,62 @@ def first_step_missing(results, _):
 
 
 @pytest.mark.parametrize(
-    ("field", "change", "message"),
+    ("path", "change", "message"),
     [
-        ("lstm_backward", swapped_gates, r"lstm, .*, db of \w+: worst entry"),
-        ("lstm_backward", first_step_missing, r"lstm, .*, dx of \w+: worst entry"),
-        ("rnn_backward", lambda r, _: changed(r, 3, r[3].T.copy()), r"rnn-tanh, .*, dW_hh of \w+: worst entry"),
-        ("gru_backward", lambda r, _: changed(r, 4, r[5].copy()), r"gru, .*, db_ih of \w+: worst entry"),
+        ("lstm.backward", swapped_gates, r"lstm, .*, db of \w+: worst entry"),
+        ("lstm.backward", first_step_missing, r"lstm, .*, dx of \w+: worst entry"),
+        ("rnn.backward", lambda r, _: changed(r, 3, r[3].T.copy()), r"rnn-tanh, .*, dW_hh of \w+: worst entry"),
+        ("gru.backward", lambda r, _: changed(r, 4, r[5].copy()), r"gru, .*, db_ih of \w+: worst entry"),
         (
-            "gru_forward",
+            "gru.forward",
             lambda r, _: changed(r, 0, r[0].astype(np.float32)),
             r"gru, .*, out of \w+: dtype float32, expected fl",
         ),
         (
-            "gru_forward",
+            "gru.forward",
             lambda r, _: changed(r, 1, r[1][None]),
             r"gru, .*, h_n of \w+: shape \(1, 3, 6\), expected \(3, 6\)",
         ),
-        ("gru_inference", lambda r, _: changed(r, 1, r[0][-1].copy()), r"case 'lengths', h_n of \w+: worst entry"),
-        ("lstm_inference", lambda r, _: changed(r, 2, r[2] * 1.000001), r"lstm, .*, c_n of \w+: worst entry"),
-        ("lstm_forward", lambda r, _: changed(r, 1, r[0][-1]), "h_n of forward shares memory with out"),
+        ("gru.inference", lambda r, _: changed(r, 1, r[0][-1].copy()), r"case 'lengths', h_n of \w+: worst entry"),
+        ("lstm.inference", lambda r, _: changed(r, 2, r[2] * 1.000001), r"lstm, .*, c_n of \w+: worst entry"),
+        ("lstm.forward", lambda r, _: changed(r, 1, r[0][-1]), "h_n of forward shares memory with out"),
         (
-            "lstm_forward",
+            "lstm.forward",
             lambda r, _: changed(r, 0, np.nan_to_num(r[0])),
             r"case 'NaN in one row', out of forward: a number where NaN",
         ),
-        ("rnn_forward", lambda r, a: changed(r, 0, r[0] + 1e-30 * (a[5] is not None)), "not exactly zero past the seq"),
+        ("rnn.forward", lambda r, a: changed(r, 0, r[0] + 1e-30 * (a[5] is not None)), "not exactly zero past the seq"),
         (
-            "gru_backward",
+            "gru.backward",
             lambda r, a: changed(r, 1, r[1] + 1e-9 * (a[0] is None)),
             "case 'no upstream.*dh0 of backward: worst entry",
         ),
     ],
 )
-def test_a_wrong_result_is_caught_and_named(field, change, message):
+def test_a_wrong_result_is_caught_and_named(path, change, message):
     with pytest.raises(AssertionError, match=message):
-        prove(wrapped(field, change))
+        prove(wrapped(path, change))
 
 
 @pytest.mark.parametrize(
-    ("field", "change", "message"),
+    ("path", "change", "message"),
     [
-        ("rnn_step", lambda r, _: r * (1 + 1e-12), r"rnn-tanh, float64, case 'one step, plain', h' of step: worst"),
-        ("gru_step", lambda r, _: r[:1], r"h' of step: shape \(1, 6\), expected \(3, 6\)"),
-        ("gru_step", lambda r, _: r.astype(np.float32), r"h' of step: dtype float32, expected float64"),
-        ("lstm_step", lambda r, _: [r[0], r[1]], r"case 'one step, plain': step returned a list, expected a tuple"),
-        ("lstm_step", lambda r, _: (r[1], r[0]), r"h' of step: worst entry"),
+        ("rnn.step", lambda r, _: r * (1 + 1e-12), r"rnn-tanh, float64, case 'one step, plain', h' of step: worst"),
+        ("gru.step", lambda r, _: r[:1], r"h' of step: shape \(1, 6\), expected \(3, 6\)"),
+        ("gru.step", lambda r, _: r.astype(np.float32), r"h' of step: dtype float32, expected float64"),
+        ("lstm.step", lambda r, _: [r[0], r[1]], r"case 'one step, plain': step returned a list, expected a tuple"),
+        ("lstm.step", lambda r, _: (r[1], r[0]), r"h' of step: worst entry"),
         (
-            "lstm_step",
+            "lstm.step",
             lambda r, _: (r[0], np.nan_to_num(r[1])),
             r"NaN in one row and in one unit', c' of step: a number",
         ),
-        ("lstm_step", lambda r, _: (r[0], r[0]), r"c' of step: worst entry"),
+        ("lstm.step", lambda r, _: (r[0], r[0]), r"c' of step: worst entry"),
     ],
 )
-def test_a_wrong_step_is_caught_and_named(field, change, message):
+def test_a_wrong_step_is_caught_and_named(path, change, message):
     with pytest.raises(AssertionError, match=message):
-        prove(wrapped(field, change))
+        prove(wrapped(path, change))
 
 
 def test_a_step_that_gives_the_same_array_again_is_caught():
@@ -140,7 +141,7 @@ def test_a_step_that_gives_the_same_array_again_is_caught():
         return kept.setdefault(result.shape, result)
 
     with pytest.raises(AssertionError, match=r"h' of step shares memory with h' of step"):
-        prove(wrapped("gru_step", reusing))
+        prove(wrapped("gru.step", reusing))
 
 
 def test_a_changed_argument_is_caught():
@@ -151,19 +152,19 @@ def test_a_changed_argument_is_caught():
         return results
 
     with pytest.raises(AssertionError, match=r"rnn-tanh, .*the argument h0 was changed|out of inference: worst entry"):
-        prove(wrapped("rnn_forward", spoils_its_argument))
+        prove(wrapped("rnn.forward", spoils_its_argument))
 
 
 def test_results_that_differ_from_run_to_run_are_caught():
     rng = np.random.default_rng(0)
-    noisy = wrapped("rnn_forward", lambda r, _: changed(r, 0, r[0] + 1e-16 * rng.random(r[0].shape)))
+    noisy = wrapped("rnn.forward", lambda r, _: changed(r, 0, r[0] + 1e-16 * rng.random(r[0].shape)))
     with pytest.raises(AssertionError, match=r"rnn-tanh, .*, out of \w+: two equal calls, different bits"):
         prove(noisy)
 
 
 def test_a_cache_that_can_be_used_twice_is_caught():
-    careless = dataclasses.replace(
-        KERNELS, gru_backward=lambda *a, keep_cache=False: KERNELS.gru_backward(*a, keep_cache=True)
+    careless = with_function(
+        KERNELS, "gru.backward", lambda *a, keep_cache=False: KERNELS.gru.backward(*a, keep_cache=True)
     )
     with pytest.raises(AssertionError, match=r"gru, .*consumed cache was accepted"):
         prove(careless)
@@ -178,7 +179,7 @@ def test_a_case_of_ones_own():
     prove_case(KERNELS, "gru", T=3, B=4, I=5, H=19, ragged=True, seed=3, dtype=np.float32)
     with pytest.raises(AssertionError, match=r"numpy, lstm, float32, case 'T=3, B=2, I=5, H=19, seed 4', c_n of forw"):
         prove_case(
-            wrapped("lstm_forward", lambda r, _: changed(r, 2, r[2] * np.float32(1.01))),
+            wrapped("lstm.forward", lambda r, _: changed(r, 2, r[2] * np.float32(1.01))),
             "lstm", T=3, B=2, I=5, H=19, seed=4, dtype=np.float32,
         )  # fmt: skip
 
@@ -206,15 +207,14 @@ def on_a_device(function):
 
 
 def of_a_device(record):
-    def all_of(part):
-        fields = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
-        return {name: on_a_device(value) for name, value in fields.items() if callable(value)}
+    def cells_of(part):
+        return {name: type(part.of(name))(*map(on_a_device, vars(part.of(name)).values())) for name in cells.CELLS}
 
-    gates = dataclasses.replace(record.gates, **all_of(record.gates))
-    functions = all_of(record) | {
-        "accepts": lambda *arrays: all(isinstance(a, StrictArray) and record.accepts(a.host) for a in arrays)
-    }
-    return dataclasses.replace(record, **functions, gates=gates)
+    def accepts(*arrays):
+        return all(isinstance(a, StrictArray) and record.accepts(a.host) for a in arrays)
+
+    gates = dataclasses.replace(record.gates, **cells_of(record.gates))
+    return dataclasses.replace(record, accepts=accepts, gates=gates, **cells_of(record))
 
 
 def test_a_record_of_another_device_is_proven_there():
@@ -222,10 +222,12 @@ def test_a_record_of_another_device_is_proven_there():
     prove(of_a_device(KERNELS), **hooks)
     prove_case(of_a_device(KERNELS), "gru", T=3, B=4, I=5, H=6, **hooks)
     with pytest.raises(AssertionError, match=r"numpy, gru, float64, case 'plain', h_n of forward: worst entry"):
-        prove(of_a_device(wrapped("gru_forward", lambda r, _: changed(r, 1, r[1] * 2))), **hooks)
-    on_the_host = {"gru_step": lambda *arguments: KERNELS.gru_step(*(a.host for a in arguments))}
+        prove(of_a_device(wrapped("gru.forward", lambda r, _: changed(r, 1, r[1] * 2))), **hooks)
+    on_the_host = with_function(
+        of_a_device(KERNELS), "gru.step", lambda *arguments: KERNELS.gru.step(*(a.host for a in arguments))
+    )
     with pytest.raises(AssertionError, match=r"h' of step: expected a StrictArray, got ndarray"):
-        prove(dataclasses.replace(of_a_device(KERNELS), **on_the_host), **hooks)
+        prove(on_the_host, **hooks)
 
 
 def test_some_dtypes_and_cells():
@@ -235,7 +237,7 @@ def test_some_dtypes_and_cells():
         proven.append(arguments[0].dtype.name)
         return results
 
-    record = wrapped("gru_inference", noted)
+    record = wrapped("gru.inference", noted)
     prove(record, only_dtypes=[np.float32], only_cells=["gru"])
     assert set(proven) == {"float32"}
-    prove(wrapped("gru_inference", lambda r, _: changed(r, 0, r[0] * 2)), only_cells=["lstm", "rnn-relu"])
+    prove(wrapped("gru.inference", lambda r, _: changed(r, 0, r[0] * 2)), only_cells=["lstm", "rnn-relu"])

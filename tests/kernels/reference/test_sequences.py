@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import minirnn_kernels
 from minirnn.recurrent import cells
 from minirnn_kernels.proof.sequences import prove_case
+from tests.doubles.records import function_of
 
 KERNELS = minirnn_kernels.get("numpy")
 GATES = {"rnn-tanh": 1, "rnn-relu": 1, "lstm": 4, "gru": 3}
@@ -23,7 +24,7 @@ def options(cell):
 
 
 def function(cell, part):
-    return getattr(KERNELS, f"{cell.split('-')[0]}_{part}")
+    return function_of(KERNELS, f"{cell.split('-')[0]}.{part}")
 
 
 def draw(cell, T, B, I, H, seed, dtype=np.float64):
@@ -275,4 +276,4 @@ def test_accepts_names_what_it_can_compute():
 def test_an_unknown_nonlinearity_is_named():
     arguments, _ = draw("rnn-tanh", 2, 3, 4, 5, seed=6)
     with pytest.raises(ValueError, match="'sine', expected one of 'tanh', 'relu'"):
-        KERNELS.rnn_forward(*arguments, nonlinearity="sine")
+        KERNELS.rnn.forward(*arguments, nonlinearity="sine")

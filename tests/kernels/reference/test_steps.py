@@ -26,8 +26,8 @@ def states_of(cell, made):
 @pytest.mark.parametrize("cell", GATES)
 def test_a_step_is_a_sequence_of_one(cell, B, dtype):
     x, *rest = draw(cell, B, 5, 7, dtype)
-    made = states_of(cell, getattr(KERNELS, f"{cell}_step")(x, *rest))
-    expected = getattr(KERNELS, f"{cell}_inference")(x[None], *rest)[1:]
+    made = states_of(cell, KERNELS.of(cell).step(x, *rest))
+    expected = KERNELS.of(cell).inference(x[None], *rest)[1:]
     for got, right in zip(made, expected, strict=True):
         assert got.dtype == dtype
         np.testing.assert_allclose(got, right, rtol=0, atol=2 * (5 + 7 + 20) * np.finfo(dtype).eps)
@@ -36,19 +36,19 @@ def test_a_step_is_a_sequence_of_one(cell, B, dtype):
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
 def test_both_nonlinearities(nonlinearity):
     x, *rest = draw("rnn", 2, 3, 4)
-    _, expected = KERNELS.rnn_inference(x[None], *rest, nonlinearity=nonlinearity)
-    np.testing.assert_allclose(KERNELS.rnn_step(x, *rest, nonlinearity=nonlinearity), expected, rtol=1e-13)
+    _, expected = KERNELS.rnn.inference(x[None], *rest, nonlinearity=nonlinearity)
+    np.testing.assert_allclose(KERNELS.rnn.step(x, *rest, nonlinearity=nonlinearity), expected, rtol=1e-13)
 
 
 def test_an_unknown_nonlinearity_is_named():
     with pytest.raises(ValueError, match="'sine', expected one of 'tanh', 'relu'"):
-        KERNELS.rnn_step(*draw("rnn", 2, 3, 4), nonlinearity="sine")
+        KERNELS.rnn.step(*draw("rnn", 2, 3, 4), nonlinearity="sine")
 
 
 @pytest.mark.parametrize("cell", GATES)
 def test_overflow_infinity_and_nan_pass_without_a_warning(cell):
     x, *rest = draw(cell, 3, 4, 6, np.float32)
     x[0, 0], x[1, 1], x[2, 2] = 1e38, np.inf, np.nan
-    h = states_of(cell, getattr(KERNELS, f"{cell}_step")(x, *rest))[0]
+    h = states_of(cell, KERNELS.of(cell).step(x, *rest))[0]
     assert np.isfinite(h[0]).all()
     assert np.isnan(h[2]).all()
