@@ -23,6 +23,11 @@ class Cell:
         return self.name.upper()
 
     @property
+    def results(self) -> tuple[str, ...]:
+        """The results of a forward, in order, without the cache: out and the final states."""
+        return ("out", *(f"{state}_n" for state in self.states))
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """The arguments of a forward that have gradients, in order: x, the initial states, weights and biases."""
         return ("x", *(f"{state}0" for state in self.states), "W_ih", "W_hh", *self.biases)

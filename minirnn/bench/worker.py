@@ -27,7 +27,7 @@ from minirnn.bench.peers import Contender, Missing
 from minirnn.bench.problems import Problem, disagreement, tolerance
 from minirnn.bench.sizes import Size
 from minirnn_kernels.contract import Kernels
-from minirnn_kernels.proof.sequences import prove
+from minirnn_kernels.proof import prove
 
 __all__ = ["main", "measure"]
 

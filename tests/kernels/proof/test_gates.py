@@ -7,8 +7,8 @@ import pytest
 
 import minirnn_kernels
 from minirnn_kernels.cell import CELLS
-from minirnn_kernels.proof.gates import EXTREME, FUNCTIONS, SIZES, cases
-from minirnn_kernels.proof.sequences import prove, prove_gates, prove_gates_case
+from minirnn_kernels.proof import prove, prove_gates, prove_gates_case
+from minirnn_kernels.proof.gates import EXTREME, FUNCTIONS, GATES_SIZES, cases
 from tests.doubles.records import function_of, with_function
 
 GATES = minirnn_kernels.get("numpy").gates
@@ -155,7 +155,7 @@ MISTAKES = {
     ),
     "c_prev changed": (after("lstm.forward", times(1, 2)), r"lstm, .*: the argument c_prev was changed"),
     "an LSTM that forgets the tail": (only_whole_vectors("lstm.forward", 3), r"lstm, .*H=1, .*h: NaN where a number"),
-    "the tail of h past its end": (beyond_the_end("lstm.forward", 3), r"lstm, .*: something beside h was overwritten"),
+    "the tail of h past its end": (beyond_the_end("lstm.forward", 3), r"lstm, .*: memory outside h was overwritten"),
     "NaN in a row reaches the next": (
         after("lstm.forward", lambda gates, c_prev, c, h: h.__imul__(np.where(np.isnan(h).any(), np.nan, 1))),
         r"lstm, .*a NaN in gates, block 0', h: NaN where a number was expected",
@@ -184,7 +184,7 @@ MISTAKES = {
         r"gru, .*, h: worst entry",
     ),
     "q changed": (after("gru.forward", times((0, 3), 1 + 1e-15)), r"gru, float64, .*, q: worst entry .* allowed 0"),
-    "the GRU's tail past its end": (beyond_the_end("gru.forward", 2), r"gru, .*: something beside h was overwritten"),
+    "the GRU's tail past its end": (beyond_the_end("gru.forward", 2), r"gru, .*: memory outside h was overwritten"),
     "other bits each time": (noisy(), r"gru, .*, h: two equal calls, different bits"),
     "da_r without q": (
         after("gru.backward", lambda gates, h_prev, dh, da: da[1].__itruediv__(gates[3])),
@@ -232,7 +232,7 @@ def test_gates_that_take_only_contiguous_blocks_are_caught():
 
     with pytest.raises(AssertionError, match=r"lstm, .*strided': AssertionError"):
         prove_gates(with_function(GATES, "lstm.forward", contiguous))
-    with pytest.raises(AssertionError, match=r"lstm, .*B=2, H=15, strided': something beside gates was"):
+    with pytest.raises(AssertionError, match=r"lstm, .*B=2, H=15, strided': memory outside gates was"):
         prove_gates(with_function(GATES, "lstm.forward", by_address))
 
 
@@ -260,13 +260,13 @@ def test_a_case_of_ones_own():
 def test_the_cases_cover_what_the_contract_names():
     covered = {function.of(GATES) for function in FUNCTIONS}
     assert covered == {f for cell in CELLS for f in vars(GATES.of(cell)).values()}
-    assert {H for _, H in SIZES} >= {1, 15, 16, 17, 33, 64, 67}
-    assert 0 in {B for B, _ in SIZES}
+    assert {H for _, H in GATES_SIZES} >= {1, 15, 16, 17, 33, 64, 67}
+    assert 0 in {B for B, _ in GATES_SIZES}
     assert {100.0, -100.0, 1e4, -1e4} <= set(EXTREME)
     for function in FUNCTIONS:
         for strided in (False, True):
             found = [case for case in cases(function) if case.strided == strided]
-            assert {(case.B, case.H) for case in found} >= set(SIZES)
+            assert {(case.B, case.H) for case in found} >= set(GATES_SIZES)
             assert {case.nan[0] for case in found if case.nan} == set(function.inputs)
             assert any(case.extreme for case in found)
             assert any(case.shared for case in found) == (function.name == "lstm")

@@ -11,10 +11,9 @@ import pytest
 import minirnn_kernels
 from minirnn_kernels.cell import CELLS
 from minirnn_kernels.contract import Cache, CellKernels, Kernels
-from minirnn_kernels.proof import sequences
+from minirnn_kernels.proof import SequenceCase, prove, prove_case
+from minirnn_kernels.proof.loop import VARIANTS, reference
 from minirnn_kernels.proof.rounding import Exact, Limits, Rounding, dtypes, limits, rounding_of
-from minirnn_kernels.proof.sequences import CELLS as VARIANTS
-from minirnn_kernels.proof.sequences import prove, prove_case
 
 KERNELS = minirnn_kernels.get("numpy")
 needs_bfloat16 = pytest.mark.skipif(importlib.util.find_spec("ml_dtypes") is None, reason="ml_dtypes is not installed")
@@ -53,35 +52,34 @@ BITS = {
 }
 
 
-def record_that_rounds(dtype, rounds, spoil=lambda cell, inputs: cell):
-    """Kernels of one dtype: `reference` with `rounds`. spoil(cell, inputs) -> the cell that is computed."""
+def record_that_rounds(dtype, rounds, spoil=lambda inputs: None):
+    """Kernels of one dtype: `reference` with `rounds`. spoil(inputs) can change the inputs before."""
 
-    def results(cell, inputs, lengths, upstream=None):
-        cell = spoil(cell, inputs)
+    def results(variant, inputs, lengths, upstream=None):
+        spoil(inputs)
+        cell = variant.cell
         shapes = {"out": (*inputs["x"].shape[:2], inputs["h0"].shape[1])}
         given = {f"d{n}": np.zeros(shapes.get(n, inputs["h0"].shape)) for n in cell.results}
         given |= {name: a.astype(float) for name, a in (upstream or {}).items() if a is not None}
         exact = {name: a.astype(float) for name, a in inputs.items()}
         with np.errstate(all="ignore"):
-            made = sequences.reference(cell, exact, given, lengths, rounds)
+            made = reference(variant, exact, given, lengths, rounds)
         return {name: a.astype(dtype) for name, a in made.items()}
 
-    def cell_of(name, nonlinearity):
-        return next(c for c in VARIANTS if c.name == (f"rnn-{nonlinearity}" if name == "rnn" else name))
-
     def functions_of(name):
-        count = len(CELLS[name].inputs)
+        cell = CELLS[name]
 
         def forward(*arguments, nonlinearity="tanh"):
-            cell = cell_of(name, nonlinearity)
-            inputs, lengths = dict(zip(cell.inputs, arguments[:count], strict=True)), arguments[count]
-            made = results(cell, inputs, lengths)
-            return *(made[n] for n in cell.results), Cache(cell, inputs, lengths)
+            variant = VARIANTS[f"rnn-{nonlinearity}" if name == "rnn" else name]
+            *given, lengths = arguments
+            inputs = dict(zip(cell.inputs, given, strict=True))
+            made = results(variant, inputs, lengths)
+            return *(made[n] for n in cell.results), Cache(variant, inputs, lengths)
 
         def backward(*arguments, keep_cache=False):
             *upstream, cache = arguments
-            cell, inputs, lengths = cache.take(keep_cache)
-            made = results(cell, inputs, lengths, dict(zip((f"d{n}" for n in cell.results), upstream, strict=True)))
+            variant, inputs, lengths = cache.take(keep_cache)
+            made = results(variant, inputs, lengths, dict(zip((f"d{n}" for n in cell.results), upstream, strict=True)))
             return tuple(made[f"d{n}"] for n in cell.inputs)
 
         def inference(*arguments, **options):
@@ -128,16 +126,15 @@ def without_a_column(inputs):
 
 
 @pytest.mark.parametrize(("dtype", "rounding"), KINDS)
-@pytest.mark.parametrize("cell", [c.name for c in VARIANTS])
+@pytest.mark.parametrize("cell", VARIANTS)
 def test_a_term_less_in_a_product_is_caught(dtype, rounding, cell):
-    def spoil(cell, inputs):
+    def spoil(inputs):
         inputs["W_hh"] = without_a_column(inputs)
-        return cell
 
     with pytest.raises(AssertionError, match=rf"{cell}, {dtype}.*, case 'T=5, B=17, I=9, H=32, .*: (worst|error over)"):
         prove_case(
             record_that_rounds(dtype, BITS[dtype, rounding], spoil), cell,
-            T=5, B=17, I=9, H=32, dtype=np.dtype(dtype), rounding=rounding,
+            SequenceCase(T=5, B=17, I=9, H=32), dtype=np.dtype(dtype), rounding=rounding,
         )  # fmt: skip
 
 

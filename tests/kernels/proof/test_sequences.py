@@ -7,7 +7,9 @@ import pytest
 
 import minirnn_kernels
 from minirnn_kernels import cell as cells
-from minirnn_kernels.proof.sequences import CASES, CELLS, prove, prove_case
+from minirnn_kernels.proof import SequenceCase, Transfer, prove, prove_case
+from minirnn_kernels.proof.cases import CASES
+from minirnn_kernels.proof.loop import VARIANTS
 from minirnn_kernels.reference import sequences
 from tests.doubles.records import function_of, with_function
 from tests.doubles.strict_array import StrictArray
@@ -176,16 +178,17 @@ def test_a_record_that_accepts_nothing_is_not_called_proven():
 
 
 def test_a_case_of_ones_own():
-    prove_case(KERNELS, "gru", T=3, B=4, I=5, H=19, ragged=True, seed=3, dtype=np.float32)
+    prove_case(KERNELS, "gru", SequenceCase(T=3, B=4, I=5, H=19, ragged=True), seed=3, dtype=np.float32)
     with pytest.raises(AssertionError, match=r"numpy, lstm, float32, case 'T=3, B=2, I=5, H=19, seed 4', c_n of forw"):
         prove_case(
             wrapped("lstm.forward", lambda r, _: changed(r, 2, r[2] * np.float32(1.01))),
-            "lstm", T=3, B=2, I=5, H=19, seed=4, dtype=np.float32,
+            "lstm", SequenceCase(T=3, B=2, I=5, H=19), seed=4, dtype=np.float32,
         )  # fmt: skip
 
 
 def test_the_cases_cover_what_the_contract_names():
-    assert {cell.name for cell in CELLS} == {"rnn-tanh", "rnn-relu", "lstm", "gru"}
+    assert {variant.cell.name for variant in VARIANTS.values()} == cells.CELLS.keys()
+    assert {v.nonlinearity for v in VARIANTS.values() if v.cell is cells.RNN} == set(cells.RNN.nonlinearities)
     assert {case.B for case in CASES} >= {0, 1}
     assert any(case.T == 1 for case in CASES)
     for trait in ("ragged", "without", "saturated", "nan", "strided", "keep"):
@@ -218,9 +221,9 @@ def of_a_device(record):
 
 
 def test_a_record_of_another_device_is_proven_there():
-    hooks = {"to_device": StrictArray, "to_host": lambda a: a.host}
+    hooks = {"transfer": Transfer(StrictArray, lambda a: a.host)}
     prove(of_a_device(KERNELS), **hooks)
-    prove_case(of_a_device(KERNELS), "gru", T=3, B=4, I=5, H=6, **hooks)
+    prove_case(of_a_device(KERNELS), "gru", SequenceCase(T=3, B=4, I=5, H=6), **hooks)
     with pytest.raises(AssertionError, match=r"numpy, gru, float64, case 'plain', h_n of forward: worst entry"):
         prove(of_a_device(wrapped("gru.forward", lambda r, _: changed(r, 1, r[1] * 2))), **hooks)
     on_the_host = with_function(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minirnn_kernels.proof import prove_gates, prove_gates_case
 from minirnn_kernels.proof.gates import FUNCTIONS
-from minirnn_kernels.proof.sequences import prove_gates, prove_gates_case
 from minirnn_kernels.reference.gates import GATES
 from tests.doubles.records import function_of
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import minirnn_kernels
 from minirnn.recurrent import cells
-from minirnn_kernels.proof.sequences import prove_case
+from minirnn_kernels.proof import SequenceCase, prove_case
 from tests.doubles.records import function_of
 
 KERNELS = minirnn_kernels.get("numpy")
@@ -91,7 +91,7 @@ def test_forward_and_backward_equal_the_looped_steps(cell, sizes, seed):
 )
 def test_any_sizes_are_proven(cell, sizes, ragged, seed, dtype):
     T, B, I, H = sizes
-    prove_case(KERNELS, cell, T=min(T, 12), B=B, I=I, H=H, ragged=ragged, seed=seed, dtype=dtype)
+    prove_case(KERNELS, cell, SequenceCase(T=min(T, 12), B=B, I=I, H=H, ragged=ragged), seed=seed, dtype=dtype)
 
 
 @every_cell
