@@ -41,12 +41,12 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[Any, ...], bool]]
 }
 
 
-def plan(part: str, seconds: float, cores: int, names: tuple[str, ...] = PEERS) -> suite.Plan:
+def plan(part: str, seconds: float, cores: int, names: tuple[str, ...] = PEERS) -> suite.BenchPlan:
     """What one part measures."""
     whats, cells, sizes, alone = PARTS[part]
     threads = tuple(sorted({1, cores})) if alone else (cores,)
     dtypes = ("float64",) if part == "float64" else ("float32",)
-    return suite.Plan(whats, cells, sizes, dtypes, threads, peers=names, seconds=seconds)
+    return suite.BenchPlan(whats, cells, sizes, dtypes, threads, peers=names, seconds=seconds)
 
 
 def merged(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:

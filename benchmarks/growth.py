@@ -50,7 +50,7 @@ def growth(cell: str, seconds: float, console: Console) -> list[dict[str, Any]]:
     """A row for each axis and contender: {axis, contender, sizes, medians, exponent, theory}."""
     found = []
     for axis, sizes in AXES.items():
-        plan = suite.Plan(("training",), (cell,), tuple(sizes), threads=(1,), peers=("torch",), seconds=seconds)
+        plan = suite.BenchPlan(("training",), (cell,), tuple(sizes), threads=(1,), peers=("torch",), seconds=seconds)
         tell = lambda event: console.print(event["what"], style="dim") if event["event"] == "begin" else None
         rows = suite.run(plan, tell)["rows"]
         for name in rows[0]["times"]:

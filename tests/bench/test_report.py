@@ -24,7 +24,7 @@ def test_times_ratios_and_the_machine_are_shown():
     assert "2 threads: peak 240 GFLOP/s float32, 30 GB/s in 256 MiB" in text
     assert "×2.00" in text
     assert "62%" in text
-    assert "geometric mean of theirs / ours: torch 2.00 (least 2.00)" in text
+    assert "geometric mean of their time / ours: torch 2.00 (least 2.00)" in text
     assert "×2.00" in text
     assert "not measured: jax: No module named 'jax'" in text
 

@@ -258,12 +258,12 @@ def test_a_case_of_ones_own():
 
 
 def test_the_cases_cover_what_the_contract_names():
-    covered = {function.of(GATES) for function in FUNCTIONS}
+    covered = {function.of(GATES) for function in FUNCTIONS.values()}
     assert covered == {f for cell in CELLS for f in vars(GATES.of(cell)).values()}
     assert {H for _, H in GATES_SIZES} >= {1, 15, 16, 17, 33, 64, 67}
     assert 0 in {B for B, _ in GATES_SIZES}
     assert {100.0, -100.0, 1e4, -1e4} <= set(EXTREME)
-    for function in FUNCTIONS:
+    for function in FUNCTIONS.values():
         for strided in (False, True):
             found = [case for case in cases(function) if case.strided == strided]
             assert {(case.B, case.H) for case in found} >= set(GATES_SIZES)
