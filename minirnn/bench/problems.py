@@ -88,7 +88,7 @@ class Problem:
 
     @property
     def flop(self) -> int:
-        """Additions and multiplications of the products: 2 K (I + H) per row and step, three times as many in training."""
+        """Additions and multiplications of the products: 2 K (I + H) per row and step; in training three times that."""
         s = self.size
         steps = s.B * s.T if self.lengths is None else int(self.lengths.sum())
         return 2 * self.weight_rows * (s.I + s.H) * steps * (3 if self.trains else 1)
