@@ -1,4 +1,4 @@
-"""A whole run in worker processes, tiny: the document's schema, wrong kernels refused by name, mistakes in words."""
+"""A small complete run in worker processes: the schema of the document, refusals by name, and error messages."""
 
 import json
 import math
@@ -110,7 +110,7 @@ def test_a_wrong_kernel_is_refused_before_a_time_is_taken(tmp_path):
 
 
 def test_a_kernel_that_is_wrong_at_the_size_alone_is_refused_by_tensor(tmp_path):
-    """The kit never asks for 17 steps of 2 sequences: the comparison at each size has to find this one."""
+    """The proof has no case with 17 steps of 2 sequences, so the comparison at each size must find this mistake."""
     mistake = "if dx.shape[:2] == (17, 2): dx[-1, 0, 0] += 0.01"
     (tmp_path / "late_kernel.py").write_text(KERNEL.format(mistake=mistake))
     late = tmp_path / "late_kernel.py"
@@ -123,7 +123,7 @@ def test_a_kernel_that_is_wrong_at_the_size_alone_is_refused_by_tensor(tmp_path)
     assert len(suite.refusals(document)) == 1
 
 
-def test_a_kernel_that_raises_or_ends_the_process_is_told_in_words(tmp_path):
+def test_a_kernel_that_raises_or_ends_the_process_is_reported(tmp_path):
     mistake = "assert dx.shape[:2] != (4, 3), 'not this size'"
     (tmp_path / "raising_kernel.py").write_text(KERNEL.format(mistake=mistake))
     document, _ = run(plan(kernel=tmp_path / "raising_kernel.py"))

@@ -1,4 +1,4 @@
-"""reference/gates.py: proven for drawn sizes, and in place without copies of whole blocks."""
+"""reference/gates.py: proven for random sizes, and in place without copies of whole blocks."""
 
 import tracemalloc
 
