@@ -25,20 +25,17 @@ def load(path: str | Path) -> Kernels:
     path = Path(path).resolve()
     if not path.is_file():
         raise KernelFileError(f"{path}: there is no such file")
-    module = _run(path)
-    kernels, gates = getattr(module, "KERNELS", None), getattr(module, "GATES", None)
-    if isinstance(kernels, Kernels):
-        return kernels
-    if kernels is not None:
-        raise KernelFileError(
-            f"{path}: KERNELS is a {type(kernels).__name__}, expected minirnn_kernels.contract.Kernels"
-        )
-    if isinstance(gates, Gates):
-        from minirnn_kernels.reference.sequences import sequences
+    from minirnn_kernels.reference.sequences import sequences
 
-        return sequences(gates.name, gates)
-    if gates is not None:
-        raise KernelFileError(f"{path}: GATES is a {type(gates).__name__}, expected minirnn_kernels.contract.Gates")
+    module = _run(path)
+    for name, kind in (("KERNELS", Kernels), ("GATES", Gates)):
+        found = getattr(module, name, None)
+        if isinstance(found, kind):
+            return found if isinstance(found, Kernels) else sequences(found.name, found)
+        if found is not None:
+            raise KernelFileError(
+                f"{path}: {name} is a {type(found).__name__}, expected {kind.__module__}.{kind.__name__}"
+            )
     raise KernelFileError(f"{path}: defines neither KERNELS = Kernels(...) nor GATES = Gates(...)")
 
 

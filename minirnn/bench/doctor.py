@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import minirnn
+import minirnn_kernels
 from minirnn.autograd import devices
 from minirnn.machine import (
     blas_libraries,
@@ -44,19 +45,19 @@ class Fact:
 
 def examine() -> list[Fact]:
     """Return all facts in the order of the report. Takes a second or two, because it looks for CUDA."""
-    import minirnn_kernels
-
-    found = [Fact("Python", f"{platform.python_version()} ({sys.platform}, {platform.machine()})")]
-    found += [Fact(name, _version(name) or "not installed") for name in ("minirnn", *PACKAGES)]
-    found += [Fact("CPU", f"{cpu_model()}, {len(usable_cpus())} of {os.cpu_count()} cores usable")]
-    found += [Fact("CPU features", " ".join(simd_features()) or "unknown")]
-    libraries = blas_libraries()
-    found += [Fact("BLAS", describe_blas(library)) for library in libraries] or [Fact("BLAS", "none found")]
-    for name, reason in minirnn_kernels.available().items():
-        found.append(Fact(f"kernels: {name}", reason or "can run here"))
-    found += [Fact("CuPy", _cupy()), Fact("GPU", _gpu())]
-    found += [Fact("CUDA", text) for text in cuda_levels()]
-    return [*found, Fact("data folder", _data_folder())]
+    kernels = minirnn_kernels.available().items()
+    return [
+        Fact("Python", f"{platform.python_version()} ({sys.platform}, {platform.machine()})"),
+        *(Fact(name, _version(name) or "not installed") for name in ("minirnn", *PACKAGES)),
+        Fact("CPU", f"{cpu_model()}, {len(usable_cpus())} of {os.cpu_count()} cores usable"),
+        Fact("CPU features", " ".join(simd_features()) or "unknown"),
+        *(Fact("BLAS", text) for text in [*map(describe_blas, blas_libraries())] or ["none found"]),
+        *(Fact(f"kernels: {name}", reason or "can run here") for name, reason in kernels),
+        Fact("CuPy", _cupy()),
+        Fact("GPU", _gpu()),
+        *(Fact("CUDA", text) for text in cuda_levels()),
+        Fact("data folder", _data_folder()),
+    ]
 
 
 def summary() -> list[Fact]:
@@ -95,8 +96,6 @@ def blas_advice(library: dict[str, Any], wide: bool, cores: int) -> list[str]:
 
 def gpu_advice() -> list[str]:
     """Return the reason why an NVIDIA GPU can't be used; empty on a machine without one, or if it can be used."""
-    import minirnn_kernels
-
     reason = minirnn_kernels.available()["cupy"]
     if reason is None or not _nvidia_smi():
         return []
@@ -145,8 +144,6 @@ def cuda_levels() -> list[str]:
 
     An estimate makes the choice; nothing is measured.
     """
-    import minirnn_kernels
-
     if minirnn_kernels.available()["cupy"] is not None:
         return []
     from minirnn_kernels.cuda.levels import explain

@@ -114,30 +114,26 @@ def _events(plan: BenchPlan, threads: int) -> Iterator[Event]:
     with tempfile.TemporaryFile("w+") as words, tempfile.TemporaryFile("w+") as given:
         json.dump(asked, given)
         given.seek(0)
-        worker = subprocess.Popen(
+        ended = False
+        with subprocess.Popen(
             [sys.executable, "-m", "minirnn.bench.worker"],
             stdin=given,
             stdout=subprocess.PIPE,
             stderr=words,
             text=True,
             env=machine.environment(threads),
-        )
-        ended = False
-        try:
-            for line in worker.stdout or ():
-                event = json.loads(line)
-                if event["event"] == "mistake":
-                    raise BenchError(event["text"])
-                ended = event["event"] == "end"
-                if not ended:
-                    yield event
-            worker.wait()
-        finally:
-            if worker.poll() is None:
+        ) as worker:
+            try:
+                for line in worker.stdout or ():
+                    event = json.loads(line)
+                    if event["event"] == "mistake":
+                        raise BenchError(event["text"])
+                    ended = event["event"] == "end"
+                    if not ended:
+                        yield event
+            except BaseException:  # includes the GeneratorExit of a caller that stops early
                 worker.kill()
-                worker.wait()
-            if worker.stdout:
-                worker.stdout.close()
+                raise
         if not ended:
             words.seek(0)
             raise BenchError(_ending(worker.returncode, words.read()))

@@ -65,14 +65,13 @@ def interleaved(
 
 def _one(function: Callable[[], Any], clock: Callable[[], float]) -> float:
     """Return the approximate seconds of a call, without counting the first call unless it is long."""
-    begin = clock()
-    function()
-    first = clock() - begin
-    if first > 1.0:
-        return first
-    begin = clock()
-    function()
-    return clock() - begin
+    for _ in range(2):
+        begin = clock()
+        function()
+        taken = clock() - begin
+        if taken > 1.0:
+            break
+    return taken
 
 
 def summary(rounds: Sequence[Sequence[float]]) -> Summary:

@@ -15,7 +15,7 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -148,20 +148,29 @@ def _sequences(row: Event, plan: dict[str, Any], size: Size, records: list[Kerne
     problem = Problem(row["what"], row["cell"], size, row["dtype"], plan["seed"])
     row |= {"flop": problem.flop, "bytes": problem.bytes, "tolerance": tolerance(problem)}
     exact = _exact(problem)
+    judge = lambda contender: _judge(contender, exact, tolerance(problem))
+    return _admitted(row, _makers(problem, plan, records), judge)
+
+
+def _admitted(
+    row: Event,
+    makers: Iterable[tuple[str, Callable[[], Contender]]],
+    judge: Callable[[Contender], tuple[float | None, str | None]],
+) -> list[Contender]:
+    """Return the correct contenders; note in the row which are missing, which are refused, and the errors of all."""
     found = []
-    for name, make in _makers(problem, plan, records):
+    for name, make in makers:
         try:
             contender = make()
         except Missing as missing:
             if str(missing):
                 row["missing"][name] = str(missing)
             continue
-        error, words = _judge(contender, exact, tolerance(problem))
-        row["errors"][contender.name] = error
+        row["errors"][name], words = judge(contender)
         if words is None:
             found.append(contender)
         else:
-            row["refused"][contender.name] = words
+            row["refused"][name] = words
     return found
 
 
@@ -186,17 +195,11 @@ def _makers(
 
 def _exact(problem: Problem) -> dict[str, Any]:
     """Return the results of the NumPy kernels for the same numbers in float64."""
-    exact = dataclasses.replace(problem, dtype="float64")
-    exact.arrays.update({name: a.astype(np.float64) for name, a in problem.arrays.items()})
     what = "inference" if problem.what == "step" else problem.what
-    contender = peers.of_record(minirnn_kernels.get("numpy"), _as(exact, what))
+    exact = dataclasses.replace(problem, what=what, dtype="float64")
+    exact.arrays.update({name: a.astype(np.float64) for name, a in problem.arrays.items()})
+    contender = peers.of_record(minirnn_kernels.get("numpy"), exact)
     return contender.results(contender.run())
-
-
-def _as(problem: Problem, what: str) -> Problem:
-    other = dataclasses.replace(problem, what=what)
-    other.arrays.update(problem.arrays)
-    return other
 
 
 def _judge(contender: Contender, exact: dict[str, Any], allowed: float) -> tuple[float | None, str | None]:
@@ -214,24 +217,16 @@ def _pointwise(row: Event, plan: dict[str, Any], size: Size, records: list[Kerne
         row["cell"], row["what"].endswith("backward"), size, row["dtype"], plan["seed"]
     )
     row |= {"flop": 0, "bytes": problem.bytes, "tolerance": None}
-    found = []
-    for record in records:
-        try:
-            contender = pointwise.contender(record, problem)
-        except Missing as missing:
-            row["missing"][record.name] = str(missing)
-            continue
-        error, words = pointwise.check(record, problem)
-        row["errors"][record.name] = error if np.isfinite(error) else None
-        if words is None:
-            found.append(contender)
-        else:
-            row["refused"][record.name] = words
-    try:
+    with contextlib.suppress(Missing):
         row["bound"] = pointwise.bound(problem, plan["threads"])
-    except Missing:
-        row["bound"] = None
-    return found
+    by_name = {record.name: record for record in records}
+
+    def judge(contender: Contender) -> tuple[float | None, str | None]:
+        error, words = pointwise.check(by_name[contender.name], problem)
+        return (error if np.isfinite(error) else None), words
+
+    makers = ((record.name, partial(pointwise.contender, record, problem)) for record in records)
+    return _admitted(row, makers, judge)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from minirnn_kernels.cell import GRU, LSTM, RNN
 from minirnn_kernels.contract import Gates
@@ -23,10 +22,8 @@ from minirnn_kernels.gates import (
     rnn_gates,
     rnn_gates_backward,
 )
-from minirnn_kernels.proof.comparison import Transfer, compare
+from minirnn_kernels.proof.comparison import Array, Arrays, Transfer, compare
 
-Array = npt.NDArray[Any]
-Arrays = dict[str, Array]
 Bounded = dict[str, tuple[Array, Any]]  # a result -> its value and the allowed error (0: none at all)
 
 # ---- values and allowed errors -------------------------------------------------------------------------------------
