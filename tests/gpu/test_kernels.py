@@ -8,12 +8,13 @@ import pytest
 import minirnn_kernels
 from minirnn_kernels import precision
 from minirnn_kernels.cuda import sequence_pass, sequences
-from minirnn_kernels.proof.sequences import CELLS, prove, prove_case
+from minirnn_kernels.proof import SequenceCase, Transfer, prove, prove_case
+from minirnn_kernels.proof.loop import VARIANTS
 from tests.gpu.devices import WAYS, Altered, narrowed, runs
 
 
 def host(gpu):
-    return {"to_device": gpu.to_device, "to_host": gpu.to_host}
+    return {"transfer": Transfer(gpu.to_device, gpu.to_host)}
 
 
 def dtypes(names):
@@ -26,7 +27,7 @@ def possible(gpu, way):
         pytest.skip("clusters need compute capability 9.0")
 
 
-@pytest.mark.parametrize("cell", [cell.name for cell in CELLS])
+@pytest.mark.parametrize("cell", VARIANTS)
 @pytest.mark.parametrize("names", [("float64", "float32"), ("float16", "bfloat16")], ids=["32 and 64", "16"])
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_keeps_the_contract(gpu, way, names, cell):
@@ -47,7 +48,7 @@ def test_every_precision_rounds_as_it_says(gpu, way, mode):
 def test_fast_products_are_not_taken_for_strict_ones(gpu):
     record = sequences.kernels(gpu.device, level=3)
     with precision.precision("fast"), pytest.raises(AssertionError, match="worst entry"):
-        prove_case(record, "lstm", T=9, B=17, I=40, H=64, dtype=np.float32, **host(gpu))
+        prove_case(record, "lstm", SequenceCase(T=9, B=17, I=40, H=64), dtype=np.float32, **host(gpu))
 
 
 def test_the_record_that_users_get_keeps_the_contract(gpu):
@@ -83,11 +84,17 @@ def test_sizes_that_fill_a_gpu(gpu, way, cell, dtype, mode, T, B, I, H):
     with precision.precision(mode):
         for ragged in (False, True):
             prove_case(
-                record, cell, T=T, B=B, I=I, H=H, ragged=ragged, seed=H + B, dtype=number, rounding=mode, **host(gpu)
+                record,
+                cell,
+                SequenceCase(T=T, B=B, I=I, H=H, ragged=ragged),
+                seed=H + B,
+                dtype=number,
+                rounding=mode,
+                **host(gpu),
             )
 
 
 def test_random_waits_change_nothing(gpu):
     record = sequences.kernels(Altered(gpu.device), level=3)
     for cell in ("rnn-relu", "lstm", "gru"):
-        prove_case(record, cell, T=9, B=20, I=16, H=72, ragged=True, dtype=np.float32, **host(gpu))
+        prove_case(record, cell, SequenceCase(T=9, B=20, I=16, H=72, ragged=True), dtype=np.float32, **host(gpu))

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from minirnn_kernels import precision
+from minirnn_kernels.cell import CELLS
 from minirnn_kernels.cuda import sequence_pass, sequences, source
-from minirnn_kernels.proof.sequences import CELLS
 from tests.gpu.devices import Altered, mute, narrowed, runs
 
 SEQUENCES = int(os.environ.get("MINIRNN_STRESS", "10000"))
@@ -62,8 +62,8 @@ def draw(gpu: Any, team: str, cell: str, dtype: str, mode: str, rng: np.random.G
         largest = max(16, largest * 2 // 3)
     else:
         pytest.skip(f"no size found that {team} can run")
-    (known, *_) = (c for c in CELLS if c.function == cell)
-    I, K = 4, known.gates * H
+    known = CELLS[cell]
+    I, K = 4, len(known.gates) * H
     shapes = [(T, B, I), *[(B, H)] * len(known.states), (K, I), (K, H), *[(K,)] * len(known.biases)]
     arguments = [rng.uniform(-1, 1, shape).astype(dtype) for shape in shapes]
     upstream = [rng.uniform(-1, 1, shape).astype(dtype) for shape in [(T, B, H), *[(B, H)] * len(known.states)]]

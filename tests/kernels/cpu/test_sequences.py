@@ -14,7 +14,7 @@ import pytest
 from minirnn_kernels.cpu import batch_layout, compilation, memory, sequence_pass, sequences, threads
 from minirnn_kernels.cpu import run as numba_run
 from minirnn_kernels.cpu.emit import vectors
-from minirnn_kernels.proof.sequences import prove
+from minirnn_kernels.proof import prove
 from minirnn_kernels.reference.sequences import KERNELS as NUMPY
 
 NUMBA = sequences.KERNELS
@@ -211,7 +211,7 @@ def test_the_contract_is_kept_with_the_vectors_and_tiles_of_other_machines(name,
     program = (
         "from minirnn_kernels.cpu.emit import vectors\n"
         f"vectors.machine = lambda: vectors.machine_of({features}, 'x86_64')\n"
-        "import minirnn_kernels\nfrom minirnn_kernels.proof.sequences import prove\n"
+        "import minirnn_kernels\nfrom minirnn_kernels.proof import prove\n"
         "prove(minirnn_kernels.get('numba'))\nprint(vectors.machine().name)"
     )
     environment = {**os.environ, "PYTHONPATH": ":".join(sys.path), "NUMBA_CACHE_DIR": str(tmp_path)}

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from minirnn_kernels.cpu import sequences, step_kernels, steps
 from minirnn_kernels.cpu import threads as numba_threads
 from minirnn_kernels.cpu.emit import vectors
-from minirnn_kernels.proof.comparison import Device
-from minirnn_kernels.proof.sequences import CELLS, STEP_CASES, _prove_case
+from minirnn_kernels.proof import prove_case
+from minirnn_kernels.proof.cases import STEP_CASES
+from minirnn_kernels.proof.loop import VARIANTS
 from minirnn_kernels.reference.sequences import KERNELS as NUMPY
 from tests.kernels.reference.test_steps import GATES, draw, states_of
 
@@ -60,10 +61,10 @@ def in_parts(monkeypatch):
 
 
 def prove_steps():
-    for cell in CELLS:
+    for cell in VARIANTS:
         for dtype in (np.float32, np.float64):
             for case in STEP_CASES:
-                _prove_case(NUMBA, cell, case, dtype, 1, "strict", Device())
+                prove_case(NUMBA, cell, case, seed=1, dtype=dtype)
 
 
 def test_the_contract_is_kept():

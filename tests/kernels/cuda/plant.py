@@ -25,8 +25,7 @@ from minirnn_kernels.cuda.device import Properties  # noqa: E402
 from minirnn_kernels.cuda.gates import step_forward  # noqa: E402
 from minirnn_kernels.cuda.sequence_pass import RNN, STORAGES  # noqa: E402
 from minirnn_kernels.precision import precision  # noqa: E402
-from minirnn_kernels.proof import rounding  # noqa: E402
-from minirnn_kernels.proof.sequences import prove_case  # noqa: E402
+from minirnn_kernels.proof import SequenceCase, Transfer, prove_case, rounding  # noqa: E402
 from minirnn_kernels.reference import gates as numpy_gates  # noqa: E402
 from tests.kernels.cuda.emulation.emulator import EmulatedDevice  # noqa: E402
 from tests.kernels.cuda.mutations import MUTATIONS, Mutation  # noqa: E402
@@ -106,8 +105,9 @@ def prove_way(way: Way, cell: str, mutation: Mutation | None = None, seed: int =
         kernels = dataclasses.replace(kernels, gates=numpy_gates.GATES)
         for T, B, I, H, ragged in way.sizes:
             prove_case(
-                kernels, cell, T=T, B=B, I=I, H=H, ragged=ragged, seed=seed, dtype=dtype, rounding=way.products,
-                to_device=it.memory.own, to_host=np.asarray,  # between guard zones: who reads past an end finds NaN
+                kernels, cell, SequenceCase(T=T, B=B, I=I, H=H, ragged=ragged), seed=seed, dtype=dtype,
+                rounding=way.products,
+                transfer=Transfer(it.memory.own, np.asarray),  # between guard zones: who reads past an end finds NaN
             )  # fmt: skip
 
 

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from minirnn_kernels.cuda import gates, run, sequences
 from minirnn_kernels.cuda.device import Properties
 from minirnn_kernels.precision import precision
-from minirnn_kernels.proof import rounding
-from minirnn_kernels.proof.gates import prove_gates
-from minirnn_kernels.proof.sequences import CELLS, prove, prove_case
+from minirnn_kernels.proof import SequenceCase, prove, prove_case, prove_gates, rounding
+from minirnn_kernels.proof.loop import VARIANTS
 from minirnn_kernels.reference import gates as numpy_gates
 from tests.kernels.cuda.emulation import emulator
 
@@ -48,30 +47,30 @@ def test_the_sequences_are_proven(level, team):
 
 
 @pytest.mark.parametrize(("cluster", "dtype"), [(2, F64), (4, F32), (8, F64)])
-@pytest.mark.parametrize("cell", [c.name for c in CELLS])
+@pytest.mark.parametrize("cell", VARIANTS)
 def test_clusters_are_proven(cell, cluster, dtype):
     kernels = record(3, f"cluster {cluster}")
     for T, B, I, H, ragged in ((4, 3, 5, 33, False), (3, 18, 4, 19, True), (1, 1, 1, 1, False)):
-        prove_case(kernels, cell, T=T, B=B, I=I, H=H, ragged=ragged, dtype=dtype)
+        prove_case(kernels, cell, SequenceCase(T=T, B=B, I=I, H=H, ragged=ragged), dtype=dtype)
 
 
 @pytest.mark.parametrize("properties", SMALL, ids=lambda p: f"{p.shared_bytes} bytes")
 @pytest.mark.parametrize(("level", "team"), [(2, None), (3, "grid")])
-@pytest.mark.parametrize("cell", [c.name for c in CELLS])
+@pytest.mark.parametrize("cell", VARIANTS)
 def test_w_in_pieces_and_several_tiles(cell, level, team, properties):
     kernels = record(level, team, properties)
     for dtype in (F32, F64):
         for T, B, I, H, ragged in ((4, 3, 5, 45, False), (3, 35, 4, 23, True)):
-            prove_case(kernels, cell, T=T, B=B, I=I, H=H, ragged=ragged, dtype=dtype)
+            prove_case(kernels, cell, SequenceCase(T=T, B=B, I=I, H=H, ragged=ragged), dtype=dtype)
 
 
 @pytest.mark.parametrize(("level", "team"), [(2, None), (3, "grid")])
 def test_rows_longer_than_what_a_warp_asks_for_at_once(level, team):
-    prove_case(record(level, team), "rnn-tanh", T=2, B=2, I=3, H=1060, dtype=F32)
+    prove_case(record(level, team), "rnn-tanh", SequenceCase(T=2, B=2, I=3, H=1060), dtype=F32)
 
 
 @given(
-    cell=st.sampled_from([c.name for c in CELLS]),
+    cell=st.sampled_from(list(VARIANTS)),
     sizes=st.lists(st.integers(2, 50), min_size=4, max_size=4, unique=True),
     way=st.sampled_from([(1, None), (2, None), (3, "grid"), (3, "block")]),
     properties=st.sampled_from([H100, dataclasses.replace(H100, multiprocessors=5, shared_bytes=150_000)]),
@@ -81,7 +80,9 @@ def test_rows_longer_than_what_a_warp_asks_for_at_once(level, team):
 )
 def test_sequences_of_any_sizes(cell, sizes, way, properties, ragged, seed, dtype):
     T, B, I, H = sizes
-    prove_case(record(*way, properties, seed), cell, T=T, B=B, I=I, H=H, ragged=ragged, seed=seed, dtype=dtype)
+    prove_case(
+        record(*way, properties, seed), cell, SequenceCase(T=T, B=B, I=I, H=H, ragged=ragged), seed=seed, dtype=dtype
+    )
 
 
 # ---- other precisions ----------------------------------------------------------------------------------------------
@@ -98,17 +99,17 @@ def dtype_of(name):
 @pytest.mark.parametrize(("dtype", "products"), KINDS)
 def test_other_precisions_are_as_exact_as_their_roundings(dtype, products, level, team):
     with precision(products):
-        for cell in CELLS:
+        for cell in VARIANTS:
             for T, B, I, H, ragged in ((5, 18, 7, 37, True), (2, 3, 5, 24, False)):
                 prove_case(
-                    record(level, team), cell.name, T=T, B=B, I=I, H=H, ragged=ragged, dtype=dtype_of(dtype),
+                    record(level, team), cell, SequenceCase(T=T, B=B, I=I, H=H, ragged=ragged), dtype=dtype_of(dtype),
                     rounding=products,
                 )  # fmt: skip
 
 
 def test_strict_products_are_not_rounded():
     with precision("fast"), pytest.raises(AssertionError, match="worst entry"):
-        prove_case(record(3, "block"), "lstm", T=5, B=18, I=7, H=37, dtype=F32)
+        prove_case(record(3, "block"), "lstm", SequenceCase(T=5, B=18, I=7, H=37), dtype=F32)
 
 
 # ---- all of it -----------------------------------------------------------------------------------------------------
