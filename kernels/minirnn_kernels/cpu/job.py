@@ -1,7 +1,7 @@
 """The job: everything that the compiled stretches of a pass over a sequence are told, as one record of integers.
 
 A batch is one matrix of rows, one row for each step of each sequence. H, the number of hidden units, and I, the number
-of inputs, are filled up with zeros: to whole vectors (Hp) or to whole panels (Hw, Iw).
+of inputs, are padded with zeros: to whole vectors (Hp) or to whole panels (Hw, Iw).
 """
 
 import numpy as np
@@ -23,9 +23,9 @@ FIELDS = [  # name, meaning
     ("batch", "sequences in the batch, B"),
     ("I", "inputs of a step"),
     ("H", "hidden units"),
-    ("Hp", "H filled up to whole vectors (for the RNN to whole panels): one block of G"),
-    ("Hw", "H filled up to whole panels: a row of c, d and dout, and of h in training"),
-    ("Iw", "I filled up to whole panels: a row of dx and dW_ih, and of x in backward; backward only"),
+    ("Hp", "H padded to whole vectors (for the RNN to whole panels): one block of G"),
+    ("Hw", "H padded to whole panels: a row of c, d and dout, and of h in training"),
+    ("Iw", "I padded to whole panels: a row of dx and dW_ih, and of x in backward; backward only"),
     ("Gw", "a row of G: its blocks, and one cache line of unused space"),
     ("h_width", "a row of h in forward: Hw in training, H in inference"),
     ("chunk", "time steps whose input product is computed at once; forward only"),

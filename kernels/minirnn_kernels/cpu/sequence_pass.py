@@ -22,9 +22,9 @@ G (rows, blocks * Hp) holds first the pre-activations, then the gates, then thei
     LSTM        i f g o         i f g o     i f g o
     GRU         n r z q         n r z         r z q
 
-`job.py` documents the arrays and their widths: what fills them up is zero, and stays zero. In inference h has no
-gradient, so its rows are not filled up. After each row of G one cache line stays empty: if rows began a power of two
-apart, the same entry of all of them would compete for a few places of the first-level cache.
+`job.py` documents the arrays and their widths: the padding is zero, and stays zero. In inference h has no gradient, so
+its rows have no padding. After each row of G one cache line stays empty: if rows began a power of two bytes apart, the
+same entry of all of them would compete for a few places of the first-level cache.
 
 Parameters are those of `products.py`, and
 
@@ -65,6 +65,7 @@ FIRST, COUNT, H_BEFORE, C_BEFORE, C_AFTER, G_FIRST = range(6)  # the columns of 
 K_BLOCK = 1024  # rows of a panel that are used together, few enough to stay in the second-level cache
 TERMS_BLOCK = 768  # terms that a weight's gradient sums in registers between loading and storing it
 ROWS_BLOCK = 96  # rows that are multiplied by one panel after the other
+BLOCKS = 4  # blocks of G for the LSTM and the GRU; the RNN has one
 
 
 # ---- where the arrays are --------------------------------------------------------------------------------------------
@@ -86,7 +87,7 @@ def schedule(part: int, job: Any) -> Any:
 @compiled
 def gates_array(job: Any, like: Any) -> Any:
     """Return G without the empty line after each row."""
-    return matrix(job.G, job.G_rows, job.Gw, like)[:, : job.Hp if job.gates == RNN_GATES else 4 * job.Hp]
+    return matrix(job.G, job.G_rows, job.Gw, like)[:, : job.Hp if job.gates == RNN_GATES else BLOCKS * job.Hp]
 
 
 @compiled
@@ -175,9 +176,10 @@ def project(s: Any, t0: int, t1: int, P: Any, first: int, last: int, job: Any, l
                 t += 1
             multiply_bundle(like, p, n, at(x, row, 0), x.strides[0], P, at(G, to, 0), G.strides[0], 0, job)
     if job.gates == GRU_GATES:
+        q = 3 * job.Hp  # this block gets no part of the input product
         for t in range(t0, t1):
             for row in range(s[t, G_FIRST], s[t, G_FIRST] + s[t, COUNT]):
-                G[row, 3 * job.Hp + first * L : 3 * job.Hp + last * L] = 0
+                G[row, q + first * L : q + last * L] = 0
 
 
 @compiled
@@ -214,7 +216,7 @@ def clear_beyond(H: int, u: int, G: Any, to: int, n: int, job: Any, L: int) -> N
 @compiled
 def lstm_units(u: int, now: Any, G: Any, h: Any, job: Any, like: Any) -> None:
     """Turn pre-activations into gates, c and h, for a vector of units and all rows of a step."""
-    c, b = matrix(job.c, job.c_rows, job.Hw, like), matrix(job.b, 4, job.Hp, like)
+    c, b = matrix(job.c, job.c_rows, job.Hw, like), matrix(job.b, BLOCKS, job.Hp, like)
     s = G.itemsize * job.Hp
     bias = (at(b, 0, u), at(b, 1, u), at(b, 2, u), at(b, 3, u))
     for j in range(now[COUNT]):
@@ -230,7 +232,7 @@ def lstm_units(u: int, now: Any, G: Any, h: Any, job: Any, like: Any) -> None:
 @compiled
 def gru_units(u: int, now: Any, G: Any, h: Any, job: Any, like: Any) -> None:
     """Turn pre-activations into n, r, z, q and h, for a vector of units and all rows of a step."""
-    b = matrix(job.b, 4, job.Hp, like)
+    b = matrix(job.b, BLOCKS, job.Hp, like)
     s = G.itemsize * job.Hp
     for j in range(now[COUNT]):
         g = at(G, now[G_FIRST] + j, u)
@@ -291,7 +293,7 @@ def step_gates_backward(now: Any, start: int, first: int, last: int, job: Any, l
     s = G.itemsize * job.Hp
     for j in range(now[COUNT]):
         row = now[FIRST] + j
-        from_ = row if job.dout_rows else 0  # without dout there is one row of zeros
+        from_ = row if job.dout_rows else 0  # without dout, one row of zeros serves all rows
         for u in range(first * PANEL * L, min(last * PANEL * L, job.Hp), L):
             g, dout_, dh, dc = at(G, row, u), at(dout, from_, u), at(d, start + j, u), at(d, job.batch + start + j, u)
             if job.gates == LSTM_GATES:

@@ -1,7 +1,7 @@
 """Whole sequences compiled by Numba: the record "numba", the fast one for CPUs.
 
 `sequence_pass.py` has the computation; this file lays out its memory and divides the work among threads. Arrays whose
-rows do not fill whole vectors are filled up with zeros, and the results are cut to size; no copies are needed for sizes
+rows do not fill whole vectors are padded with zeros, and the results are cut to size; no copies are needed for sizes
 that are multiples of 64 (32 in float64).
 """
 
@@ -43,8 +43,8 @@ class _Inputs(NamedTuple):
     relu: int = 0  # 1 for an RNN with relu
 
 
-def _filled_up(a: Array, width: int) -> Array:
-    """Return a (n, columns) with its rows filled up with zeros to `width` columns."""
+def _padded(a: Array, width: int) -> Array:
+    """Return a (n, columns) with its rows padded with zeros to `width` columns."""
     if a.shape[1] == width:
         return contiguous(a)
     wide = aligned(len(a), width, dtype=a.dtype, make=np.zeros)
@@ -60,7 +60,7 @@ def _cut(a: Array, blocks: int, Hp: int, H: int, columns: int) -> Array:
 
 
 def _widths(gates: int, H: int, dtype: Any) -> tuple[int, int]:
-    """Return Hp and Hw: H filled up to the width of a block of G, and to whole panels."""
+    """Return Hp and Hw: H padded to the width of a block of G, and to whole panels."""
     L = vectors.lanes(dtype)
     Hw = round_up(H, PANEL * L)
     return Hw if gates == RNN_GATES else round_up(H, L), Hw
@@ -84,14 +84,14 @@ def _forward(inputs: _Inputs, training: bool) -> Arrays:
     G = borrowed(N if keep else chunk * B, len(bias) * Hp + LINE // x.itemsize, dtype=dtype)
     c = borrowed(B + N if training else B, Hw, dtype=dtype) if gates == LSTM_GATES else h[:0]
     if gates == LSTM_GATES:
-        c[:B] = _filled_up(rows.sort(c0), Hw)
+        c[:B] = _padded(rows.sort(c0), Hw)
     panels, width = (Hp // (PANEL * L), PANEL * L) if gates == RNN_GATES else (Hp // L, gates * L)
     P_ih, P_hh = (borrowed(rows.copies * panels, n * width, dtype=dtype) for n in (I, H))
     launch.run(
         sequence_pass.FORWARD, dtype, rows.parts, gates=gates, relu=relu, by_units=rows.by_units,
         prefetch=prefetches(gates * H * (I + H)), T=T, rows=N, batch=B, I=I, H=H, Hp=Hp, Hw=Hw, Gw=G.shape[1],
         h_width=h.shape[1], chunk=chunk, G_rows=len(G), c_rows=len(c), schedule=rows.schedule(chunk, keep, training),
-        x=x, h=h, c=c, G=G, W_ih=W_ih, W_hh=W_hh, P_ih=P_ih, P_hh=P_hh, b=_filled_up(bias, Hp),
+        x=x, h=h, c=c, G=G, W_ih=W_ih, W_hh=W_hh, P_ih=P_ih, P_hh=P_hh, b=_padded(bias, Hp),
     )  # fmt: skip
     out = rows.unpack(h[B:, :H])
     h_n = rows.last(h, H)
@@ -116,7 +116,7 @@ def _backward(gates: int, dout: Any, dstates: Arrays, kept: Sequence[Any], copy:
     for k, dstate in enumerate(dstates):
         if dstate is not None:
             d[k * B : (k + 1) * B, :H] = rows.sort(dstate)
-    dout = np.zeros((1, Hw), dtype) if dout is None else _filled_up(rows.pack(dout), Hw)
+    dout = np.zeros((1, Hw), dtype) if dout is None else _padded(rows.pack(dout), Hw)
     dx, dW_ih, dW_hh = (aligned(n, w, dtype=dtype) for n, w in ((N, Iw), (gates * Hp, Iw), (gates * Hp, Hw)))
     columns = G.shape[1] - LINE // x.itemsize  # of all blocks
     db = np.zeros(columns + width, dtype)
@@ -126,7 +126,7 @@ def _backward(gates: int, dout: Any, dstates: Arrays, kept: Sequence[Any], copy:
         sequence_pass.BACKWARD, dtype, rows.parts, gates=gates, relu=relu, by_units=rows.by_units,
         prefetch=prefetches(gates * H * (I + H)), T=rows.T, rows=N, batch=B, I=I, H=H, Hp=Hp, Hw=Hw, Iw=Iw,
         Gw=G.shape[1], G_rows=len(G), c_rows=len(c), dout_rows=len(dout) if len(dout) == N and N > 1 else 0,
-        schedule=rows.schedule(rows.T, True, True), starts=rows.starts, x=_filled_up(x, Iw), h=h, c=c, G=G, W_ih=W_ih,
+        schedule=rows.schedule(rows.T, True, True), starts=rows.starts, x=_padded(x, Iw), h=h, c=c, G=G, W_ih=W_ih,
         W_hh=W_hh, P_ih=P_ih, P_hh=P_hh, h_prev=rows.before(h), dout=dout, d=d, dx=dx, dW_ih=dW_ih, dW_hh=dW_hh, db=db,
         scratch=scratch, scratch_size=scratch.strides[0],
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The Numba kernels: held to the contract, in one part and in two; the machine code; threads, forks, no compiler."""
+"""Tests of the record "numba": the contract, in one part and in two; machine code; threads, forks, no compiler."""
 
 import os
 import re
@@ -26,7 +26,7 @@ pytestmark = [
 
 @pytest.fixture(params=["one thread", "rows", "units"])
 def shares(request, monkeypatch):
-    """Each test in one thread, and in two that share rows or units, however little there is to compute."""
+    """Run each test on one thread, and on two that share rows or units, for arrays of any size."""
     monkeypatch.setattr(cost_model, "MIN_MULTIPLY_ADDS_FOR_THREADS", 0)
     monkeypatch.setattr(cost_model, "MIN_MULTIPLY_ADDS_FOR_BARRIER", 0)
     monkeypatch.setattr(cost_model, "MIN_ROWS_PER_THREAD", 1_000_000 if request.param == "units" else 0)
@@ -39,7 +39,7 @@ def shares(request, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def dirty_memory(monkeypatch):
-    """Memory that is used again holds anything: here NaN."""
+    """Fill reused memory, whose contents are arbitrary, with NaN."""
 
     def borrowed(*shape, dtype):
         array = memory.aligned(*shape, dtype=dtype)
@@ -62,7 +62,7 @@ def test_the_contract_is_kept(shares, seed):
 
 @pytest.mark.parametrize("lengths", [None, [40, 3, 17, 40, 1, 25, 8]])
 def test_sizes_of_several_blocks_agree_with_numpy(shares, lengths):
-    """More terms than one block of a weight's gradient has, and more gates than one block of a panel."""
+    """Use more terms than one block of a weight's gradient, and more gates than one block of a panel."""
     T, B, I, H = 40, 7, 70, 270
     arguments = lstm_arguments(T, B, I, H, np.float64)
     lengths = None if lengths is None else np.array(lengths)
@@ -71,13 +71,13 @@ def test_sizes_of_several_blocks_agree_with_numpy(shares, lengths):
     for record in (NUMBA, NUMPY):
         *states, cache = record.lstm.forward(*arguments, lengths)
         results.append([*states, *record.lstm.backward(dout, None, None, cache)])
-    tolerance = np.finfo(np.float64).eps * 2 * T * (I + H)  # a rounding for each term on the way through the steps
+    tolerance = np.finfo(np.float64).eps * 2 * T * (I + H)  # one rounding per term and step, forward and backward
     for ours, numpys in zip(*results, strict=True):
         np.testing.assert_allclose(ours, numpys, rtol=0, atol=tolerance * np.abs(numpys).max())
 
 
 def test_many_terms_in_a_weights_gradient(shares):
-    """More steps times sequences than one block of the sum over them."""
+    """Use more rows of the batch than one block of the sum over them."""
     arguments = lstm_arguments(sequence_pass.TERMS_BLOCK + 5, 3, 4, 5, np.float64)
     dout = np.random.default_rng(1).standard_normal((sequence_pass.TERMS_BLOCK + 5, 3, 5))
     ours, numpys = (r.lstm.backward(dout, None, None, r.lstm.forward(*arguments)[-1]) for r in (NUMBA, NUMPY))
@@ -146,7 +146,7 @@ def test_several_python_threads_may_compute_at_once(shares):
 
 
 def test_parts_that_are_not_given_threads_of_their_own_are_done_by_the_first(monkeypatch):
-    """Threads that share units wait for each other at each step: one that came alone must not wait for ever."""
+    """Threads that share units wait for each other at each step; a thread without the others must not wait forever."""
     monkeypatch.setattr(cost_model, "MIN_MULTIPLY_ADDS_FOR_THREADS", 0)
     monkeypatch.setattr(cost_model, "MIN_MULTIPLY_ADDS_FOR_BARRIER", 0)
     monkeypatch.setattr(cost_model, "MIN_ROWS_PER_THREAD", 1_000_000)

@@ -1,4 +1,4 @@
-"""The compiled steps: held to the contract in one part and in two, whatever arrays come; the code, threads, forks."""
+"""Tests of the compiled steps: the contract, in one part and in several; array layouts; machine code; threads, forks."""
 
 import os
 import re
@@ -31,7 +31,7 @@ pytestmark = [
 
 
 def parts_one_by_one(cell, dtype, threads):
-    """In place of `_compiled`: the parts that threads would have, one after the other, so that none waits."""
+    """Replace `_compiled`: run the parts of the threads one after the other, so that no part waits."""
     one = COMPILED(cell, dtype, False)
 
     def run(*arguments):
@@ -53,7 +53,7 @@ def close(made, expected, terms, dtype):
 
 @pytest.fixture
 def in_parts(monkeypatch):
-    """Every step in three parts, however small."""
+    """Compute every step in three parts, whatever its size."""
     monkeypatch.setattr(cost_model, "MIN_WEIGHT_BYTES_FOR_THREADS", 0)
     monkeypatch.setattr(steps, "_rest_until", 0.0)
     monkeypatch.setattr(launch, "thread_count", lambda: 3)
@@ -131,13 +131,13 @@ def test_arrays_of_every_kind_are_taken(cell, change, dtype):
 
 def test_many_rows_are_left_to_the_sequences(monkeypatch):
     def refused(*_):
-        raise AssertionError("a batch went the way of a single row")
+        raise AssertionError("a large batch reached the step kernels")
 
     monkeypatch.setattr(steps, "_run", refused)
     for cell in GATES:
         arguments = draw(cell, cost_model.MAX_ROWS_FOR_STEP_KERNELS + 1, 5, 6)
         close(step(cell, arguments), step(cell, arguments, NUMPY), 11, np.float64)
-        with pytest.raises(AssertionError, match="single row"):
+        with pytest.raises(AssertionError, match="step kernels"):
             step(cell, draw(cell, cost_model.MAX_ROWS_FOR_STEP_KERNELS, 5, 6))
 
 
@@ -203,7 +203,7 @@ def test_several_python_threads_may_step_at_once(on_threads):
 
 
 def test_after_a_long_wait_one_thread_takes_over_for_a_while(on_threads, monkeypatch):
-    """A clock of our own: each look at it is some milliseconds later, as if the threads had waited for a core."""
+    """Use a fake clock that advances 8 ms at each call, as if the threads had waited for a core."""
     now, asked = [100.0], []
 
     def clock():
@@ -215,7 +215,7 @@ def test_after_a_long_wait_one_thread_takes_over_for_a_while(on_threads, monkeyp
     arguments = draw("rnn", 1, 5, 6)
     for _ in range(40):
         step("rnn", arguments)
-    assert 2 <= len(asked) <= 5  # 40 looks or more, 0.32 s, and after each wait 0.13 s without threads
+    assert 2 <= len(asked) <= 5  # at least 40 calls of the clock, 0.32 s; after each delay, 0.13 s without threads
     assert asked[1] - asked[0] > 16 * 0.008
 
 
@@ -245,7 +245,7 @@ import ctypes, mmap
 rooms = []
 
 def guarded(a):
-    "a copy that ends where a page that may not be read begins"
+    "Return a copy that ends where an unreadable page begins."
     size, page = a.nbytes, mmap.PAGESIZE
     whole = -(-size // page) * page
     room = mmap.mmap(-1, whole + page)
@@ -262,7 +262,7 @@ for dtype in (np.float32, np.float64):
         shapes = [(1, I), (1, H), (1, H), (4 * H, I), (4 * H, H), (4 * H,)]
         a = [rng.standard_normal(s).astype(dtype) for s in shapes]
         assert np.array_equal(k.lstm.step(*map(guarded, a))[0], k.lstm.step(*a)[0])
-print("unharmed", flush=True)
+print("no fault", flush=True)
 os._exit(0)
 """
 
@@ -270,7 +270,7 @@ os._exit(0)
 @pytest.mark.skipif(sys.platform != "linux", reason="written for Linux")
 def test_nothing_is_read_past_the_end_of_an_array():
     done = run(GUARDED)
-    assert done.stdout.strip() == "unharmed", (done.returncode, done.stderr)
+    assert done.stdout.strip() == "no fault", (done.returncode, done.stderr)
 
 
 AT_ONCE = """
@@ -284,7 +284,7 @@ print("done")
 
 
 def test_calls_take_turns():
-    """Numba's own threads, which are there where no others are, end the process when two callers come at once."""
+    """Numba's workqueue threads, the fallback layer, end the process if two callers use them at once."""
     done = run(AT_ONCE, NUMBA_THREADING_LAYER="workqueue", NUMBA_NUM_THREADS="2")
     assert done.stdout.strip() == "done", done.stderr
 
