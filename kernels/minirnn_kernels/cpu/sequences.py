@@ -23,10 +23,8 @@ from minirnn_kernels.cpu.job import GRU_GATES, LSTM_GATES, RNN_GATES
 from minirnn_kernels.cpu.memory import LINE, aligned, borrowed, contiguous, give_back
 from minirnn_kernels.cpu.products import PANEL
 from minirnn_kernels.cpu.sequence_pass import ROWS_BLOCK, TERMS_BLOCK
-from minirnn_kernels.gates import check_nonlinearity
+from minirnn_kernels.gates import Array, check_nonlinearity
 from minirnn_kernels.reference.sequences import accepts
-
-Array = Any
 
 
 class _Inputs(NamedTuple):

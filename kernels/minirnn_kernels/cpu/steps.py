@@ -23,9 +23,7 @@ from minirnn_kernels.cpu.compilation import compiled, compiled_threads
 from minirnn_kernels.cpu.emit.intrinsics import lanes
 from minirnn_kernels.cpu.emit.step import gru_block, lstm_block, relu_block, tanh_block
 from minirnn_kernels.cpu.memory import contiguous
-from minirnn_kernels.gates import check_nonlinearity
-
-Array = Any
+from minirnn_kernels.gates import Array, check_nonlinearity
 
 # ---- compiled: all units, and the units in parts ---------------------------------------------------------------------
 #

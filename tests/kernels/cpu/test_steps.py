@@ -1,4 +1,4 @@
-"""Tests of the compiled steps: the contract, in one part and in several; array layouts; machine code; threads, forks."""
+"""Tests of the compiled steps: the contract, in one part and in several; layouts; machine code; threads; forks."""
 
 import os
 import re

@@ -14,9 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from minirnn_kernels.cpu.emit import gates, tiles, vectors
-from minirnn_kernels.cpu.emit.vectors import I64, Emitter, scalar_type
-
-BYTE_POINTER = ir.IntType(8).as_pointer()
+from minirnn_kernels.cpu.emit.vectors import BYTE_POINTER, I64, Emitter, scalar_type
 
 
 def dtype_of(like: Any) -> Any:

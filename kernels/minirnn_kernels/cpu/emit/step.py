@@ -87,16 +87,13 @@ def _add_products(e: Emitter, a: Any, places: list[Any], K: Any, totals: list[Ve
 
         return body
 
-    def rounded_down(entries: int) -> Any:
-        return builder.and_(K, I64(-entries))
-
     def whole(pointer: Any, k: Any) -> Vector:
         return e.load(e.at(pointer, k))
 
     def rest(pointer: Any, k: Any) -> Vector:
         return e.load_first(builder.and_(K, I64(e.lanes - 1)), e.at(pointer, k))
 
-    in_chunks, in_vectors = rounded_down(CHUNKS * e.lanes), rounded_down(e.lanes)
+    in_chunks, in_vectors = (builder.and_(K, I64(-entries)) for entries in (CHUNKS * e.lanes, e.lanes))  # rounded down
     totals = loop(e, I64(0), in_chunks, CHUNKS * e.lanes, totals, step(CHUNKS, whole))
     totals = loop(e, in_chunks, in_vectors, e.lanes, totals, step(1, whole))
     return loop(e, in_vectors, K, e.lanes, totals, step(1, rest))

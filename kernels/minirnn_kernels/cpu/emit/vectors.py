@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from llvmlite import binding, ir
 
-I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+I32, I64, BYTE_POINTER = ir.IntType(32), ir.IntType(64), ir.IntType(8).as_pointer()
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,12 @@ class Emitter:
 
     def beyond(self, pointer: Any, offset: Any) -> Any:
         """Return pointer + offset, in bytes."""
-        byte = ir.IntType(8).as_pointer()
-        moved = self.builder.gep(self.builder.bitcast(pointer, byte), [offset])
+        moved = self.builder.gep(self.builder.bitcast(pointer, BYTE_POINTER), [offset])
         return self.builder.bitcast(moved, pointer.type)
 
     def prefetch(self, pointer: Any) -> None:
         """Prefetch the line at `pointer` into the second-level cache; an address outside of memory is ignored."""
-        place = self.builder.bitcast(pointer, ir.IntType(8).as_pointer())
+        place = self.builder.bitcast(pointer, BYTE_POINTER)
         self._call("prefetch", "p0", ir.VoidType(), [place, I32(0), I32(2), I32(1)])
 
     def _as_vector(self, pointer: Any) -> Any:
@@ -105,8 +104,7 @@ class Emitter:
 
     def load(self, pointer: Any) -> Vector:
         """Load a vector from `pointer`."""
-        value = self.builder.load(self._as_vector(pointer), align=self.dtype.itemsize)
-        return Vector(self, value)
+        return Vector(self, self.builder.load(self._as_vector(pointer), align=self.dtype.itemsize))
 
     def store(self, vector: Vector, pointer: Any) -> None:
         """Store a vector at `pointer`."""
@@ -114,8 +112,7 @@ class Emitter:
 
     def load_first(self, n: Any, pointer: Any) -> Vector:
         """Load the first n entries at `pointer`, with zeros in the other lanes; no memory after them is read."""
-        whole = self.is_whole(n)
-        with self.builder.if_else(whole) as (then, otherwise):
+        with self.builder.if_else(self.is_whole(n)) as (then, otherwise):
             with then:
                 full = self.load(pointer)
                 full_block = self.builder.block
@@ -157,9 +154,8 @@ class Emitter:
     def _in_each_lane(self, number: Any) -> Any:
         undefined = ir.Constant(ir.VectorType(number.type, self.lanes), ir.Undefined)
         one = self.builder.insert_element(undefined, number, I32(0))
-        return self.builder.shuffle_vector(
-            one, undefined, ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
-        )
+        zeros = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(one, undefined, zeros)
 
     def shuffle(self, a: Vector, b: Vector, chosen: list[int]) -> Vector:
         """Return a vector whose lane k is entry chosen[k] of a's lanes followed by b's."""
