@@ -1,4 +1,4 @@
-"""cpu/loops.py: proven, compiled and as plain Python; in a layer it gives NumPy's gradients; it needs no cache."""
+"""Tests of cpu/loops.py: the contract, compiled and as plain Python; a layer's gradients; the cache on disk."""
 
 import os
 import subprocess
@@ -69,7 +69,7 @@ def test_a_layer_gets_numpys_gradients(kind):
     assert gradients["numpy"].keys() == gradients["loops"].keys()
     for key, expected in gradients["numpy"].items():
         assert expected.any(), key
-        # float64's epsilon, times the terms of an entry (4 sequences, 7 steps, 20 gates), times ten
+        # ten times float64's epsilon times the terms of an entry (4 sequences, 7 steps, 20 gates)
         np.testing.assert_allclose(gradients["loops"][key], expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
@@ -98,7 +98,7 @@ def test_it_works_where_nothing_can_be_kept():
         "import numpy as np; from minirnn_kernels.cpu.loops import lstm\n"
         "h = np.zeros((2, 3)); lstm(np.ones((4, 2, 3)), h.copy(), h.copy(), h); print(h.all(), lstm.stats.cache_path)"
     )
-    # a folder that even root can't write to, and no other
+    # the only folder for the cache is one that even root cannot write to
     only = {"NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator", "NUMBA_CACHE_DIR": f"{os.devnull}/folder"}
     done = python(program, **only)
     assert done.stdout.strip() == "True None", done.stderr
