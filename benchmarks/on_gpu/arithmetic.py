@@ -11,9 +11,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from minirnn_kernels.cell import LSTM
 from minirnn_kernels.cuda.device import Properties
 from minirnn_kernels.cuda.levels import choose, estimate, parts, step
-from minirnn_kernels.cuda.sequence_pass import LSTM, STORAGES, Plan, Work, plans
+from minirnn_kernels.cuda.plans import STORAGES, Plan, Work, plans
 
 README = Path(__file__).parents[2] / "kernels" / "README.md"
 BEGIN, END = "<!-- arithmetic: begin, written by benchmarks/on_gpu/arithmetic.py -->", "<!-- arithmetic: end -->"
@@ -22,7 +23,7 @@ H100 = Properties()
 SIZES = ((256, 16), (512, 32), (1024, 32))  # H, B
 STEPS = 100
 MODES = {"strict": ("float32", "FMA"), "TF32": ("float32", "TF32"), "bf16": ("bfloat16", "MMA16")}
-COLUMNS = ("launch", "product", "state", "weights", "traffic", "meeting", "rest")
+COLUMNS = ("launch", "product", "state", "weights", "traffic", "barrier", "rest")
 
 
 def lstm(H: int, B: int, mode: str, backward: bool = False) -> Work:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from minirnn_kernels.cuda.run import configuration
-from minirnn_kernels.cuda.sequence_pass import THREADS, Plan, Work, plans
+from minirnn_kernels.cuda.device import Kernel
+from minirnn_kernels.cuda.plans import Plan, Work, plans
 
 WAYS = ("1", "2", "block", "cluster 2", "cluster 4", "cluster 8", "grid")
 
@@ -53,8 +53,7 @@ def runs(device: Any, way: str, work: Work) -> bool:
         return False
     if not plan.cooperative:
         return True
-    fit = device.blocks_at_once(configuration(work, plan), "sequence", work.kernel, THREADS, plan.shared_bytes)
-    return bool(fit >= plan.blocks)
+    return bool(device.blocks_at_once(plan.kernel(work)) >= plan.blocks)
 
 
 class Altered:
@@ -66,11 +65,14 @@ class Altered:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._device, name)
 
-    def launch(self, configuration: Any, *args: Any, **options: Any) -> None:
-        self._device.launch(replace(configuration, jitter=self._jitter), *args, **options)
+    def launch(self, kernel: Kernel, *args: Any, **options: Any) -> None:
+        self._device.launch(self._altered(kernel), *args, **options)
 
-    def blocks_at_once(self, configuration: Any, *args: Any) -> int:
-        return int(self._device.blocks_at_once(replace(configuration, jitter=self._jitter), *args))
+    def blocks_at_once(self, kernel: Kernel) -> int:
+        return int(self._device.blocks_at_once(self._altered(kernel)))
+
+    def _altered(self, kernel: Kernel) -> Kernel:
+        return replace(kernel, configuration=replace(kernel.configuration, jitter=self._jitter))
 
     def record(self, values: Any, into: Any = None) -> Any:
         if self._spin_limit is not None:

@@ -7,7 +7,8 @@ import pytest
 
 import minirnn_kernels
 from minirnn_kernels import precision
-from minirnn_kernels.cuda import sequence_pass, sequences
+from minirnn_kernels.cell import CELLS as CELL_RECORDS
+from minirnn_kernels.cuda import plans, sequences
 from minirnn_kernels.proof.sequences import CELLS, prove, prove_case
 from tests.gpu.devices import WAYS, Altered, narrowed, runs
 
@@ -66,15 +67,15 @@ KINDS = [("rnn-tanh", "float32", "strict"), ("lstm", "float32", "strict"), ("lst
 @pytest.mark.parametrize("way", WAYS)
 def test_sizes_that_fill_a_gpu(gpu, way, cell, dtype, mode, T, B, I, H):
     possible(gpu, way)
-    storage = sequence_pass.STORAGES[dtype]
-    forward = sequence_pass.Work(
-        getattr(sequence_pass, cell.partition("-")[0].upper()),
+    storage = plans.STORAGES[dtype]
+    forward = plans.Work(
+        CELL_RECORDS[cell.partition("-")[0]],
         storage,
         T,
         B,
         H,
         False,
-        sequence_pass.product(storage, mode),
+        plans.product(storage, mode),
     )
     if not all(runs(gpu.device, way, work) for work in (forward, replace(forward, backward=True))):
         pytest.skip("doesn't fit on this GPU in this way")

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from minirnn_kernels import precision
-from minirnn_kernels.cuda import sequence_pass, sequences, source
+from minirnn_kernels.cell import CELLS as CELL_RECORDS
+from minirnn_kernels.cuda import plans, sequences, source
 from minirnn_kernels.proof.sequences import CELLS
 from tests.gpu.devices import Altered, mute, narrowed, runs
 
@@ -49,14 +50,12 @@ class Problem:
 
 def draw(gpu: Any, team: str, cell: str, dtype: str, mode: str, rng: np.random.Generator) -> Problem:
     """Sizes that the team can run in both directions, with tails more often than not."""
-    storage = sequence_pass.STORAGES[dtype]
-    words = getattr(sequence_pass, cell.upper()), storage
+    storage = plans.STORAGES[dtype]
+    words = CELL_RECORDS[cell], storage
     largest = 16 if team == "block" else 600
     for _ in range(100):
         T, B, H = int(rng.integers(2, 13)), int(rng.integers(1, 50)), int(rng.integers(1, largest))
-        works = [
-            sequence_pass.Work(*words, T, B, H, back, sequence_pass.product(storage, mode)) for back in (False, True)
-        ]
+        works = [plans.Work(*words, T, B, H, back, plans.product(storage, mode)) for back in (False, True)]
         if all(runs(gpu.device, team, work) for work in works):
             break
         largest = max(16, largest * 2 // 3)
@@ -95,7 +94,7 @@ def test_random_waits_give_the_same_bits(gpu, team, cell, dtype, mode):
 
 
 def test_a_broken_meeting_is_an_error_and_hangs_nothing(gpu, monkeypatch):
-    monkeypatch.setattr(source, "source", mute(source.source))
+    monkeypatch.setattr(source, "text", mute(source.text))
     device = Altered(gpu.another(), jitter=False, spin_limit=1000)
     record = sequences.kernels(device, level=3, team="grid")
     rng = np.random.default_rng(0)
@@ -105,7 +104,7 @@ def test_a_broken_meeting_is_an_error_and_hangs_nothing(gpu, monkeypatch):
     out, *_ = record.lstm.inference(*arguments)
     gpu.wait()
     assert np.isnan(gpu.to_host(out)[1:]).all()  # what a block computes after it has given up
-    with pytest.raises(RuntimeError, match="gave up waiting"):
+    with pytest.raises(RuntimeError, match="stopped waiting"):
         record.lstm.inference(*arguments)
     assert not device.failed()  # it is said once
 

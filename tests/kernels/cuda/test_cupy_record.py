@@ -8,19 +8,12 @@ import types
 import pytest
 
 import minirnn_kernels
-from tests.doubles import mock_cupy
-
-
-class CUDARuntimeError(RuntimeError):
-    """As CuPy's."""
+from tests.doubles import fake_cupy
 
 
 def reason(monkeypatch, change=lambda modules: None):
     """Why the record can't run, with a CuPy that was changed; None if it can."""
-    modules, _ = mock_cupy.install(monkeypatch)
-    nvrtc = types.ModuleType("nvrtc")
-    nvrtc.getVersion = lambda: (13, 0)
-    modules["cupy_backends.cuda.libs"].nvrtc = nvrtc
+    modules, _ = fake_cupy.install(monkeypatch)
     change(modules)
     minirnn_kernels.get.cache_clear()
     monkeypatch.setattr(minirnn_kernels, "_MODULES", {"cupy": "minirnn_kernels.cuda.cupy_record"})
@@ -47,7 +40,7 @@ def test_a_cupy_that_is_too_old(monkeypatch):
     def change(modules):
         modules["cupy"].__version__ = "13.6.0"
 
-    assert "CuPy 13.6.0 is too old, 14.0 is needed; pip install 'minirnn[gpu]'" in reason(monkeypatch, change)
+    assert "CuPy 13.6.0 is too old, 14.0 or newer is needed; pip install 'minirnn[gpu]'" in reason(monkeypatch, change)
 
 
 @pytest.mark.parametrize("version", ["14.0.0rc1", "14.2.0", "15.0"])
@@ -69,10 +62,12 @@ def test_a_driver_that_is_too_old(monkeypatch):
     def change(modules):
         runtime = modules["cupy"].cuda.runtime
         runtime.driverGetVersion = lambda: 12040
-        runtime.getDeviceCount = raising(CUDARuntimeError("cudaErrorInsufficientDriver: CUDA driver version is ..."))
+        runtime.getDeviceCount = raising(
+            fake_cupy.CUDARuntimeError("cudaErrorInsufficientDriver: CUDA driver version is ...")
+        )
 
     found = reason(monkeypatch, change)
-    assert "driver is too old for this CuPy (it can do CUDA 12.4, CuPy needs 13.0)" in found
+    assert "driver is too old for this CuPy (it supports CUDA 12.4, CuPy needs 13.0)" in found
 
 
 def test_no_gpu(monkeypatch):
@@ -81,7 +76,9 @@ def test_no_gpu(monkeypatch):
 
     def error(modules):
         runtime = modules["cupy"].cuda.runtime
-        runtime.getDeviceCount = raising(CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected"))
+        runtime.getDeviceCount = raising(
+            fake_cupy.CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
+        )
 
     assert "no GPU (CUDA_VISIBLE_DEVICES may hide it)" in reason(monkeypatch, none)
     assert "no GPU: CUDARuntimeError: cudaErrorNoDevice" in reason(monkeypatch, error)
@@ -110,7 +107,7 @@ def test_a_missing_library(monkeypatch):
 
     for change, word in ((no_nvrtc, "libnvrtc.so.13 not found"), (no_cublas, "cublas")):
         found = reason(monkeypatch, change)
-        assert "a CUDA library that it needs is missing; pip install 'minirnn[gpu]'" in found
+        assert "a CUDA library that these kernels need is missing; pip install 'minirnn[gpu]'" in found
         assert word in found
         assert "\n" not in found
 
@@ -133,7 +130,7 @@ def test_cupy_isnt_installed(tmp_path):
 
 def test_something_that_cupy_needs_isnt_installed(tmp_path):
     found = python(tmp_path, cupy="import no_such_module_of_cupys")
-    assert found == "CuPy is installed, but no_such_module_of_cupys isn't, which it needs; pip install 'minirnn[gpu]'"
+    assert found == "CuPy is installed, but no_such_module_of_cupys, which it needs, isn't; pip install 'minirnn[gpu]'"
 
 
 @pytest.mark.parametrize("error", ["OSError", "RuntimeError", "ImportError", "AttributeError"])

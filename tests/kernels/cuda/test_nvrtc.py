@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from minirnn_kernels.cuda.source import BY_CUPY, CELLS, CLUSTERS, PRODUCTS, Configuration, options, source
+from minirnn_kernels.cuda.source import BY_CUPY, CLUSTERS, PRODUCTS, TITLES, Configuration, options, text
 
 # Registers a thread may have. A multiprocessor has 65,536: two blocks of 256 threads with gates, which live on memory's
 # bandwidth and so want many threads; one block with a sequence, which has the multiprocessor to itself. None may spill
@@ -24,7 +24,7 @@ def grid():
     There: every kernel of every cell in every type for both architectures, the LSTM in every product too; RNN and GRU
     in clusters of two on the newer one.
     """
-    for cell, (storage, products), architecture in itertools.product(CELLS, PRODUCTS.items(), (80, 90)):
+    for cell, (storage, products), architecture in itertools.product(TITLES, PRODUCTS.items(), (80, 90)):
         yield "gates", Configuration(cell, storage, products[0]), architecture, True
         for product, cluster in itertools.product(products, CLUSTERS if architecture == 90 else (1,)):
             one = 1 if cell == "LSTM" or architecture == 80 else 2
@@ -42,7 +42,7 @@ def parameter(name, c, architecture, quick):
 
 @pytest.mark.parametrize(("name", "configuration", "architecture"), [parameter(*row) for row in grid()])
 def test_it_compiles_and_fits(nvrtc, name, configuration, architecture):
-    compiled = nvrtc.compile(source(name), f"{name}.cu", (*options(configuration), *BY_CUPY), architecture)
+    compiled = nvrtc.compile(text(name), f"{name}.cu", (*options(configuration), *BY_CUPY), architecture)
     assert compiled.warnings == ""
     assert compiled.cubin[:4] == b"\x7fELF"
     assert compiled.kernels.keys() == REGISTERS[name].keys()
@@ -61,7 +61,7 @@ def test_the_grid_has_every_kernel_type_and_architecture():
         for product, architecture in itertools.product(products, (80, 90))
     }
     kernels = {(name, c.cell, c.storage, architecture) for name, c, architecture in quick}
-    assert kernels == set(itertools.product(REGISTERS, CELLS, PRODUCTS, (80, 90)))
+    assert kernels == set(itertools.product(REGISTERS, TITLES, PRODUCTS, (80, 90)))
     everything = {(c.cell, c.storage, c.product, c.cluster, a) for name, c, a, _ in rows if name == "sequence"}
     assert len(everything) == 3 * 6 * (1 + len(CLUSTERS))
 

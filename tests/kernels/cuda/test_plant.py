@@ -1,4 +1,4 @@
-"""plant.py: a few of its mistakes here, one for each kernel; all of them in `make plant-cuda`."""
+"""plant.py: one mistake for each kernel; `make plant-cuda` plants all of them."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_every_mistake_has_its_place_and_its_name():
     assert len(BY_NAME) == len(MUTATIONS)
     for mutation in MUTATIONS:
         for name in (mutation.source,) if mutation.source else ("gates", "sequence"):
-            text = source.source(name)
+            text = source.text(name)
             assert plant.mutated(name, text, mutation) != text
         assert mutation.ways
         assert set(mutation.ways) <= {*plant.WAYS, "numbers"}

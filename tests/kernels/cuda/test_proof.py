@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minirnn_kernels.cuda import gates, run, sequences
+from minirnn_kernels.cuda import gates, runner, sequences
 from minirnn_kernels.cuda.device import Properties
 from minirnn_kernels.precision import precision
 from minirnn_kernels.proof import rounding
 from minirnn_kernels.proof.gates import prove_gates
 from minirnn_kernels.proof.sequences import CELLS, prove, prove_case
 from minirnn_kernels.reference import gates as numpy_gates
-from tests.kernels.cuda.emulation import emulator
+from tests.kernels.cuda.emulation.emulated_device import EmulatedDevice
 
 pytestmark = pytest.mark.usefixtures("gxx")
 
@@ -34,12 +34,12 @@ F32, F64 = np.float32, np.float64
 
 def record(level, team, properties=H100, seed=0):
     """The sequences. The gates are those of NumPy: the device's have a test of their own."""
-    device = emulator.EmulatedDevice(properties, seed=seed, blocks=properties.multiprocessors)
+    device = EmulatedDevice(properties, seed=seed, blocks=properties.multiprocessors)
     return dataclasses.replace(sequences.kernels(device, level=level, team=team), gates=numpy_gates.GATES)
 
 
 def test_the_gates_are_proven():
-    prove_gates(gates.gates(emulator.EmulatedDevice(H100)))
+    prove_gates(gates.gates(EmulatedDevice(H100)))
 
 
 @pytest.mark.parametrize(("level", "team"), [(1, None), (2, None), (3, "block"), (3, "grid")])
@@ -146,7 +146,7 @@ def test_gradients_of_another_dtype_are_converted(level, team):
 
 
 def test_a_wait_that_is_given_up_is_nan_and_an_error(monkeypatch):
-    monkeypatch.setattr(run, "SPIN_LIMIT", 0)
+    monkeypatch.setattr(runner, "SPIN_LIMIT", 0)
     kernels = record(3, "grid")
     rng = np.random.default_rng(0)
     shapes = (6, 2, 3), (2, 40), (2, 40), (160, 3), (160, 40), (160,)
@@ -154,5 +154,5 @@ def test_a_wait_that_is_given_up_is_nan_and_an_error(monkeypatch):
     blocks = np.isnan(out).reshape(6, 2, 5, 8)  # of 8 units each; one gives up as a whole
     assert blocks.any()
     assert np.array_equal(blocks.any(axis=(1, 3)), blocks.all(axis=(1, 3)))
-    with pytest.raises(RuntimeError, match="gave up waiting"):
+    with pytest.raises(RuntimeError, match="stopped waiting"):
         kernels.lstm.backward(None, None, None, cache)

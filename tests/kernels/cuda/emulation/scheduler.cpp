@@ -293,7 +293,7 @@ static void check_guards(const Block& block) {
     for (const char* guard : {block.shared - GUARD, block.shared + shared_bytes}) {
         std::size_t byte = changed(guard, GUARD);
         if (byte < GUARD) {
-            fail(text("block (%d, %d) has %zu bytes of shared memory; somebody wrote at byte %td", block.x, block.y,
+            fail(text("block (%d, %d) has %zu bytes of shared memory; a write at byte %td", block.x, block.y,
                       shared_bytes, guard + byte - block.shared));
         }
     }

@@ -1,4 +1,4 @@
-"""cuda/sequence_pass.py: every plan, for sizes drawn at random, keeps the rules that the kernels rely on."""
+"""cuda/plans.py: every plan, for sizes drawn at random, keeps the rules that the kernels rely on."""
 
 import dataclasses
 import re
@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minirnn_kernels.cell import GRU, LSTM, RNN
 from minirnn_kernels.cuda import source
 from minirnn_kernels.cuda.device import Properties
-from minirnn_kernels.cuda.sequence_pass import GRU, LSTM, PASS, RNN, STORAGES, Plan, Work, plans, product, shared_bytes
-from tests.doubles.fake_device import A100, works_of
+from minirnn_kernels.cuda.plans import PASS, STORAGES, Plan, Work, plans, product, shared_bytes
+from tests.kernels.cuda.works import A100, works_of
 
 SMALL = Properties("small", 89, 24, 101_376)  # a laptop's
 
@@ -30,8 +31,8 @@ def test_every_plan_keeps_the_rules(work, properties):
         if not isinstance(plan, Plan) or plan.level == 1:
             continue
         item, wide = work.storage.bytes, 8 if work.storage.name == "double" else 4
-        K = work.cell.products * work.H if work.backward else work.H
-        rows = plan.units if work.backward else work.cell.products * plan.units
+        K = work.unit.products * work.H if work.backward else work.H
+        rows = plan.units if work.backward else work.unit.products * plan.units
         assert plan.units % 8 == 0
         assert plan.units > 0
         assert plan.splits in (1, 2, 4, 8)
@@ -63,13 +64,13 @@ def test_every_plan_keeps_the_rules(work, properties):
 
 
 def test_the_record_has_the_members_of_the_kernels_struct():
-    text = source.source("sequence")
+    text = source.text("sequence")
     body = re.search(r"struct Pass \{(.*?)\n\};", text, re.DOTALL)[1]
     body = re.sub(r"//.*", "", body)
     members = []
     for kind, names in re.findall(r"^\s*(?:const )?(\w+\*?)\s+([\w, ]+);", body, re.MULTILINE):
         members += [(name.strip(), np.uint64 if kind.endswith("*") else np.int32) for name in names.split(",")]
-    assert [name.replace("W_hh", "W") for name, _ in members] == list(PASS.names)
+    assert [name for name, _ in members] == list(PASS.names)
     assert [kind for _, kind in members] == [PASS[name] for name in PASS.names]
     assert PASS.itemsize == 12 * 4 + 14 * 8
     assert PASS.isalignedstruct
