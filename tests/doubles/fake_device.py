@@ -26,18 +26,6 @@ class RecordedLaunch:
     flags: Any = None  # a copy of its flags at that time
 
 
-class FakeGraph:
-    """A captured sequence of launches."""
-
-    def __init__(self, device: "FakeDevice", launches: list[Callable[[], None]]) -> None:
-        self.device, self.launches = device, launches
-
-    def replay(self) -> None:
-        self.device.replays += 1
-        for launch in self.launches:
-            launch()
-
-
 class GuardedModule:
     """NumPy as the module `xp` of a device: its functions may not be called while a graph is captured."""
 
@@ -94,7 +82,7 @@ class FakeDevice:
         if self._captured is not None:
             raise RuntimeError(f"{call} in the capture of a graph")
 
-    def graph(self, key: Hashable, capture: Callable[[], None]) -> FakeGraph:
+    def graph(self, key: Hashable, capture: Callable[[], None]) -> Callable[[], None]:
         self.not_in_capture("graph")
         assert key not in self.keys, f"the key {key} was used twice"
         self.keys.append(key)
@@ -103,7 +91,13 @@ class FakeDevice:
             capture()
         finally:
             self._thread.captured = None
-        return FakeGraph(self, captured)
+
+        def replay() -> None:
+            self.replays += 1
+            for launch in captured:
+                launch()
+
+        return replay
 
     def stream(self) -> Hashable:
         return 0

@@ -7,7 +7,7 @@ launch and caches the result in a folder (CUPY_CACHE_DIR, by default ~/.cupy/ker
 import contextlib
 import ctypes
 import threading
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache
 from typing import Any
 
@@ -29,17 +29,6 @@ _DATA_TYPES = {
 }
 # alpha and beta of a product, in the type in which it is computed; cuBLAS reads them during the call
 _SCALES = {dtype: (np.ones(1, dtype), np.zeros(1, dtype)) for dtype in ("float32", "float64")}
-
-
-class CupyGraph:
-    """A captured sequence of launches."""
-
-    def __init__(self, graph: Any) -> None:
-        self._graph = graph
-
-    def replay(self) -> None:
-        """Launch the whole sequence again, on the current stream of the calling thread."""
-        self._graph.launch()
 
 
 class CupyDevice:
@@ -153,10 +142,13 @@ class CupyDevice:
                 function = self._functions[key] = raw.kernel
         return function
 
-    def graph(self, key: Hashable, capture: Callable[[], None]) -> CupyGraph:
+    def graph(self, key: Hashable, capture: Callable[[], None]) -> Callable[[], None]:
         """Capture launches on a separate stream. A first call of `capture` only compiles and loads the kernels."""
-        with self._only_loading():
+        self._thread.loading = True
+        try:
             capture()
+        finally:
+            self._thread.loading = False
         with cupy.cuda.Stream(non_blocking=True) as stream:
             stream.begin_capture()
             try:
@@ -165,15 +157,8 @@ class CupyDevice:
                 with contextlib.suppress(Exception):
                     stream.end_capture()
                 raise
-            return CupyGraph(stream.end_capture())
-
-    @contextlib.contextmanager
-    def _only_loading(self) -> Iterator[None]:
-        self._thread.loading = True
-        try:
-            yield
-        finally:
-            self._thread.loading = False
+            launch: Callable[[], None] = stream.end_capture().launch
+        return launch
 
     def stream(self) -> Hashable:
         """Return the current device and the address of its current stream."""
@@ -196,13 +181,11 @@ class CupyDevice:
     @property
     def error_word(self) -> int:
         """The address of an int in pinned host memory, the same for the host and for kernels (unified addressing)."""
-        if self._error is None:
-            with self._lock:
-                if self._error is None:
-                    flags = runtime.hostAllocMapped | runtime.hostAllocPortable
-                    error = ctypes.c_int.from_address(runtime.hostAlloc(ctypes.sizeof(ctypes.c_int), flags))
-                    error.value = 0
-                    self._error = error
+        with self._lock:
+            if self._error is None:
+                flags = runtime.hostAllocMapped | runtime.hostAllocPortable
+                self._error = ctypes.c_int.from_address(runtime.hostAlloc(ctypes.sizeof(ctypes.c_int), flags))
+                self._error.value = 0
         return ctypes.addressof(self._error)
 
     def failed(self) -> bool:

@@ -3,6 +3,7 @@
 Importing this module raises ImportError if something is missing (CuPy, a newer CuPy, a driver, a GPU) and names it.
 """
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -33,10 +34,7 @@ def check(cupy: Any) -> None:
     runtime = cupy.cuda.runtime
     if getattr(runtime, "is_hip", False):
         raise ImportError("this CuPy is built for AMD GPUs (ROCm); these kernels need an NVIDIA GPU")
-    try:
-        driver = runtime.driverGetVersion()
-    except Exception as error:
-        raise ImportError(f"CuPy finds no NVIDIA driver: {_one_line(error)}") from error
+    driver = _attempt("CuPy finds no NVIDIA driver", runtime.driverGetVersion)
     if driver == 0:
         raise ImportError("CuPy finds no NVIDIA driver; install one, or use a machine that has one")
     try:
@@ -50,13 +48,18 @@ def check(cupy: Any) -> None:
         raise ImportError(f"there is an NVIDIA driver, but no GPU: {_one_line(error)}") from error
     if count == 0:
         raise ImportError("there is an NVIDIA driver, but no GPU (CUDA_VISIBLE_DEVICES may hide it)")
-    try:
-        capability = str(cupy.cuda.Device().compute_capability)
-    except Exception as error:
-        raise ImportError(f"the GPU is not usable: {_one_line(error)}") from error
+    capability = str(_attempt("the GPU is not usable", lambda: cupy.cuda.Device().compute_capability))
     if int(capability) < CAPABILITY:
         have, need = (f"{n // 10}.{n % 10}" for n in (int(capability), CAPABILITY))
         raise ImportError(f"the GPU has compute capability {have}, {need} (Ampere) or newer is needed")
+
+
+def _attempt(message: str, function: Callable[[], Any]) -> Any:
+    """Return the result of a function. ImportError, which begins with the message, if the function raises."""
+    try:
+        return function()
+    except Exception as error:
+        raise ImportError(f"{message}: {_one_line(error)}") from error
 
 
 def _version(text: str) -> tuple[int, int]:

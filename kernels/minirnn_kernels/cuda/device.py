@@ -44,13 +44,6 @@ class Kernel:
     shared_bytes: int = 0  # dynamic shared memory per block
 
 
-class Graph(Protocol):
-    """A recorded sequence of launches."""
-
-    def replay(self) -> None:
-        """Launch the whole sequence again, on the stream of the calling thread."""
-
-
 class Device(Protocol):
     """A device that runs the kernels."""
 
@@ -98,11 +91,11 @@ class Device(Protocol):
     def error_word(self) -> int:
         """The address of the int that a kernel sets if it stops waiting for other blocks."""
 
-    def graph(self, key: Hashable, capture: Callable[[], None]) -> Graph:
-        """Record the launches of `capture` as a graph, without running them.
+    def graph(self, key: Hashable, capture: Callable[[], None]) -> Callable[[], None]:
+        """Record the launches of `capture`, and return a function that launches all of them at once.
 
-        Each key is used once; the caller keeps the graph. `capture` allocates nothing, and the arrays that it uses must
-        live as long as the graph.
+        The launches go to the stream of the thread that calls the function. `capture` allocates nothing, and the arrays
+        that it uses must live as long as the graph. Each key is used once.
         """
 
     def stream(self) -> Hashable:

@@ -220,56 +220,35 @@ def _cluster(cluster: int, work: Work, properties: Properties) -> Plan:
     return Plan(3, "block" if cluster == 1 else "cluster", cluster, units, *buffers, (cluster, work.tiles))
 
 
-def _grid(work: Work, properties: Properties) -> Plan:
-    """Plan teams whose blocks exchange states through global memory at every step.
+def _by_units(level: int, work: Work, properties: Properties) -> Plan:
+    """Plan level 2, or the teams of level 3 that exchange states through global memory, with the best number of units.
 
-    There is one team of as many blocks as the device has multiprocessors, or several smaller teams. Among all numbers
-    of units, prefer weights that stay on the chip, then the least work per block, then the fewest blocks.
+    At level 2, blocks need not run at the same time. At level 3 they must: there is one team of as many blocks as the
+    device has multiprocessors, or several smaller teams. Prefer weights that stay on the chip, then the least work for
+    a multiprocessor, then the fewest blocks.
     """
-    cores = properties.multiprocessors
-
-    def ranked() -> Iterator[tuple[Any, Plan]]:
-        for units in _all_units(work):
-            x = ceil_div(work.H, units)
-            if x <= cores and (buffers := _chunked(work, properties, units)):
-                rounds = ceil_div(work.tiles, min(work.tiles, cores // x))
-                y = ceil_div(work.tiles, rounds)  # as many rounds with fewer blocks
-                plan = Plan(3, "grid", 1, units, *buffers, (x, y))
-                yield (not plan.resident, rounds * units, plan.blocks), plan
-
-    units = round_up(ceil_div(work.H, cores), UNITS)
-    return _best(ranked(), _too_small(shared_bytes(work, units, 16, 1, False), properties))
-
-
-def _steps(work: Work, properties: Properties) -> Plan:
-    """Plan level 2, where blocks need not run at the same time: the fewest rounds of blocks, then the fewest blocks."""
-    y = min(work.tiles, MOST_TILES)
-
-    def ranked() -> Iterator[tuple[Any, Plan]]:
-        for units in _all_units(work):
-            if buffers := _chunked(work, properties, units, resident=False):
-                x = ceil_div(work.H, units)
-                plan = Plan(2, "", 1, units, *buffers, (x, y))
-                yield (ceil_div(plan.blocks, properties.multiprocessors) * units, x), plan
-
-    return _best(ranked(), _too_small(shared_bytes(work, UNITS, 16, 1, False), properties))
-
-
-def _best(ranked: Iterable[tuple[Any, Plan]], reason: str) -> Plan:
-    """Return the plan with the lowest rank, the first of equals. ValueError with the reason if there is no plan."""
-    best = min(ranked, key=lambda pair: pair[0], default=None)
-    if best is None:
-        raise ValueError(reason)
-    return best[1]
+    cores, ranked = properties.multiprocessors, []
+    for units in range(UNITS, round_up(work.H, UNITS) + 1, UNITS):
+        x = ceil_div(work.H, units)
+        y = min(work.tiles, MOST_TILES if level == 2 else cores // x)
+        if y and (buffers := _chunked(work, properties, units, resident=level == 3)):
+            y = ceil_div(work.tiles, ceil_div(work.tiles, y))  # as many rounds with fewer blocks
+            plan = Plan(level, "grid" if level == 3 else "", 1, units, *buffers, (x, y))
+            rounds = ceil_div(work.tiles, y) * ceil_div(plan.blocks, cores)
+            ranked.append(((not plan.resident, rounds * units, plan.blocks), plan))
+    if not ranked:
+        fewest = UNITS if level == 2 else round_up(ceil_div(work.H, cores), UNITS)
+        raise ValueError(_too_small(shared_bytes(work, fewest, 16, 1, False), properties))
+    return min(ranked, key=lambda pair: pair[0])[1]
 
 
 _MAKERS = {
-    "2": _steps,
+    "2": partial(_by_units, 2),
     "block": partial(_cluster, 1),
     "cluster 2": partial(_cluster, 2),
     "cluster 4": partial(_cluster, 4),
     "cluster 8": partial(_cluster, 8),
-    "grid": _grid,
+    "grid": partial(_by_units, 3),
 }
 
 
@@ -324,11 +303,6 @@ def _first_that_fits(
         if needed <= properties.shared_bytes:
             return *size, needed
     return None
-
-
-def _all_units(work: Work) -> range:
-    """Return every number of units that a block can own."""
-    return range(UNITS, round_up(work.H, UNITS) + 1, UNITS)
 
 
 def _splits(work: Work, units: int) -> list[int]:

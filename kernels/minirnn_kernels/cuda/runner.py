@@ -4,22 +4,22 @@ A pass takes the input products to the last state, or the gradient of the states
 what comes before and after a pass and describes the arrays; `cuda/levels.py` chooses the level.
 """
 
+import itertools
 import threading
-from collections import OrderedDict
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from minirnn_kernels.cell import GRU, Cell
-from minirnn_kernels.cuda.device import Array, Device, Graph, Kernel
-from minirnn_kernels.cuda.gates import BackwardStep, ForwardStep, by_gate, step_backward, step_forward
+from minirnn_kernels.cell import GRU
+from minirnn_kernels.cuda.device import Array, Device, Kernel
+from minirnn_kernels.cuda.gates import Step, by_gate, step_backward, step_forward
 from minirnn_kernels.cuda.levels import choose, forced_level, graph_steps
-from minirnn_kernels.cuda.plans import ARRAYS, PASS, SPIN_LIMIT, Plan, Storage, UnitLayout, Work, product, unit_layout
+from minirnn_kernels.cuda.plans import ARRAYS, PASS, SPIN_LIMIT, Plan, Work
 
 MOST_GRAPHS = 64  # cached by a Runner; the least recently used graph is dropped first
-FLAG = np.int32
 GAVE_UP = (
     "a CUDA kernel stopped waiting for the other blocks of its team, so the results of an earlier call are invalid "
     "(NaN). Either the GPU was stopped for several seconds (by a debugger, or by another process that occupied it), or "
@@ -31,15 +31,12 @@ GAVE_UP = (
 class Pass:
     """The arrays of a pass. An array that the cell or the direction does not use is None.
 
-    n is the number of values of a unit in `gates`, S the dtype of the arguments and A that of sums and gates.
+    T, B and H are those of `work`; n is the number of values of a unit in `gates`, S the dtype of the arguments and A
+    that of sums and gates.
     """
 
-    cell: Cell
-    storage: Storage
+    work: Work  # of the forward pass
     precision: str
-    T: int
-    B: int
-    H: int
     W_hh: Array  # (products * H, H) S, contiguous
     h: Array  # (T+1, B, H) S: the hidden state at every step; h[0] is the initial state
     c: Array | None = None  # LSTM: (T+1, B, H) A, c[0] is the initial state; in inference (B, H), overwritten
@@ -56,53 +53,28 @@ class Pass:
     da: Array | None = None  # (T, B, n*H) S
     dh0: Array | None = None  # (B, H) A
 
-    @property
-    def unit(self) -> UnitLayout:
-        """The layout of the cell's units."""
-        return unit_layout(self.cell)
-
-    def work(self, backward: bool) -> Work:
-        """Return what a plan depends on."""
-        kind = product(self.storage, self.precision)
-        return Work(self.cell, self.storage, self.T, self.B, self.H, backward, kind)
-
-
-@dataclass
-class Captured:
-    """A graph of steps, and the record that they read, whose address is fixed."""
-
-    graph: Graph
-    record: Array
-
 
 class Runner:
     """Runs passes on a device. level and team restrict the choice of a plan."""
 
     def __init__(self, device: Device, level: int | None = None, team: str | None = None) -> None:
         self.device, self.level, self.team = device, level, team
-        self._graphs: OrderedDict[Hashable, Captured] = OrderedDict()
-        self._captures = 0
-        self._lock = threading.Lock()
+        self._serials = itertools.count()
+        self._graph = lru_cache(MOST_GRAPHS)(self._captured)
 
     def check(self) -> None:
         """Raise RuntimeError if a kernel of an earlier call stopped waiting."""
         if self.device.failed():
             raise RuntimeError(GAVE_UP)
 
-    def forward(self, p: Pass) -> None:
-        """Fill h, c and gates."""
-        self._run(p, p.work(backward=False))
-
-    def backward(self, p: Pass) -> None:
-        """Fill da, dh0 and carry."""
-        self._run(p, p.work(backward=True))
-
-    def _run(self, p: Pass, work: Work) -> None:
-        if p.B == 0:
+    def run(self, p: Pass, *, backward: bool = False) -> None:
+        """Fill h, c and gates, or in the backward pass da, dh0 and carry."""
+        work = replace(p.work, backward=backward)
+        if work.B == 0:
             return
         plan = self._plan(work)
         if plan.level == 1:
-            (self._backward_by_steps if work.backward else self._forward_by_steps)(p)
+            (self._backward_by_steps if backward else self._forward_by_steps)(p, work)
         else:
             (self._by_graphs if plan.level == 2 else self._at_once)(p, work, plan)
 
@@ -125,65 +97,55 @@ class Runner:
 
     # ---- level 1 ----
 
-    def _forward_by_steps(self, p: Pass) -> None:
+    def _forward_by_steps(self, p: Pass, work: Work) -> None:
         assert p.gates is not None
-        recurrent = self.device.xp.empty((p.B, p.unit.products * p.H), p.storage.accumulate)
-        for t in range(p.T):
+        cell, unit = work.cell, work.unit
+        recurrent = self.device.xp.empty((work.B, unit.products * work.H), work.storage.accumulate)
+        for t in range(work.T):
             self.device.matmul(p.h[t], p.W_hh.T, out=recurrent, precision=p.precision)
             c_prev, c = (None, None) if p.c is None else (p.c[t], p.c[t + 1]) if p.training else (p.c, p.c)
-            gates, h_prev, h = by_gate(p.gates[t], p.cell), p.h[t], p.h[t + 1]
-            step_forward(
-                self.device,
-                ForwardStep(p.cell, gates, h, recurrent, p.bias, c_prev, c, h_prev, p.lengths, t, p.relu),
-            )
+            gates, h_prev, h = by_gate(p.gates[t], cell), p.h[t], p.h[t + 1]
+            step_forward(self.device, Step(cell, gates, h, recurrent, p.bias, c_prev, c, h_prev, p.lengths, t, p.relu))
 
-    def _backward_by_steps(self, p: Pass) -> None:
+    def _backward_by_steps(self, p: Pass, work: Work) -> None:
         assert p.da is not None
         assert p.dh0 is not None
+        cell, first = work.cell, work.unit.first * work.H
         recurrent = None  # no step comes after the last one
-        for t in reversed(range(p.T)):
-            gates = None if p.gates is None else by_gate(p.gates[t], p.cell)
+        for t in reversed(range(work.T)):
+            gates = None if p.gates is None else by_gate(p.gates[t], cell)
             c_prev, c = (None, None) if p.c is None else (p.c[t], p.c[t + 1])
-            dout = None if p.dout is None else p.dout[t]
-            da, h_prev, h = by_gate(p.da[t], p.cell), p.h[t], p.h[t + 1]
-            step = BackwardStep(
-                p.cell, da, gates, c_prev, c, h_prev, h, recurrent, dout, p.dh_n, p.dc_n, p.carry, p.lengths, p.T, t,
-                p.relu,
+            dout, da = None if p.dout is None else p.dout[t], by_gate(p.da[t], cell)
+            step = Step(
+                cell, gates, p.h[t + 1], recurrent, None, c_prev, c, p.h[t], p.lengths, t, p.relu,
+                work.T, dout, p.dh_n, p.dc_n, p.carry, da,
             )  # fmt: skip
             step_backward(self.device, step)
             recurrent = p.dh0
-            self.device.matmul(p.da[t][:, p.unit.first * p.H :], p.W_hh, out=recurrent, precision=p.precision)
-        if p.cell is GRU:
+            self.device.matmul(p.da[t][:, first:], p.W_hh, out=recurrent, precision=p.precision)
+        if cell is GRU:
             p.dh0 += p.carry
 
     # ---- levels 2 and 3 ----
 
     def _at_once(self, p: Pass, work: Work, plan: Plan) -> None:
-        flags = self.device.xp.zeros(plan.blocks, FLAG) if plan.cooperative else None
+        flags = self.device.xp.zeros(plan.blocks, np.int32) if plan.cooperative else None
         record = self.device.record(self._values(p, plan, flags))
         args = record, np.int32(0), np.int32(work.steps)
         self.device.launch(plan.kernel(work), plan.grid, args, cooperative=plan.cooperative)
 
     def _by_graphs(self, p: Pass, work: Work, plan: Plan) -> None:
         captured = graph_steps(work.steps)
-        entry = self._captured(plan.kernel(work), plan.grid, captured)
-        self.device.record(self._values(p, plan, None), into=entry.record)
+        owner = threading.get_ident(), self.device.stream()  # each has its own graphs, because a pass fills the record
+        replay, record = self._graph(plan.kernel(work), plan.grid, captured, owner)
+        self.device.record(self._values(p, plan, None), into=record)
         for _ in range(0, work.steps, captured):
-            entry.graph.replay()
+            replay()
 
-    def _captured(self, kernel: Kernel, grid: tuple[int, int], steps: int) -> Captured:
-        """Return the graph of this many steps of a pass.
-
-        Each thread has its own graphs, one for each stream, because a replay overwrites the record.
-        """
-        key = kernel, grid, steps, threading.get_ident(), self.device.stream()
-        with self._lock:
-            entry = self._graphs.get(key)
-            if entry is not None:
-                self._graphs.move_to_end(key)
-                return entry
-            self._captures += 1
-            serial = self._captures
+    def _captured(
+        self, kernel: Kernel, grid: tuple[int, int], steps: int, owner: Hashable
+    ) -> tuple[Callable[[], None], Array]:
+        """Return a function that launches this many steps of a pass, and the record that these steps read."""
         record = self.device.record(np.zeros((), PASS))
 
         def capture() -> None:
@@ -192,23 +154,17 @@ class Runner:
             advance = Kernel(kernel.configuration, "sequence", "advance", threads=1)
             self.device.launch(advance, (1, 1), (record, np.int32(steps)))
 
-        entry = Captured(self.device.graph((serial, *key), capture), record)
-        with self._lock:
-            self._graphs[key] = entry
-            while len(self._graphs) > MOST_GRAPHS:
-                self._graphs.popitem(last=False)
-        return entry
+        return self.device.graph((next(self._serials), kernel, grid, steps, owner), capture), record
 
     def _values(self, p: Pass, plan: Plan, flags: Array | None) -> Any:
         """Return the record PASS. Its field `grid` is 0 for teams that keep the state in shared memory."""
         values = np.zeros((), PASS)
-        for name in ("T", "B", "H", "training", "relu"):
-            values[name] = getattr(p, name)
-        for name in ("units", "chunk", "splits", "resident"):
-            values[name] = getattr(plan, name)
-        values["grid"] = plan.team not in ("block", "cluster")
-        values["spin_limit"] = SPIN_LIMIT
+        for source, names in ((p.work, "T B H"), (p, "training relu"), (plan, "units chunk splits resident")):
+            for name in names.split():
+                values[name] = getattr(source, name)
         for name in ARRAYS:
             values[name] = self.device.address(getattr(p, name))
+        values["grid"] = plan.team not in ("block", "cluster")
+        values["spin_limit"] = SPIN_LIMIT
         values["flags"], values["error"] = self.device.address(flags), self.device.error_word
         return values

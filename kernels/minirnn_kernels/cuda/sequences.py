@@ -34,8 +34,8 @@ from minirnn_kernels import precision
 from minirnn_kernels.cell import GRU, LSTM, RNN, Cell
 from minirnn_kernels.contract import Arrays, Cache, CellKernels, Kernels
 from minirnn_kernels.cuda.device import Array, Device
-from minirnn_kernels.cuda.gates import ForwardStep, by_gate, gates, is_relu, step_forward
-from minirnn_kernels.cuda.plans import STORAGES, storage_of, unit_layout
+from minirnn_kernels.cuda.gates import Step, by_gate, gates, is_relu, step_forward
+from minirnn_kernels.cuda.plans import STORAGES, Work, product, storage_of, unit_layout
 from minirnn_kernels.cuda.runner import Pass, Runner
 
 
@@ -181,7 +181,8 @@ def _begin(run: Runner, given: Arguments, training: bool) -> tuple[Array, Pass]:
         c = xp.empty((T + 1, B, H) if training else (B, H), A)
         (c[0] if training else c)[...] = given.c
     W_hh = xp.ascontiguousarray(given.W_hh, x.dtype)
-    return x, Pass(cell, storage, mode, T, B, H, W_hh, h, c, gates, given.bias, lengths, given.relu, training)
+    work = Work(cell, storage, T, B, H, product=product(storage, mode))
+    return x, Pass(work, mode, W_hh, h, c, gates, given.bias, lengths, given.relu, training)
 
 
 def _stored(p: Pass, a: Array | None) -> Array:
@@ -197,8 +198,8 @@ def forward(run: Runner, arguments: Callable[..., Arguments], *given: Any, **opt
     """Return out, h_n (LSTM: and c_n), and the cache; arguments and shapes as in `contract`."""
     call, xp = arguments(*given, **options), run.device.xp
     x, p = _begin(run, call, training=True)
-    run.forward(p)
-    if p.cell is RNN:
+    run.run(p)
+    if call.cell is RNN:
         p.gates = None  # the backward pass reads h
     finals = [_stored(p, _last(xp, states, p.lengths)) for states in (p.h, p.c) if states is not None]
     return p.h[1:], *finals, Cache(x, call.W_ih, p)
@@ -210,7 +211,7 @@ def inference(run: Runner, arguments: Callable[..., Arguments], *given: Any, **o
     There is one c, which every step overwrites and which keeps its values past the end of a row.
     """
     _, p = _begin(run, arguments(*given, **options), training=False)
-    run.forward(p)
+    run.run(p)
     finals = [_last(run.device.xp, p.h, p.lengths)] + ([] if p.c is None else [_stored(p, p.c)])
     return p.h[1:], *finals
 
@@ -229,7 +230,7 @@ def step(run: Runner, arguments: Callable[..., Arguments], *given: Any, **option
         c_prev, c = xp.ascontiguousarray(call.c, A), xp.empty((B, H), A)
     h_prev, h = xp.ascontiguousarray(call.h), xp.empty((B, H), call.x.dtype)
     arrays = by_gate(gates, cell), h, recurrent, call.bias, c_prev, c, h_prev
-    step_forward(device, ForwardStep(cell, *arrays, relu=call.relu))
+    step_forward(device, Step(cell, *arrays, relu=call.relu))
     return h if c is None else (h, c.astype(h.dtype, copy=False))
 
 
@@ -244,9 +245,9 @@ def backward(run: Runner, dout: Array | None, dh_n: Array | None, *rest: Any, ke
     p = replace(p)  # a kept cache is not changed
     _run_backward(run, p, dout, dh_n, *dc_n, keep_cache=keep_cache)
     dx, dW_ih, dW_hh, db_ih, db_hh = _products(run, p, x, W_ih)
-    initial = [_stored(p, d) for d in ((p.dh0, p.carry) if p.cell is LSTM else (p.dh0,))]
-    if p.cell is GRU:  # from n, r, z to r, z, n
-        xp, H = run.device.xp, p.H
+    initial = [_stored(p, d) for d in ((p.dh0, p.carry) if p.work.cell is LSTM else (p.dh0,))]
+    if p.work.cell is GRU:  # from n, r, z to r, z, n
+        xp, H = run.device.xp, p.work.H
         return dx, *initial, xp.roll(dW_ih, -H, axis=0), dW_hh, xp.roll(db_ih, -H), db_hh
     return dx, *initial, dW_ih, dW_hh, db_ih
 
@@ -255,21 +256,21 @@ def _run_backward(
     run: Runner, p: Pass, dout: Array | None, dh_n: Array | None, dc_n: Array | None = None, *, keep_cache: bool
 ) -> None:
     """Run the backward pass: fill da, dh0 and carry."""
-    xp, A = run.device.xp, p.storage.accumulate
+    xp, work, A = run.device.xp, p.work, p.work.storage.accumulate
     p.dout = None if dout is None else xp.ascontiguousarray(dout, p.h.dtype)
     p.dh_n, p.dc_n = (None if d is None else xp.ascontiguousarray(d, A) for d in (dh_n, dc_n))
-    p.carry = None if p.cell is RNN else xp.zeros((p.B, p.H), A)
-    p.dh0 = xp.empty((p.B, p.H), A)
+    p.carry = None if work.cell is RNN else xp.zeros((work.B, work.H), A)
+    p.dh0 = xp.empty((work.B, work.H), A)
     in_place = p.gates is not None and p.h.dtype == A and not keep_cache
-    p.da = p.gates if in_place else xp.empty((p.T, p.B, p.unit.blocks * p.H), p.h.dtype)
-    run.backward(p)
+    p.da = p.gates if in_place else xp.empty((work.T, work.B, work.unit.blocks * work.H), p.h.dtype)
+    run.run(p, backward=True)
 
 
 def _products(run: Runner, p: Pass, x: Array, W_ih: Array) -> tuple[Array, ...]:
     """Return dx, dW_ih, dW_hh and the gradients of the biases that belong to the two products."""
     assert p.da is not None
-    matmul, da, unit = partial(run.device.matmul, precision=p.precision), _rows(p.da), p.unit
-    inputs, recurrent = slice(0, unit.products * p.H), slice(unit.first * p.H, unit.blocks * p.H)
+    matmul, da, unit, H = partial(run.device.matmul, precision=p.precision), _rows(p.da), p.work.unit, p.work.H
+    inputs, recurrent = slice(0, unit.products * H), slice(unit.first * H, unit.blocks * H)
     da_ih, da_hh = da[:, inputs], da[:, recurrent]
     dx = matmul(da_ih, W_ih).reshape(x.shape)
     dW_ih, dW_hh = matmul(da_ih.T, _rows(x)), matmul(da_hh.T, _rows(p.h[:-1]))

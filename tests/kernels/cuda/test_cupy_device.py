@@ -148,11 +148,11 @@ def test_blocks_at_once_are_those_of_all_multiprocessors(mocked):
 
 def test_kernels_are_loaded_before_a_capture_begins(mocked):
     device, calls = mocked
-    graph = device.graph("key", lambda: device.launch(FORWARD, (1, 1), ()))
+    replay = device.graph("key", lambda: device.launch(FORWARD, (1, 1), ()))
     names = [call[0] for call in calls]
     assert names == ["compile", "shared", "stream", "begin", "launch", "end", "stream left"]
     assert calls[2] == ("stream", True)  # not synchronised with the default stream
-    graph.replay()
+    replay()
     assert calls[-1] == ("replay",)
 
 

@@ -75,11 +75,11 @@ def test_a_graph_does_its_launches_when_it_is_replayed():
     device = EmulatedDevice(source=lambda configuration, name: (WRONG, []))
     x = device.xp.zeros(3, np.float32)
     launch = lambda: device.launch(WRITE, (1, 1), [x, np.int32(1)])
-    graph = device.graph("key", launch)
+    replay = device.graph("key", launch)
     assert not x.any()
     for _ in range(2):
         x[...] = 0
-        graph.replay()
+        replay()
         assert x.tolist() == [0, 1, 0]
     assert device.log == ["write_global"] * 2
 
