@@ -1,4 +1,4 @@
-"""The measurement of a row for benchmarks/gpu.py: results are checked first, then the contenders are timed in turns.
+"""The measurement of a row for benchmarks/gpu.py: results are checked first, then contenders alternate.
 
 Nothing here depends on a library: the contenders come from on_gpu/peers.py and on_gpu/ours.py, or from a test.
 """

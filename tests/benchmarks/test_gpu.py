@@ -32,7 +32,7 @@ LARGE = Size("a", 32, 100, 512, 512, "a test")
 
 
 class Fake:
-    """A contender whose calls take `each` seconds of a clock of its own, and whose results may be spoilt."""
+    """A contender whose calls take `each` seconds of a fake clock, and whose results can be spoilt."""
 
     def __init__(self, name, each, spoil=lambda results: results, missing=None):
         self.name, self.each, self.spoil, self.missing, self.calls = name, each, spoil, missing, 0
@@ -72,7 +72,7 @@ def test_times_ratios_and_the_figure_are_those_of_the_clock():
     )  # fmt: skip
     assert found["times"]["ours"]["median"] == pytest.approx(1e-3)
     assert found["ratios"]["torch packed"]["median"] == pytest.approx(3)
-    assert found["figure"] == pytest.approx(2)  # the faster of PyTorch's ways; JAX isn't a target
+    assert found["figure"] == pytest.approx(2)  # the faster of the two ways of PyTorch; JAX is no target
     assert not found["refused"]
     rated = gpu_measure.rated(found, row, {"float64": 1e12}, 1e12)
     times = rated["times"]["ours"]
@@ -96,7 +96,7 @@ def spoilt(name, change):
         (lambda a: a[:-1], r"dx of shape \(4, 3, 4\), expected"),
     ],
 )
-def test_what_is_wrong_is_not_timed(change, words):
+def test_wrong_results_are_not_timed(change, words):
     row = Row("training", "lstm", SMALL, "float64")
     found = measured(row, ours=Fake("ours", 1e-3, spoilt("dx", change)), torch=Fake("torch", 2e-3))
     assert list(found["times"]) == ["torch"]
@@ -115,7 +115,7 @@ def test_one_step_left_out_of_a_gradient_is_found_in_16_bits_too():
     assert "dx" in found["refused"]["ours"]
 
 
-def test_who_is_missing_is_named_and_who_fails_is_refused():
+def test_a_missing_contender_is_named_and_a_failing_one_is_refused():
     def fails(numbers):
         raise RuntimeError("no kernel image")
 
@@ -139,12 +139,12 @@ def test_contenders_take_turns_and_blocks_fill_their_share():
     assert gpu_measure.interleaved([], 1.0) == {}
 
 
-def test_inputs_are_several_where_they_would_stay_in_the_cache():
+def test_there_are_several_inputs_if_one_would_stay_in_the_cache():
     assert gpu_measure.sets(Row("inference", "lstm", SMALL)) == gpu_measure.SETS
     assert gpu_measure.sets(Row("training", "lstm", replace(LARGE, T=1000))) == 1
 
 
-def test_no_row_is_begun_when_the_time_is_up():
+def test_no_row_is_started_when_the_time_is_up():
     now = iter(range(1000))
     planned = gpu_plan.rows("gates")
     found, left_out = gpu.run(
@@ -155,7 +155,7 @@ def test_no_row_is_begun_when_the_time_is_up():
     assert left_out == [gpu_plan.key("gates", row) for row in planned[5:]]
 
 
-def test_what_is_done_is_not_measured_again():
+def test_measured_rows_are_not_measured_again():
     planned = gpu_plan.rows("half", True)
     done = frozenset(gpu_plan.key("half", row) for row in planned[:1])
     found, left_out = gpu.run(["half"], True, 1e9, lambda p, row: {"row": row}, lambda w: None, lambda: 0, done)
@@ -163,7 +163,7 @@ def test_what_is_done_is_not_measured_again():
     assert not left_out
 
 
-def test_a_row_that_nothing_can_be_held_against_is_left_out():
+def test_a_row_without_a_reference_is_left_out():
     def nothing(part, row):
         raise Missing("torch is missing")
 
@@ -213,7 +213,7 @@ def a_row(row, ours, theirs):
 TF32 = Row("training", "lstm", LARGE, "tf32")
 
 
-def test_results_of_one_machine_come_together_and_of_two_do_not():
+def test_results_of_one_machine_are_merged_and_of_two_are_not():
     old = document(a_row(TF32, 1.0, 1.2), a_row(replace(TF32, what="forward"), 1.0, 3.0))
     old["left_out"] = [gpu_plan.key("lstm", replace(TF32, protocol="recurrence")), "another"]
     new = document(a_row(TF32, 1.0, 1.8), a_row(replace(TF32, protocol="recurrence"), 1.0, 1.6))

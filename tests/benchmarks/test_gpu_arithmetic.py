@@ -1,4 +1,4 @@
-"""The tables of kernels/README.md on where a step's time goes come from `cuda_levels`, and add up."""
+"""The tables of kernels/README.md on where a step's time goes come from `cuda/levels.py`, and add up."""
 
 import importlib
 import re

@@ -84,7 +84,7 @@ def test_numbers_of_16_bit_modes_are_exact_in_16_bits(mode, bits):
     assert np.max(np.abs(a - exact) / np.abs(exact)) <= 2.0**-bits
 
 
-def test_the_gates_are_proven_and_held_against_a_copy():
+def test_the_gates_are_checked_and_compared_with_a_copy():
     row = Row("gates backward", "lstm", Size("1 MB", 1200, 1, 0, 16, "a test"))
     found = gpu_gates.measured(row, gpu_ours.host_device(), lambda n: n / 1.0, 0.01)
     assert found["errors"]["ours"] <= found["allowed"]
@@ -99,7 +99,7 @@ def test_wrong_gates_are_refused(monkeypatch):
     assert found["figure"] is None
 
 
-def test_what_a_device_cannot_capture_is_called_and_noted():
+def test_work_that_a_device_cannot_capture_is_called_and_noted():
     device = gpu_ours.host_device()
 
     def refuses(work, n):
@@ -112,7 +112,7 @@ def test_what_a_device_cannot_capture_is_called_and_noted():
     assert found["times"]["ours"]["median"] > 0
 
 
-def test_the_level_and_the_precision_hold_inside_alone(monkeypatch):
+def test_the_level_and_the_precision_are_restored(monkeypatch):
     from minirnn_kernels import precision
 
     monkeypatch.setenv("MINIRNN_CUDA_LEVEL", "2")

@@ -70,7 +70,7 @@ def test_one_layer_counts_as_the_other_benchmark_does(cell, what):
 
 def test_layers_directions_lengths_and_protocols_count():
     once = gpu_plan.flop(Row("inference", "lstm", LARGE))
-    assert gpu_plan.flop(Row("inference", "lstm", LARGE, layers=2)) == 2 * once  # as many inputs as units
+    assert gpu_plan.flop(Row("inference", "lstm", LARGE, layers=2)) == 2 * once  # the size has as many inputs as units
     assert gpu_plan.flop(Row("inference", "lstm", LARGE, directions=2)) == 2 * once
     both = gpu_plan.flop(Row("inference", "lstm", LARGE, layers=2, directions=2))
     assert both == 2 * once + 2 * once * 3 // 2  # the second layer has twice the inputs
@@ -83,7 +83,7 @@ def test_layers_directions_lengths_and_protocols_count():
     assert gpu_plan.bytes_moved(row) < gpu_plan.bytes_moved(replace(row, ragged=False))
 
 
-def test_bytes_of_half_precision_and_of_what_a_backward_needs():
+def test_bytes_of_half_precision_and_of_the_arrays_for_a_backward():
     inference, forward = (gpu_plan.bytes_moved(Row(w, "lstm", LARGE)) for w in ("inference", "forward"))
     entries = 32 * 100 * 512
     assert forward - inference == 5 * entries * 4
@@ -94,7 +94,7 @@ def test_bytes_of_half_precision_and_of_what_a_backward_needs():
 
 @pytest.mark.parametrize("backward", [False, True])
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-def test_the_gates_sizes_are_as_large_as_they_say(cell, backward):
+def test_the_sizes_of_gates_have_their_nominal_bytes(cell, backward):
     for megabytes in gpu_plan.MEGABYTES:
         row = Row("gates backward" if backward else "gates", cell, gpu_plan.gate_size(cell, backward, megabytes))
         assert megabytes * 10**6 <= gpu_plan.bytes_moved(row) < 1.01 * megabytes * 10**6

@@ -1,6 +1,6 @@
-"""What the tests on a GPU need of it, and a device whose launches are altered: random waits, shorter patience.
+"""The GPU of the tests, and a device whose launches are altered: random waits in the kernels, or fewer polls.
 
-Nothing here imports CuPy before it is asked to: every file of this folder can be imported anywhere.
+CuPy is imported only inside functions, so that every file of this folder can be imported on any machine.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ WAYS = ("1", "2", "block", "cluster 2", "cluster 4", "cluster 8", "grid")
 
 @dataclass(frozen=True)
 class Gpu:
-    """A device (see minirnn_kernels/cuda_device.py), and how arrays get there and back."""
+    """A device (see minirnn_kernels/cuda/device.py), and functions that copy arrays to it and back."""
 
     device: Any
     to_device: Callable[[Any], Any]
     to_host: Callable[[Any], Any]
     wait: Callable[[], Any]
-    another: Callable[[], Any]  # a new device object of the same GPU, which has compiled nothing yet
+    another: Callable[[], Any]  # returns a new device object of the same GPU, which has compiled nothing yet
 
     @classmethod
     def of_cupy(cls) -> Gpu:
@@ -42,12 +42,12 @@ class Gpu:
 
 
 def narrowed(way: str) -> dict[str, Any]:
-    """A way to run a pass, by its name in `cuda_pass.plans`, as arguments of `cuda_sequences.kernels`."""
+    """Return a way to run a pass, by its name in `plans`, as arguments of `sequences.kernels`."""
     return {"level": int(way)} if way in ("1", "2") else {"level": 3, "team": way}
 
 
 def runs(device: Any, way: str, work: Work) -> bool:
-    """Whether a pass can run that way, its blocks all at the same time where they meet in memory."""
+    """Return whether the device can run a pass this way, with all blocks at once if they wait for each other."""
     plan = plans(work, device.properties)[way]
     if not isinstance(plan, Plan):
         return False
@@ -57,7 +57,7 @@ def runs(device: Any, way: str, work: Work) -> bool:
 
 
 class Altered:
-    """A device that launches kernels with random waits in them, and with another limit of patience."""
+    """A device that launches kernels with random waits in them, and with another limit of polls."""
 
     def __init__(self, device: Any, jitter: bool = True, spin_limit: int | None = None) -> None:
         self._device, self._jitter, self._spin_limit = device, jitter, spin_limit
@@ -82,7 +82,7 @@ class Altered:
 
 
 def mute(source: Callable[[str], str]) -> Callable[[str], str]:
-    """`cuda_source.source` with one line missing: no block of a grid ever says that it has done a step."""
+    """Return `source.text` without one line: no block of a grid announces that it has done a tile."""
 
     def spoilt(name: str) -> str:
         text, count = re.subn(r"[^;{}]*store_release\(pass\.flags[^;]*;", "", source(name))

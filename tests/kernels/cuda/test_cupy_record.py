@@ -1,4 +1,4 @@
-"""cuda/cupy_record.py: where these kernels can't run the reason says what is missing and what to do."""
+"""cuda/cupy_record.py: if these kernels can't run, the reason says what is missing and what to do."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from tests.doubles import fake_cupy
 
 
 def reason(monkeypatch, change=lambda modules: None):
-    """Why the record can't run, with a CuPy that was changed; None if it can."""
+    """Return why the record can't run with a fake CuPy that `change` has altered; None if it can."""
     modules, _ = fake_cupy.install(monkeypatch)
     change(modules)
     minirnn_kernels.get.cache_clear()
@@ -32,7 +32,7 @@ def raising(error):
     return call
 
 
-def test_with_all_there_it_can_run(monkeypatch):
+def test_a_complete_installation_can_run(monkeypatch):
     assert reason(monkeypatch) is None
 
 
@@ -91,7 +91,7 @@ def test_a_gpu_that_is_too_old(monkeypatch):
     assert reason(monkeypatch, change) == "the GPU has compute capability 7.5, 8.0 (Ampere) or newer is needed"
 
 
-def test_a_gpu_of_another_maker(monkeypatch):
+def test_a_gpu_of_another_vendor(monkeypatch):
     def change(modules):
         modules["cupy"].cuda.runtime.is_hip = True
 
@@ -113,7 +113,7 @@ def test_a_missing_library(monkeypatch):
 
 
 def python(folder, **modules):
-    """The reason in a new process that finds these modules first."""
+    """Return the reason in a new process whose path begins with these modules."""
     for name, text in modules.items():
         (folder / f"{name}.py").write_text(text)
     env = {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path]), "PATH": os.environ["PATH"]}
@@ -128,7 +128,7 @@ def test_cupy_isnt_installed(tmp_path):
     assert python(tmp_path, cupy=text) == "CuPy isn't installed; pip install 'minirnn[gpu]'"
 
 
-def test_something_that_cupy_needs_isnt_installed(tmp_path):
+def test_a_dependency_of_cupy_isnt_installed(tmp_path):
     found = python(tmp_path, cupy="import no_such_module_of_cupys")
     assert found == "CuPy is installed, but no_such_module_of_cupys, which it needs, isn't; pip install 'minirnn[gpu]'"
 

@@ -1,4 +1,4 @@
-"""cuda/levels.py: the level is chosen by estimates that move the right way, or forced; what can't run says why."""
+"""cuda/levels.py: estimates choose the level and move in the right direction; levels can be forced; errors explain."""
 
 import dataclasses
 

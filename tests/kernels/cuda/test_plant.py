@@ -18,7 +18,7 @@ A_FEW = [
 ]
 
 
-def test_every_mistake_has_its_place_and_its_name():
+def test_every_mistake_has_a_place_and_a_unique_name():
     assert len(BY_NAME) == len(MUTATIONS)
     for mutation in MUTATIONS:
         for name in (mutation.source,) if mutation.source else ("gates", "sequence"):
@@ -29,15 +29,15 @@ def test_every_mistake_has_its_place_and_its_name():
 
 
 @pytest.mark.parametrize("name", A_FEW)
-def test_a_mistake_is_seen(name):
+def test_a_mistake_is_found(name):
     mutation = BY_NAME[name]
     assert plant.found(mutation, mutation.ways, mutation.cells)
 
 
 @pytest.mark.parametrize("way", plant.WAYS)
-def test_without_a_mistake_nothing_is_seen(way):
+def test_without_a_mistake_nothing_is_found(way):
     assert plant.found(None, (way,), ("lstm",)) == ""
 
 
-def test_bfloat16_is_stored_to_the_nearest():
+def test_bfloat16_is_rounded_to_nearest():
     plant.prove_numbers(None)

@@ -1,4 +1,4 @@
-"""cuda/sequences.py, the host's side alone: what is launched, with which memory, on a device that computes nothing."""
+"""cuda/sequences.py and runner.py on a fake device: which kernels are launched, and with which memory."""
 
 import dataclasses
 import threading
@@ -58,10 +58,10 @@ def test_level_2_replays_a_graph_that_covers_all_steps(cell, T):
     train(sequences.kernels(device, level=2), cell, T=T)
     forward = [launch for launch in device.launches if launch.kernel.name == "forward"]
     backward = [launch for launch in device.launches if launch.kernel.name == "backward"]
-    for launches, steps in ((forward, T), (backward, T + 1)):  # the way back has one more, for dh0
+    for launches, steps in ((forward, T), (backward, T + 1)):  # the backward pass has one more, for dh0
         at = [int(launch.record["base"]) + int(launch.args[1]) for launch in launches]
         assert at[:steps] == list(range(steps))
-        assert all(step >= steps for step in at[steps:])  # a kernel returns at once there
+        assert all(step >= steps for step in at[steps:])  # there a kernel returns at once
         assert all(launch.args[2] == launch.args[1] + 1 for launch in launches)
     assert device.replays == (2 + 3 if T == 64 else 3 + 3)
 
@@ -123,14 +123,14 @@ def test_blocks_that_dont_fit_fall_back_to_graphs(blocks, fit):
     assert any(launch.cooperative for launch in device.launches) == fit
 
 
-def test_blocks_that_dont_fit_are_an_error_where_level_3_is_forced(monkeypatch):
+def test_blocks_that_dont_fit_are_an_error_if_level_3_is_forced(monkeypatch):
     monkeypatch.setenv(VARIABLE, "3")
     device = FakeDevice(blocks=10)
     with pytest.raises(ValueError, match=r"level 3 needs 64 blocks of .* bytes .* H = 512, B = 16; H100 holds 10"):
         train(sequences.kernels(device), "lstm", T=5, B=16, H=512)
 
 
-# ---- what a kernel is given ----------------------------------------------------------------------------------------
+# ---- arguments of kernels ------------------------------------------------------------------------------------------
 
 
 def test_flags_are_zero_before_each_cooperative_launch():
@@ -209,7 +209,7 @@ def test_inference_needs_one_c():
 # ---- graphs --------------------------------------------------------------------------------------------------------
 
 
-def test_a_graph_is_captured_once_and_its_record_filled_anew():
+def test_a_graph_is_captured_once_and_its_record_filled_for_each_call():
     device = FakeDevice()
     kernels = sequences.kernels(device, level=2)
     for _ in range(3):
@@ -242,7 +242,7 @@ def test_the_least_recently_used_graph_goes(monkeypatch):
 
     run(16)
     run(32)
-    run(16)  # now 32 is the older one
+    run(16)  # now the graph for 32 is the older one
     run(48)
     assert len(device.keys) == 3
     run(16)
@@ -251,7 +251,7 @@ def test_the_least_recently_used_graph_goes(monkeypatch):
     assert len(device.keys) == 4
 
 
-def test_threads_have_graphs_of_their_own():
+def test_each_thread_has_its_own_graphs():
     device = FakeDevice()
     kernels = sequences.kernels(device, level=2)
     ready = threading.Barrier(2)
@@ -271,7 +271,7 @@ def test_threads_have_graphs_of_their_own():
     assert len(records) == 2
 
 
-def test_streams_have_graphs_of_their_own():
+def test_each_stream_has_its_own_graphs():
     device = FakeDevice()
     kernels = sequences.kernels(device, level=2)
     kernels.rnn.inference(*arguments("rnn"))
@@ -289,7 +289,7 @@ def test_the_precision_reaches_products_and_kernels(mode, product):
     with precision(mode):
         train(sequences.kernels(device, level=3), "lstm")
     assert {launch.kernel.configuration.product for launch in device.launches} == {product}
-    assert [used for *_, used in device.products] == [mode] * 4 + ["strict"]  # the bias: a plain sum
+    assert [used for *_, used in device.products] == [mode] * 4 + ["strict"]  # the gradient of the bias is a plain sum
 
 
 def test_a_backward_computes_as_its_forward_did():
@@ -313,14 +313,14 @@ def test_gates_are_compiled_once_for_all_precisions():
 # ---- errors --------------------------------------------------------------------------------------------------------
 
 
-def test_a_kernel_that_gave_up_is_an_error_at_the_next_call():
+def test_a_kernel_that_stopped_waiting_is_an_error_at_the_next_call():
     device = FakeDevice()
     kernels = sequences.kernels(device)
     *_, cache = kernels.rnn.forward(*arguments("rnn"))
     device.gave_up = True
     with pytest.raises(RuntimeError, match=r"stopped waiting .* MINIRNN_CUDA_LEVEL=2"):
         kernels.rnn.backward(None, None, cache)
-    kernels.rnn.backward(None, None, cache)  # the cache wasn't consumed, and the error has been told
+    kernels.rnn.backward(None, None, cache)  # the cache was not consumed, and the error is raised once
     for call in (kernels.rnn.forward, kernels.rnn.inference):
         device.gave_up = True
         with pytest.raises(RuntimeError, match="stopped waiting"):
@@ -331,7 +331,7 @@ def test_a_kernel_that_gave_up_is_an_error_at_the_next_call():
         kernels.rnn.step(x[0], *others)
 
 
-def test_what_is_accepted():
+def test_accepted_arrays():
     bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
     accepts = sequences.kernels(FakeDevice()).accepts
     for dtype in (np.float32, np.float64, np.float16, bfloat16):
@@ -339,12 +339,12 @@ def test_what_is_accepted():
     assert not accepts(np.zeros(1, np.float32), np.zeros(1))
     assert not accepts(np.zeros(1, np.int32))
     assert not accepts(np.zeros(1, np.complex64))
-    assert not accepts(np.zeros(1, np.dtype(np.float32).newbyteorder()))  # kernels read bytes as they lie
+    assert not accepts(np.zeros(1, np.dtype(np.float32).newbyteorder()))  # kernels read native byte order
     assert not accepts([1.0])
 
 
 class Elsewhere(np.ndarray):
-    """An array that says it is on another device."""
+    """An array whose `device` is another device."""
 
     device = "<CUDA Device 1>"
 

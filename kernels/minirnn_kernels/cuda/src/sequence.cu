@@ -1,11 +1,11 @@
 // A whole sequence, or one step of it, in one kernel: the recurrent product and the gates.
 //
-// The hidden units are divided among the blocks of a *team*. Each block holds the rows of W_hh of its own units in
+// The hidden units are divided among the blocks of a *team*. Each block holds the rows of W_hh of its units in
 // shared memory, and keeps them there from step to step. A step is
 //
-//     forward     a      = gates[t] + h[t] W_hh^T      for the block's own units, from h of all units
+//     forward     a      = gates[t] + h[t] W_hh^T      for the block's units, from h of all units
 //                 h[t+1] = the cell's gates of a
-//     backward    dh     = da[t+1] W_hh + dout[t]      for the block's own units, from da of all units
+//     backward    dh     = da[t+1] W_hh + dout[t]      for the block's units, from da of all units
 //                 da[t]  = the backward of the cell's gates
 //
 // followed by a barrier of the team, because the next step needs h (or da) of all units. A team is a single block; or a

@@ -27,7 +27,7 @@ def test_a_write_past_the_ends_of_an_array_is_an_error(shape, where):
         )
 
 
-def test_arrays_of_the_device_are_as_numpys():
+def test_arrays_of_the_device_behave_as_numpys():
     xp = EmulatedDevice().xp
     assert np.isnan(xp.empty((2, 3), np.float32)).all()
     assert np.isnan(xp.empty_like(xp.zeros(3, np.float16))).all()
@@ -40,7 +40,7 @@ def test_arrays_of_the_device_are_as_numpys():
     assert xp.float32 is np.float32
 
 
-def test_what_is_freed_becomes_nan():
+def test_freed_arrays_become_nan():
     device = EmulatedDevice()
     x = device.xp.zeros(5)
     (piece,) = (p for p, name in device.memory._pieces.values() if name.startswith("float64"))
@@ -100,7 +100,7 @@ def test_a_capture_takes_launches_only(forbidden):
     forbidden(device)
 
 
-def test_a_record_is_read_by_its_address_and_written_anew():
+def test_a_record_is_overwritten_at_its_address():
     device = EmulatedDevice()
     dtype = np.dtype([("n", np.int32), ("p", np.uint64)], align=True)
     record = device.record(np.array((3, 4), dtype)[()])

@@ -16,7 +16,7 @@ def test_a_reduction_is_right_in_every_order(blocks, seed):
     np.testing.assert_allclose(y, x.sum(axis=1), rtol=1e-5, atol=1e-5)
 
 
-def test_a_missing_barrier_is_seen_under_some_seed():
+def test_a_missing_barrier_is_found_with_some_seed():
     library = build(BLOCKS, ["-DNO_BARRIER"])
     x, y, found = float_rows(1, 200), np.zeros(1, np.float32), 0
     for seed in SEEDS:
@@ -26,7 +26,7 @@ def test_a_missing_barrier_is_seen_under_some_seed():
 
 
 @pytest.mark.parametrize(("options", "right"), [([], True), (["-DNO_BARRIER"], False)])
-def test_lanes_go_on_in_any_order(options, right):
+def test_lanes_continue_in_any_order(options, right):
     library, results = build(BLOCKS, options), []
     for seed in SEEDS:
         x = np.arange(32, dtype=np.int32)
@@ -47,7 +47,7 @@ def test_equal_seeds_give_equal_orders():
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 7, 100])
-def test_every_block_runs_once_and_knows_its_place(blocks, at_once):
+def test_every_block_runs_once_and_has_its_index(blocks, at_once):
     x = np.full((4, 5, 64), -1, np.int32)
     run(blocks, "where", [x], grid=(5, 4), at_once=at_once)
     assert np.array_equal(x, np.broadcast_to((np.arange(5) + 10 * np.arange(4)[:, None] + 400)[..., None], x.shape))
@@ -71,7 +71,7 @@ def test_a_divergent_barrier_is_an_error(wrong, kernel, words):
             run(wrong, kernel, seed=seed)
 
 
-def test_a_deadlock_says_who_waits_where(wrong):
+def test_a_deadlock_says_which_threads_wait_where(wrong):
     with pytest.raises(LaunchError) as caught:
         run(wrong, "two_collectives")
     lines = WRONG[: WRONG.index("two_collectives")].count("\n") + 1
@@ -106,7 +106,7 @@ def test_a_write_past_the_ends_of_shared_memory_is_an_error(wrong, at):
         run(wrong, "write_shared", [np.int32(at)])
 
 
-def test_shared_memory_that_nobody_wrote_is_nan(wrong):
+def test_unwritten_shared_memory_is_nan(wrong):
     x = np.zeros(64, np.float32)
     for _ in range(2):
         run(wrong, "read_shared", [x])
@@ -136,12 +136,12 @@ def read_only(array):
         ([read_only(np.zeros(1, np.float32)), np.int32(0)], "argument 0 is of kind w, got r"),
     ],
 )
-def test_arguments_of_other_kinds_are_errors(wrong, args, words):
+def test_arguments_of_the_wrong_kind_are_errors(wrong, args, words):
     with pytest.raises(LaunchError, match=words):
         run(wrong, "write_global", args)
 
 
-def test_python_numbers_are_no_arguments(wrong):
+def test_python_numbers_are_not_accepted(wrong):
     with pytest.raises(TypeError, match="not 0"):
         run(wrong, "write_shared", [0])
 
@@ -151,7 +151,7 @@ def test_a_source_that_does_not_compile():
         build('extern "C" __global__ void k() { nonsense(); }')
 
 
-def test_a_kernel_that_is_not_there(wrong):
+def test_an_unknown_kernel_is_an_error(wrong):
     with pytest.raises(LaunchError, match="no such kernel"):
         run(wrong, "nobody")
 
@@ -182,7 +182,7 @@ def test_blocks_of_a_cluster_exchange_numbers():
     assert all(exchanged([], seed) for seed in SEEDS)
 
 
-def test_a_missing_wait_of_a_cluster_is_seen_under_some_seed():
+def test_a_missing_wait_of_a_cluster_is_found_with_some_seed():
     assert not all(exchanged(["-DNO_WAIT"], seed) for seed in SEEDS)
 
 
@@ -200,7 +200,7 @@ def test_blocks_wait_for_flags_of_others():
     assert all(relayed([], seed) for seed in SEEDS)
 
 
-def test_a_flag_set_too_early_is_seen_under_some_seed():
+def test_a_flag_set_too_early_is_found_with_some_seed():
     assert not all(relayed(["-DNO_WAIT"], seed) for seed in SEEDS)
 
 

@@ -8,7 +8,7 @@ from tests.kernels.cuda.emulation.example_kernels import run
 from tests.kernels.cuda.emulation.library import LaunchError
 
 
-def test_every_half_is_the_float_that_numpy_makes_of_it(numbers):
+def test_every_half_becomes_the_same_float_as_in_numpy(numbers):
     x = np.arange(2**16, dtype=np.uint16).view(np.int16)
     y = np.zeros(2**16, np.float32)
     run(numbers, "to_floats", [x, y, np.int32(2**16)])
@@ -43,7 +43,7 @@ def test_tensor_cores_multiply(numbers, kind):
     rng = np.random.default_rng(1)
     K = 8 if kind == "tf32" else 16
     A, B, C = (rng.standard_normal(shape).astype(np.float32) for shape in ((16, K), (K, 8), (16, 8)))
-    if kind == "tf32":  # the bits below the upper 19 don't count
+    if kind == "tf32":  # tensor cores ignore the lowest 13 bits
         cut = lambda x: (x.view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
         exact, args = [cut(A), cut(B)], [A.view(np.int32), B.view(np.int32)]
     elif kind == "half":
@@ -55,7 +55,7 @@ def test_tensor_cores_multiply(numbers, kind):
     expected = C.astype(np.float64) + exact[0].astype(np.float64) @ exact[1].astype(np.float64)
     run(numbers, f"product_{kind}", [*args, C], threads=32)
     np.testing.assert_allclose(C, expected, rtol=2**-23, atol=2**-40)
-    assert (np.abs(C) <= np.abs(expected) + 2**-40).all()  # cut off, not rounded
+    assert (np.abs(C) <= np.abs(expected) + 2**-40).all()  # truncated, not rounded
 
 
 def test_a_tensor_core_takes_whole_warps(numbers):
