@@ -146,8 +146,9 @@ def cuda_levels() -> list[str]:
     """
     if minirnn_kernels.available()["cupy"] is not None:
         return []
+    from minirnn_kernels.cell import LSTM
     from minirnn_kernels.cuda.levels import explain
-    from minirnn_kernels.cuda.sequence_pass import LSTM, STORAGES, Work
+    from minirnn_kernels.cuda.plans import STORAGES, Work
 
     found = []
     for T, B, H in LSTM_SIZES:

@@ -13,7 +13,7 @@ import pytest
 from minirnn import Tensor, grad, no_grad
 from minirnn.autograd.graph import RULES
 from minirnn.autograd.tensor import apply_fused
-from tests.autograd.planted import _Rules, replaced
+from tests.autograd.planted import _Rules, swapped
 
 
 def tensor(*shape, seed=0, dtype=np.float64):
@@ -33,7 +33,7 @@ class Counted:
 
             return counting
 
-        self.replaced = replaced(RULES, {fn: _Rules(RULES[fn], wrap)})
+        self.replaced = swapped(RULES, {fn: _Rules(RULES[fn], wrap)})
 
     def __enter__(self):
         self.replaced.__enter__()
@@ -161,7 +161,7 @@ def test_interior_memory_is_freed_while_walking(how):
     watched = lambda i, vjp: (
         lambda *args, **params: alive.append(sum(r() is not None for r in results)) or vjp(*args, **params)
     )
-    with replaced(RULES, {np.tanh: _Rules(RULES[np.tanh], watched)}):
+    with swapped(RULES, {np.tanh: _Rules(RULES[np.tanh], watched)}):
         y = t
         for _ in range(length):
             y = np.tanh(y)

@@ -1,4 +1,4 @@
-"""What runs under compute-sanitizer: a small sequence of each cell, forward and backward, in every way.
+"""The program that runs under compute-sanitizer: a small sequence of each cell, forward and backward, in every way.
 
 compute-sanitizer --tool memcheck python -m tests.gpu.sanitized
 """

@@ -1,4 +1,4 @@
-"""The record "cupy" on a GPU keeps the contract: every level and team, every precision and dtype."""
+"""The record "cupy" on a GPU fulfils the contract at every level, with every team, precision and dtype."""
 
 from dataclasses import replace
 
@@ -7,7 +7,8 @@ import pytest
 
 import minirnn_kernels
 from minirnn_kernels import precision
-from minirnn_kernels.cuda import sequence_pass, sequences
+from minirnn_kernels.cell import CELLS
+from minirnn_kernels.cuda import plans, sequences
 from minirnn_kernels.proof import SequenceCase, Transfer, prove, prove_case
 from minirnn_kernels.proof.loop import VARIANTS
 from tests.gpu.devices import WAYS, Altered, narrowed, runs
@@ -55,7 +56,7 @@ def test_the_record_that_users_get_keeps_the_contract(gpu):
     prove(minirnn_kernels.get("cupy"), **host(gpu))
 
 
-# Sizes that the kit's cases don't have: several tiles of the batch, chunks, resident and streamed weights, whole grids.
+# Sizes that `prove` does not use: several tiles of the batch, chunks, resident and streamed weights, whole grids.
 SIZES = [(5, 16, 8, 256), (4, 33, 16, 200), (3, 65, 24, 472), (4, 17, 16, 520), (3, 40, 8, 1024), (2, 130, 8, 136)]
 KINDS = [("rnn-tanh", "float32", "strict"), ("lstm", "float32", "strict"), ("lstm", "float32", "fast"),
          ("gru", "float32", "high"), ("lstm", "float64", "strict"), ("gru", "bfloat16", "strict"),
@@ -67,18 +68,18 @@ KINDS = [("rnn-tanh", "float32", "strict"), ("lstm", "float32", "strict"), ("lst
 @pytest.mark.parametrize("way", WAYS)
 def test_sizes_that_fill_a_gpu(gpu, way, cell, dtype, mode, T, B, I, H):
     possible(gpu, way)
-    storage = sequence_pass.STORAGES[dtype]
-    forward = sequence_pass.Work(
-        getattr(sequence_pass, cell.partition("-")[0].upper()),
+    storage = plans.STORAGES[dtype]
+    forward = plans.Work(
+        CELLS[cell.partition("-")[0]],
         storage,
         T,
         B,
         H,
         False,
-        sequence_pass.product(storage, mode),
+        plans.product(storage, mode),
     )
     if not all(runs(gpu.device, way, work) for work in (forward, replace(forward, backward=True))):
-        pytest.skip("doesn't fit on this GPU in this way")
+        pytest.skip("does not fit on this GPU in this way")
     record = sequences.kernels(gpu.device, **narrowed(way))
     (number,) = dtypes([dtype])
     with precision.precision(mode):
