@@ -3,9 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from minirnn import nn, optim
-from minirnn.autograd import array_functions, devices
-from minirnn.autograd.graph import detect_anomaly, is_grad_enabled, no_grad
-from minirnn.autograd.tensor import Tensor, grad
+from minirnn.autograd import Tensor, array_functions, detect_anomaly, devices, grad, is_grad_enabled, no_grad
 from minirnn.random import manual_seed
 from minirnn.recurrent.backends import kernels
 from minirnn_kernels.precision import precision

@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.autograd import devices
-from minirnn.autograd.tensor import Tensor
+from minirnn.autograd import Tensor, devices
 
 Array = Any
 State = dict[str, Any]  # of one parameter: name -> array of its shape, or the int "step"

@@ -461,7 +461,7 @@ def test_a_constant_or_a_result_changed_in_place_is_noticed_too():
     y.data[...] = 0
     y.bump_version()
     for changed, name in ((product, "multiply"), (y.sum(), "tanh")):
-        with pytest.raises(RuntimeError, match=f"{name} got or made was changed in place"):
+        with pytest.raises(RuntimeError, match=f"result of {name} was changed in place"):
             changed.backward()
 
 
