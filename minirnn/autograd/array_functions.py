@@ -110,9 +110,7 @@ implements(np.max, np.amax)(_reduction(np.max))
 implements(np.min, np.amin)(_reduction(np.min))
 
 
-@implements(np.mean)
-def _mean(a: Tensor, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-    return a.sum(axis, keepdims) / _size(a, axis)
+implements(np.mean)(lambda a, axis=None, *, keepdims=False: a.sum(axis, keepdims) / _size(a, axis))
 
 
 @implements(np.var)
@@ -121,9 +119,7 @@ def _var(a: Tensor, axis: Any = None, *, ddof: float = 0, keepdims: bool = False
     return tnp.square(centred).sum(axis, keepdims) / max(_size(a, axis) - ddof, 0)
 
 
-@implements(np.std)
-def _std(a: Tensor, axis: Any = None, *, ddof: int = 0, keepdims: bool = False) -> Tensor:
-    return unary(ops.root, a.var(axis, ddof, keepdims))
+implements(np.std)(lambda a, axis=None, *, ddof=0, keepdims=False: unary(ops.root, a.var(axis, ddof, keepdims)))
 
 
 @implements(np.prod)
@@ -145,9 +141,9 @@ def _prod(a: Tensor, axis: Any = None, *, keepdims: bool = False) -> Tensor:
     )
 
 
-@implements(np.cumsum)
-def _cumsum(a: Tensor, axis: Any = None) -> Tensor:
-    return apply(np.cumsum, a.ravel(), axis=0) if axis is None else apply(np.cumsum, a, axis=axis)
+implements(np.cumsum)(
+    lambda a, axis=None: apply(np.cumsum, a.ravel(), axis=0) if axis is None else apply(np.cumsum, a, axis=axis)
+)
 
 
 # ---------------------------------------------------------------------------------------------- shape
@@ -160,9 +156,9 @@ def _reshape(a: Tensor, shape: Any, order: str = "C") -> Tensor:
     return apply(ops.reshape, a, shape=shape)
 
 
-@implements(np.transpose)
-def _transpose(a: Tensor, axes: Any = None) -> Tensor:
-    return apply(np.transpose, a, axes=_axes(range(a.ndim)[::-1] if axes is None else axes, a.ndim))
+implements(np.transpose)(
+    lambda a, axes=None: apply(np.transpose, a, axes=_axes(range(a.ndim)[::-1] if axes is None else axes, a.ndim))
+)
 
 
 def _labelled(a: Tensor) -> Array:
@@ -253,9 +249,9 @@ def _concatenate(arrays: Sequence[Any], axis: Any = 0) -> Tensor:
     return apply(ops.concatenate, *arrays, axis=axis)
 
 
-@implements(np.stack)
-def _stack(arrays: Sequence[Any], axis: int = 0) -> Tensor:
-    return tnp.concatenate([tnp.expand_dims(a, axis) for a in _arrays(np.stack, arrays)], axis)
+implements(np.stack)(
+    lambda arrays, axis=0: tnp.concatenate([tnp.expand_dims(a, axis) for a in _arrays(np.stack, arrays)], axis)
+)
 
 
 @implements(np.repeat)

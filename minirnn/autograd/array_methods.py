@@ -6,6 +6,7 @@ Nothing in this file touches the graph. A method that has a gradient calls the N
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,26 @@ if TYPE_CHECKING:
     from minirnn.autograd.tensor import Tensor
 
 tnp: Any = np  # NumPy applied to Tensors. Typed as Any because NumPy's type stubs do not know Tensors.
+
+
+def _reduction(fn: Callable[..., Any]) -> Callable[..., Tensor]:
+    """Return the method of a Tensor that reduces it along axes: t.sum(axis, keepdims) is np.sum(t, ...)."""
+    return lambda self, axis=None, keepdims=False: fn(self, axis=axis, keepdims=keepdims)
+
+
+def _deviation(fn: Callable[..., Any]) -> Callable[..., Tensor]:
+    """Return the method for np.var or np.std, with `ddof` as the delta degrees of freedom."""
+    return lambda self, axis=None, ddof=0, keepdims=False: fn(self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+
+def _method(fn: Callable[..., Any]) -> Callable[..., Tensor]:
+    """Return the method with the arguments of the NumPy function: t.take(indices, axis) is np.take(t, ...)."""
+    return lambda self, *args, **options: fn(self, *args, **options)
+
+
+def _plain_method(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the method of a function without a gradient. It returns an array."""
+    return lambda self, axis=None: fn(self.data, axis)
 
 
 class ArrayMethods:
@@ -88,29 +109,13 @@ class ArrayMethods:
 
     # -- methods with a gradient
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return tnp.sum(self, axis=axis, keepdims=keepdims)
+    sum, mean, prod, max, min = map(_reduction, (tnp.sum, tnp.mean, tnp.prod, tnp.max, tnp.min))
+    var, std = map(_deviation, (tnp.var, tnp.std))
+    cumsum, squeeze, swapaxes = map(_method, (tnp.cumsum, tnp.squeeze, tnp.swapaxes))
+    repeat, take, dot = map(_method, (tnp.repeat, tnp.take, tnp.dot))
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return tnp.mean(self, axis=axis, keepdims=keepdims)
-
-    def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
-        return tnp.var(self, axis=axis, ddof=ddof, keepdims=keepdims)
-
-    def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
-        return tnp.std(self, axis=axis, ddof=ddof, keepdims=keepdims)
-
-    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return tnp.max(self, axis=axis, keepdims=keepdims)
-
-    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return tnp.min(self, axis=axis, keepdims=keepdims)
-
-    def prod(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return tnp.prod(self, axis=axis, keepdims=keepdims)
-
-    def cumsum(self, axis: Any = None) -> Tensor:
-        return tnp.cumsum(self, axis=axis)
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        return tnp.clip(self, min, max)
 
     def reshape(self, *shape: Any) -> Tensor:
         return tnp.reshape(self, shape[0] if len(shape) == 1 else shape)
@@ -121,34 +126,6 @@ class ArrayMethods:
     def transpose(self, *axes: Any) -> Tensor:
         return tnp.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
-    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
-        return tnp.swapaxes(self, axis1, axis2)
+    # -- methods without a gradient
 
-    def squeeze(self, axis: Any = None) -> Tensor:
-        return tnp.squeeze(self, axis=axis)
-
-    def repeat(self, repeats: Any, axis: Any = None) -> Tensor:
-        return tnp.repeat(self, repeats, axis=axis)
-
-    def take(self, indices: Any, axis: Any = None) -> Tensor:
-        return tnp.take(self, indices, axis=axis)
-
-    def clip(self, min: Any = None, max: Any = None) -> Tensor:
-        return tnp.clip(self, min, max)
-
-    def dot(self, other: Any) -> Tensor:
-        return tnp.dot(self, other)
-
-    # -- methods without a gradient: they return arrays
-
-    def argmax(self, axis: Any = None) -> Any:
-        return self.data.argmax(axis)
-
-    def argmin(self, axis: Any = None) -> Any:
-        return self.data.argmin(axis)
-
-    def any(self, axis: Any = None) -> Any:
-        return self.data.any(axis)
-
-    def all(self, axis: Any = None) -> Any:
-        return self.data.all(axis)
+    argmax, argmin, any, all = map(_plain_method, (tnp.argmax, tnp.argmin, tnp.any, tnp.all))

@@ -50,6 +50,10 @@ def _operator(fn: Callable[..., Any]) -> tuple[Callable[[Tensor, Any], Tensor], 
     return lambda self, other: binary(fn, self, other), lambda self, other: binary(fn, other, self)
 
 
+def _unary_operator(fn: Callable[..., Any]) -> Callable[[Tensor], Tensor]:
+    return lambda self: unary(fn, self)
+
+
 def _comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Any]:
     """Return the method of a comparison. Its result is a plain array of bools."""
     return lambda self, other: compare(self.data, plain(other))
@@ -235,21 +239,10 @@ class Tensor(ArrayMethods):
     def __pow__(self, other: Any) -> Tensor:
         return unary(np.square, self) if other.__class__ is int and other == 2 else self._power(other)
 
-    def __neg__(self) -> Tensor:
-        return unary(np.negative, self)
+    __neg__, __pos__, __abs__ = map(_unary_operator, (np.negative, np.positive, np.absolute))
 
-    def __pos__(self) -> Tensor:
-        return unary(np.positive, self)
-
-    def __abs__(self) -> Tensor:
-        return unary(np.absolute, self)
-
-    __eq__ = _comparison(operator.eq)
-    __ne__ = _comparison(operator.ne)
-    __lt__ = _comparison(operator.lt)
-    __le__ = _comparison(operator.le)
-    __gt__ = _comparison(operator.gt)
-    __ge__ = _comparison(operator.ge)
+    __eq__, __ne__ = map(_comparison, (operator.eq, operator.ne))
+    __lt__, __le__, __gt__, __ge__ = map(_comparison, (operator.lt, operator.le, operator.gt, operator.ge))
     __hash__ = object.__hash__
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -284,7 +277,7 @@ class Tensor(ArrayMethods):
         return FUNCTIONS[Tensor.to](self, device)
 
 
-def of_array(array: np.ndarray) -> Tensor:
+def of_array(array: Any) -> Tensor:
     """Return Tensor(array) without validation. The array holds floats that a kernel has just computed."""
     t: Tensor = Tensor.__new__(Tensor)
     t.data = array
@@ -389,8 +382,7 @@ def apply_fused(fused: Fused, args: Sequence[Any], outputs: Sequence[Array]) -> 
     tensors = tuple(map(Tensor, outputs))
     fields = _node_fields(args, tuple(map(plain, args)), _NO_PARAMS)
     if fields[0] and recording.get():
-        bundle = Tensor.__new__(Tensor)
-        bundle.data = tuple(outputs)
+        bundle = of_array(tuple(outputs))
         bundle._node = Node(fused, None, *fields, _line())
         for i, t in enumerate(tensors):
             t.requires_grad = True
