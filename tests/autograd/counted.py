@@ -5,7 +5,7 @@ from tests.autograd.planted import _Rules, replaced
 
 
 class Counted:
-    """Counts the calls of one function's rules, per argument."""
+    """The number of calls of each of a function's rules: {argument: calls}."""
 
     def __init__(self, fn):
         self.calls = {}
