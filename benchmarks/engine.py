@@ -21,7 +21,7 @@ OPERATIONS = 150
 ROUNDS = 60
 
 
-def chain(x: Any, w: Any, b: Any, tanh: Callable[[Any], Any]) -> Any:
+def chain(tanh: Callable[[Any], Any], x: Any, w: Any, b: Any) -> Any:
     """Return the result of the chain on the arrays of one library. x, w: (8, 8), b: (8,)."""
     h = x
     for _ in range(OPERATIONS // 5):
@@ -38,7 +38,7 @@ def minirnn_run(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], lis
     def run() -> list[Any]:
         for t in leaves:
             t.grad = None
-        chain(*leaves, np.tanh).backward()
+        chain(np.tanh, *leaves).backward()
         return [t.grad for t in leaves]
 
     return run
@@ -49,7 +49,7 @@ def hips_run(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], list[A
     import autograd
     import autograd.numpy as anp
 
-    gradient = autograd.grad(lambda leaves: chain(*leaves, anp.tanh))
+    gradient = autograd.grad(lambda leaves: chain(anp.tanh, *leaves))
     return lambda: gradient((x, w, b))
 
 
@@ -63,7 +63,7 @@ def torch_run(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], list[
     def run() -> list[Any]:
         for t in leaves:
             t.grad = None
-        chain(*leaves, torch.tanh).backward()
+        chain(torch.tanh, *leaves).backward()
         return [t.grad.numpy() for t in leaves]
 
     return run

@@ -72,7 +72,7 @@ class Draw:
         return np.where(self.rng.random(shape) < 0.5, self.dtype(1), -1) * self.positive(*shape)
 
     def distinct(self, *shapes: tuple[int, ...]) -> list[Any]:
-        """Return arrays of these shapes. Values are at least 0.1 apart and 0.05 from 0: no difference step meets a tie."""
+        """Return arrays of these shapes. Values are at least 0.1 apart and 0.05 from 0, to avoid ties within a step."""
         sizes = [int(np.prod(s)) for s in shapes]
         values = ((self.rng.permutation(sum(sizes)) - sum(sizes) // 2 + 0.5) * 0.1).astype(self.dtype)
         cuts = np.cumsum([0, *sizes])
