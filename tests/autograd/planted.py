@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from minirnn import Tensor
 from minirnn.autograd.graph import RULES, name_of
 from minirnn.autograd.tensor import FUNCTIONS
-from tests.autograd.op_cases import CASES, Case
+from tests.autograd.op_cases import CASES, OpCase
 from tests.autograd.op_draw import Draw
 from tests.autograd.op_judges import JUDGES, first, second
 
@@ -97,9 +97,9 @@ def planted(place: Place) -> Iterator[None]:
             yield
 
 
-def places() -> dict[Place, list[Case]]:
+def places() -> dict[Place, list[OpCase]]:
     """Return every place where an error can be planted, with the cases that reach it."""
-    found: dict[Place, list[Case]] = {}
+    found: dict[Place, list[OpCase]] = {}
 
     def passed(kind: str, fn: Any, argument: int) -> None:
         cases = found.setdefault(Place(kind, fn, argument), [])
@@ -137,7 +137,7 @@ def places() -> dict[Place, list[Case]]:
     return found
 
 
-def finder(place: Place, cases: list[Case]) -> str | None:
+def finder(place: Place, cases: list[OpCase]) -> str | None:
     """Plant an error and return the case and the judge that find it, or None if it survives them all."""
     with planted(place):
         for case in cases:
