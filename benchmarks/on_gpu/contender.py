@@ -79,11 +79,11 @@ class Numbers:
                     self.parameters[f"{name}_l{layer}{end}"] = rng.uniform(-bound, bound, shape)
                 if len(CELLS[cell].biases) == 1:
                     self.parameters[f"bias_hh_l{layer}{end}"][:] = 0
-        self.sets = []
+        self.sets: list[dict[str, Array]] = []
         for _ in range(sets):
             # these large arrays are float32 in every mode, which takes a third of the time to draw
-            normal = lambda *shape: rng.standard_normal(shape, np.float32)
-            one = {"x": normal(s.T, s.B, row.inputs), "dout": normal(s.T, s.B, both * s.H)}
+            shapes = {"x": (s.T, s.B, row.inputs), "dout": (s.T, s.B, both * s.H)}
+            one: dict[str, Array] = {name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()}
             one |= {f"{state}0": rng.uniform(-1, 1, (row.layers * both, s.B, s.H)) for state in self.states}
             if self.lengths is not None:
                 past = np.arange(s.T)[:, None] >= self.lengths
