@@ -19,7 +19,7 @@ from minirnn import plots
 from minirnn.bench.doctor import cpu_model
 from minirnn.course.experiments import memory
 from minirnn.course.memory_tasks import KEYS, TASKS, first_symbol_of
-from minirnn.language.training import one_blas_thread
+from minirnn.language import one_blas_thread
 
 
 def main(folder: Path, keys: int) -> None:

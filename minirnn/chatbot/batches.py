@@ -1,8 +1,8 @@
-"""Conversations as arrays for the chatbot's network: words as ids, values forgotten on purpose, batches.
+"""Conversations as arrays for the chatbot's network: words as ids, with some words hidden in training, and batches.
 
-A known value, "Oslo", and an unknown one, "Zyphra", are to be answered alike. So in training each word of a value is
-replaced, in half of the conversations that it occurs in, by what an unknown word looks like; and now and then a word
-that no reply needs.
+The bot should treat a known value, "Oslo", and an unknown one, "Zyphra", in the same way. In training, each word of a
+value is therefore replaced by the id of unknown words in half of the conversations in which it occurs; a word that no
+reply needs is also replaced sometimes.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from minirnn.chatbot.model import Batch
 
 __all__ = ["Encoded", "batch", "encode", "shuffled"]
 
-FORGET_VALUE, FORGET_WORD = 0.5, 0.02
-NEIGHBOURS = 64  # batches among which conversations are sorted by length
+HIDE_VALUE, HIDE_WORD = 0.5, 0.02  # probabilities
+SORTED_BATCHES = 64  # batches within which conversations are sorted by length
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """One conversation: for each utterance (user, bot, user, …) its words as ids, and as numbers of their own.
+    """One conversation: for each utterance (user, bot, user, …) the ids and the names of its words.
 
-    Equal words have equal `names`, also those that the vocabulary lacks, whose ids are all alike. The user's utterances
-    end with the mark BOT, the bot's with USER.
+    Two words have the same name only if they are equal; unknown words share one id, but not one name. The user's
+    utterances end with the mark BOT, the bot's with USER.
     """
 
     ids: list[list[int]]
@@ -42,7 +42,7 @@ class Encoded:
 
 
 def encode(turns: Sequence[Turn], vocabulary: Vocabulary, rng: np.random.Generator | None = None) -> Encoded:
-    """The turns as ids. With `rng`, as in training: words are forgotten, each throughout the conversation."""
+    """Return the turns as ids. With `rng`, as in training, hide words, each in the whole conversation."""
     utterances = [words for turn in turns for words in (read(turn.user)[0], turn.words)]
     values = frozenset(value_words())
     replied = {word for words in utterances[1::2] for word in words}
@@ -53,7 +53,7 @@ def encode(turns: Sequence[Turn], vocabulary: Vocabulary, rng: np.random.Generat
             continue
         known[word] = vocabulary.id(word)
         if rng is not None:
-            share = FORGET_VALUE if word in values else 0.0 if word in replied else FORGET_WORD
+            share = HIDE_VALUE if word in values else 0.0 if word in replied else HIDE_WORD
             if rng.random() < share:
                 known[word] = NUMBER if any(map(str.isdigit, word)) else UNKNOWN
         names[word] = known[word] if known[word] >= len(SPECIAL) else len(vocabulary) + len(names)
@@ -65,7 +65,7 @@ def encode(turns: Sequence[Turn], vocabulary: Vocabulary, rng: np.random.Generat
 
 
 def batch(conversations: Sequence[Encoded]) -> Batch:
-    """Conversations of equal numbers of turns as one batch. ValueError where the numbers differ."""
+    """Return conversations with equal numbers of turns as one batch. Raises ValueError if the numbers differ."""
     turns = {conversation.turns for conversation in conversations}
     if len(turns) != 1:
         raise ValueError(f"conversations: expected equal numbers of turns, got {sorted(turns)}")
@@ -106,11 +106,11 @@ def batch(conversations: Sequence[Encoded]) -> Batch:
 
 
 def shuffled(pool: Sequence[Encoded], size: int, rng: np.random.Generator) -> Iterator[Batch]:
-    """The pool once, in batches of `size` (the last ones may be smaller) of equal turns and similar lengths."""
+    """Yield every conversation of the pool once, in batches of at most `size`, with equal turns and similar lengths."""
     order = rng.permutation(len(pool))
     groups: list[list[int]] = []
-    for start in range(0, len(order), size * NEIGHBOURS):
-        part = sorted(order[start : start + size * NEIGHBOURS], key=lambda k: (pool[k].turns, pool[k].length))
+    for start in range(0, len(order), size * SORTED_BATCHES):
+        part = sorted(order[start : start + size * SORTED_BATCHES], key=lambda k: (pool[k].turns, pool[k].length))
         for turns in {pool[k].turns for k in part}:
             alike = [k for k in part if pool[k].turns == turns]
             groups += [alike[k : k + size] for k in range(0, len(alike), size)]

@@ -5,8 +5,8 @@ import pytest
 
 from minirnn.chatbot.bot import Answer
 from minirnn.chatbot.conversations import Vocabulary
-from minirnn.chatbot.training import ChatbotConfig, conversations, holds, score, train
-from minirnn.language.training import ConfigError
+from minirnn.chatbot.training import ChatbotConfig, holds, make_conversations, score, train
+from minirnn.language import ConfigError
 
 SMALL = ChatbotConfig(hidden=16, embedding=8, conversations=12, steps=40, batch=4, lr=1e-2)
 
@@ -48,10 +48,10 @@ def test_settings_that_make_no_sense_are_named(setting, message):
 
 
 def test_parts_and_seeds_give_other_conversations():
-    assert conversations("test", 3) == conversations("test", 3)
-    assert conversations("test", 3) != conversations("valid", 3)
-    assert conversations("test", 3) != conversations("test", 3, seed=1)
-    assert conversations("test", 3) != conversations("test", 3, values="train")
+    assert make_conversations("test", 3) == make_conversations("test", 3)
+    assert make_conversations("test", 3) != make_conversations("valid", 3)
+    assert make_conversations("test", 3) != make_conversations("test", 3, seed=1)
+    assert make_conversations("test", 3) != make_conversations("test", 3, values="train")
 
 
 class Oracle:
@@ -71,7 +71,7 @@ class Oracle:
 
 
 def test_scores_count_recalled_values_and_exact_replies():
-    talks = conversations("test", 20)
+    talks = make_conversations("test", 20)
     asked = [turn for turns in talks for turn in turns if turn.act == "ask"]
     right = score(Oracle(talks, lambda reply: reply), talks)
     assert right.exact_share == right.recall_share == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,22 +10,25 @@ from typing import Any
 from rich.console import Console
 
 from minirnn import checkpoint
+from minirnn.commands.output import make_folder, require_writable, say
 from minirnn.commands.progress import describe_loss, reporting
-from minirnn.language import bigram_loss, load_corpus, unigram_loss
-from minirnn.language.training import (
+from minirnn.language import (
     BEST,
     LAST,
     ConfigError,
     Diverged,
     TrainConfig,
     Trainer,
+    bigram_loss,
     calibrate,
     checkpoint_file,
     environment,
+    load_corpus,
     run,
+    unigram_loss,
 )
 
-__all__ = ["resume", "start"]
+__all__ = ["prepare", "resume", "start", "train"]
 
 
 def start(
@@ -37,7 +39,7 @@ def start(
     minutes: float | None = None,
     device: str = "cpu",
 ) -> bool:
-    """A new run in `out`, of `config.steps` steps, or of so many passes through the text, or for so many minutes."""
+    """Start a new run in `out`, for `config.steps` steps, or for a number of epochs or minutes."""
     began = time.perf_counter()
     for name, value in (("epochs", epochs), ("minutes", minutes)):
         if value is not None and not 0 < value <= 1_000_000:
@@ -60,7 +62,7 @@ def start(
 def resume(folder: Path, console: Console, text: str | None, given: dict[str, Any], device: str = "cpu") -> bool:
     """Continue the run in `folder`, on any device.
 
-    `given` are settings from the command line: they must be those of the run.
+    given: the settings on the command line, which must equal those of the run.
     """
     path = checkpoint_file(folder, LAST)
     trainer = Trainer.resume(path, load_corpus, text, device)
@@ -81,7 +83,7 @@ def resume(folder: Path, console: Console, text: str | None, given: dict[str, An
 
 
 def train(trainer: Trainer, folder: Path, console: Console) -> bool:
-    """Run to the end, or to Ctrl-C (then False), and say what came out."""
+    """Train to the end and print the result. Return False if Ctrl-C stopped the run."""
     config = trainer.config
     parameters = sum(parameter.data.size for parameter in trainer.model.parameters())
     say(
@@ -108,18 +110,9 @@ def train(trainer: Trainer, folder: Path, console: Console) -> bool:
     return True
 
 
-def say(console: Console, text: str) -> None:
-    """A plain line, wrapped by nobody."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
 def prepare(folder: Path) -> None:
-    """Make the run's folder; ConfigError if it holds a run already or can't be written to."""
+    """Make the folder of a new run. Raises ConfigError if it holds a run or is not writable."""
     if any((folder / name).exists() for name in (LAST, BEST)):
         raise ConfigError(f"{folder} already holds a run: continue it with --resume {folder}, or choose another --out")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make the folder {folder}: {error.strerror or error}") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"the folder {folder} is not writable")
+    make_folder(folder)
+    require_writable(folder)

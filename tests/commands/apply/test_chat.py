@@ -171,11 +171,11 @@ def test_a_conversation_that_was_saved_goes_on_as_if_it_had_not_stopped(model, t
     told, asked = ["my name is Zyphra", "hello"], ["what is my name", "hello"]
     straight = replies(model, told + asked)
     file = tmp_path / "my talk.safetensors"
-    assert replies(model, [*told, f"/save {file}"]) == [*straight[:2], f"The conversation is in {file}."]
+    assert replies(model, [*told, f"/save {file}"]) == [*straight[:2], f"The conversation is saved in {file}."]
     loaded = replies(model, ["something else", f"/load {file}", *asked])
-    assert loaded[1] == f"The conversation in {file} goes on."
+    assert loaded[1] == f"The conversation in {file} continues."
     assert loaded[2:] == straight[2:]
-    assert replies(model, ["hello", f"/save {file}"])[1] == f"The conversation is in {file}."  # over an older one
+    assert replies(model, ["hello", f"/save {file}"])[1] == f"The conversation is saved in {file}."  # over an older one
 
 
 def test_reset_forgets(model):
@@ -207,7 +207,7 @@ def test_files_that_cannot_be_loaded_are_named_and_change_nothing(model, tmp_pat
 def test_save_writes_over_nothing_but_conversations(model, tmp_path):
     (tmp_path / "thesis").write_text("years of work")
     _, thesis, nowhere = replies(model, ["hello", f"/save {tmp_path / 'thesis'}", f"/save {tmp_path}/no/where"])
-    assert "no conversation; it stays as it is" in thesis
+    assert "is not a conversation; it is left unchanged" in thesis
     assert (tmp_path / "thesis").read_text() == "years of work"
     assert "cannot write" in nowhere
 
@@ -239,14 +239,14 @@ def test_a_figure_that_cannot_be_written_is_refused_before_anything_is_said(mode
 BEGIN = """
 import fcntl, signal, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the parent process may ignore it
 from minirnn.cli import main
 main()
 """
 
 
 class Terminal:
-    """The command on a terminal of its own."""
+    """The command on its own terminal."""
 
     def __init__(self, model, data):
         pty = pytest.importorskip("pty")

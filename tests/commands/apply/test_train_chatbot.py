@@ -31,7 +31,7 @@ def test_a_trained_bot_is_written_with_its_card(tmp_path):
     result = minirnn("train-chatbot", "--steps", 6, "--hidden", 8, "--cell", "gru", "--seed", 3, "--out", file)
     assert result.exit_code == 0, result.output
     assert "step 6/6" in result.output
-    assert "3 test conversations" in result.output
+    assert "3 held-out conversations" in result.output
     bot = Chatbot.load(file)
     assert bot.card["command"] == "minirnn train-chatbot --cell gru --hidden 8 --steps 6 --seed 3"
     assert bot.card["steps"] == 6
