@@ -4,8 +4,6 @@ Exit codes: 0 success, 1 a check failed, 2 a mistake of the user (one message on
 Modules are imported when a subcommand runs, so that `minirnn --help` is fast.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import secrets
 from pathlib import Path

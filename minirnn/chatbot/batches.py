@@ -5,8 +5,6 @@ value is therefore replaced by the id of unknown words in half of the conversati
 reply needs is also replaced sometimes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -48,9 +46,7 @@ def encode(turns: Sequence[Turn], vocabulary: Vocabulary, rng: np.random.Generat
     replied = {word for words in utterances[1::2] for word in words}
     known: dict[str, int] = {}
     names: dict[str, int] = {}
-    for word in (word for words in utterances for word in words):
-        if word in names:
-            continue
+    for word in dict.fromkeys(word for words in utterances for word in words):
         known[word] = vocabulary.id(word)
         if rng is not None:
             share = HIDE_VALUE if word in values else 0.0 if word in replied else HIDE_WORD

@@ -15,7 +15,6 @@ from minirnn import checkpoint, nn
 from minirnn.autograd.graph import no_grad
 from minirnn.chatbot.conversations import BOT, NUMBER, SPECIAL, UNKNOWN, USER, Vocabulary, read, write
 from minirnn.chatbot.model import ConversationModel
-from minirnn.checkpoint import CheckpointError
 from minirnn.language import from_arrays, to_arrays
 
 __all__ = ["Answer", "Chatbot", "Conversation"]
@@ -97,7 +96,7 @@ class Chatbot:
                 return cls.load(file)
         stored = checkpoint.load(path)
         if not isinstance(stored, dict) or stored.get("kind") != BOT_KIND:
-            raise CheckpointError(f"{os.fspath(path)}: a checkpoint, but not of a chatbot")
+            raise checkpoint.CheckpointError(f"{os.fspath(path)}: a checkpoint, but not of a chatbot")
         try:
             vocabulary = Vocabulary(**stored["vocabulary"])
             model = ConversationModel(len(vocabulary), **stored["settings"])
@@ -106,7 +105,7 @@ class Chatbot:
                 raise ValueError("a weight is not a finite number")
             return cls(model, vocabulary, dict(stored["card"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{os.fspath(path)}: the chatbot in it is damaged: {error}") from None
+            raise checkpoint.CheckpointError(f"{os.fspath(path)}: the chatbot in it is damaged: {error}") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the weights, the vocabulary and the card. The conversation is not saved."""

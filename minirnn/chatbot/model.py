@@ -17,8 +17,6 @@ of recency for the next word; s favours the word after the one just copied. Sour
 and Bengio 2015, and Luong, Pham and Manning 2015; the mixture, See, Liu and Manning 2017, equations 8 and 9.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Training the chatbot on generated conversations, and scoring it on held-out ones: unseen phrasings, unseen values."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -14,7 +12,8 @@ from minirnn.chatbot.batches import encode, shuffled
 from minirnn.chatbot.bot import Chatbot
 from minirnn.chatbot.conversations import DEVICES, FACTS, Split, Turn, Vocabulary, conversation, read
 from minirnn.chatbot.model import ATTENTIONS, ConversationModel
-from minirnn.language import LAYERS, Diverged, one_blas_thread, require
+from minirnn.language import LAYERS, Diverged, one_blas_thread
+from minirnn.language.config import one_of, positive, require
 
 __all__ = ["ChatbotConfig", "Scores", "holds", "make_conversations", "score", "share", "train"]
 
@@ -44,14 +43,18 @@ class ChatbotConfig:
     topics: tuple[str, ...] = (*FACTS, *DEVICES)
 
     def __post_init__(self) -> None:
-        for name, allowed in {"cell": tuple(LAYERS), "attention": ATTENTIONS}.items():
-            require(self, name, getattr(self, name) in allowed, "one of " + ", ".join(allowed))
-        for name in ("hidden", "embedding", "conversations", "steps", "batch"):
-            require(self, name, 1 <= getattr(self, name) <= 1_000_000, "from 1 to 1,000,000")
-        require(self, "hidden", self.hidden > 1, "at least 2")
-        require(self, "seed", self.seed >= 0, "at least 0")
-        require(self, "lr", math.isfinite(self.lr) and self.lr > 0, "a finite number above 0")
-        require(self, "dropout", 0 <= self.dropout < 1, "at least 0 and below 1")
+        require(
+            self,
+            (
+                one_of("cell", LAYERS),
+                one_of("attention", ATTENTIONS),
+                ("hidden embedding conversations steps batch", lambda n: 1 <= n <= 1_000_000, "from 1 to 1,000,000"),
+                ("hidden", lambda n: n > 1, "at least 2"),
+                ("seed", lambda n: n >= 0, "at least 0"),
+                ("lr", positive, "a finite number above 0"),
+                ("dropout", lambda p: 0 <= p < 1, "at least 0 and below 1"),
+            ),
+        )
 
 
 def make_conversations(

@@ -1,7 +1,5 @@
 """How a command ends when something is wrong: one message on stderr and exit code 2, never a traceback."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

@@ -1,7 +1,5 @@
 """What the commands share: plain lines on the console, text on stdout, and the checks of a path before the work."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The display of a training run: a live bar on a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import time

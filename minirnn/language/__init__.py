@@ -6,7 +6,7 @@ Other rooms import the names below from here.
 from minirnn.language.baselines import bigram_loss, unigram_loss
 from minirnn.language.batches import Batches, TextTooShort, split
 from minirnn.language.beam import beam_search
-from minirnn.language.config import ConfigError, TrainConfig, require
+from minirnn.language.config import ConfigError, TrainConfig
 from minirnn.language.corpora import Corpus, CorpusError, data_folder, load_corpus
 from minirnn.language.model import LAYERS, LanguageModel, from_arrays, step_states, to_arrays
 from minirnn.language.process import ctrl_c, one_blas_thread
@@ -52,7 +52,6 @@ __all__ = [
     "mixed_inputs",
     "one_blas_thread",
     "repeated_share",
-    "require",
     "run",
     "split",
     "step_states",

@@ -1,7 +1,5 @@
 """Unigram and bigram models: the baselines for a network's loss."""
 
-from __future__ import annotations
-
 import numpy as np
 
 __all__ = ["bigram_loss", "unigram_loss"]

@@ -1,7 +1,5 @@
 """Contiguous batches for truncated backpropagation through time, and the train/validation split."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -6,8 +6,6 @@ log-probabilities are comparable. Source: Graves 2012, "Sequence transduction wi
 algorithm 1, without the blanks.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,8 +1,7 @@
 """The settings of a training run, and the error for a setting that can't be used."""
 
-from __future__ import annotations
-
 import math
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ from minirnn import optim
 from minirnn.language.model import LAYERS
 from minirnn.language.scheduled_sampling import DECAYS, decay
 
-__all__ = ["OPTIMIZERS", "ConfigError", "TrainConfig", "require", "usual_dropout"]
+__all__ = ["OPTIMIZERS", "ConfigError", "TrainConfig", "one_of", "positive", "require", "usual_dropout"]
 
 OPTIMIZERS: dict[str, Any] = {
     "sgd": optim.SGD,
@@ -26,10 +25,40 @@ class ConfigError(ValueError):
     """A setting can't be used. The message names the setting, the given value and what was expected."""
 
 
-def require(config: object, name: str, valid: bool, expected: str) -> None:
-    """Raise a ConfigError about the setting `name` of `config` unless it is `valid`."""
-    if not valid:
-        raise ConfigError(f"{name.replace('_', '-')} must be {expected}, got {getattr(config, name)!r}")
+Rule = tuple[str, Callable[[Any], bool], str]  # names of settings, a test of a value, the expected values in words
+
+
+def require(config: object, rules: Iterable[Rule]) -> None:
+    """Raise ConfigError for the first setting of `config` whose value fails the test of its rule."""
+    for names, valid, expected in rules:
+        for name in names.split():
+            if not valid(value := getattr(config, name)):
+                raise ConfigError(f"{name.replace('_', '-')} must be {expected}, got {value!r}")
+
+
+def one_of(name: str, allowed: Collection[str]) -> Rule:
+    """Return the rule that the setting `name` is one of the `allowed` values."""
+    return name, allowed.__contains__, "one of " + ", ".join(allowed)
+
+
+def positive(value: float) -> bool:
+    """Return whether the value is a finite number above 0."""
+    return math.isfinite(value) and value > 0
+
+
+RULES: tuple[Rule, ...] = (
+    ("hidden layers embedding seq batch", lambda n: n >= 1, "at least 1"),
+    ("hidden layers embedding seq batch", lambda n: n <= 1_000_000, "at most 1,000,000"),
+    ("steps checkpoint_every validate_every", lambda n: n is None or n >= 1, "at least 1"),
+    ("warmup seed", lambda n: n >= 0, "at least 0"),
+    ("lr clip_norm clip_value", lambda x: x is None or positive(x), "a finite number above 0"),
+    ("dropout", lambda p: p is None or 0 <= p < 1, "at least 0 and below 1"),
+    ("teacher_end", lambda p: 0 < p < 1, "above 0 and below 1"),
+    one_of("cell", LAYERS),
+    one_of("optimizer", OPTIMIZERS),
+    one_of("teacher", DECAYS),
+    one_of("dtype", ("float32", "float64")),
+)
 
 
 @dataclass(frozen=True)
@@ -69,21 +98,7 @@ class TrainConfig:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "layers", "embedding", "seq", "batch"):
-            require(self, name, getattr(self, name) >= 1, "at least 1")
-            require(self, name, getattr(self, name) <= 1_000_000, "at most 1,000,000")
-        for name in ("steps", "checkpoint_every", "validate_every"):
-            require(self, name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
-        for name in ("warmup", "seed"):
-            require(self, name, getattr(self, name) >= 0, "at least 0")
-        for name in ("lr", "clip_norm", "clip_value"):
-            value = getattr(self, name)
-            require(self, name, value is None or (math.isfinite(value) and value > 0), "a finite number above 0")
-        require(self, "dropout", self.dropout is None or 0 <= self.dropout < 1, "at least 0 and below 1")
-        require(self, "teacher_end", 0 < self.teacher_end < 1, "above 0 and below 1")
-        choices: dict[str, Any] = {"cell": LAYERS, "optimizer": OPTIMIZERS, "teacher": DECAYS}
-        for name, allowed in (choices | {"dtype": ("float32", "float64")}).items():
-            require(self, name, getattr(self, name) in allowed, "one of " + ", ".join(allowed))
+        require(self, RULES)
         try:
             decay(self.teacher, self.steps, self.teacher_end)
         except ValueError as error:

@@ -1,7 +1,5 @@
 """Sources of text: the documentation that every Python ships, one named download, or any UTF-8 file."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib
 import os

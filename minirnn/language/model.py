@@ -1,7 +1,5 @@
 """A recurrent language model: embedding, RNN, LSTM or GRU, dropout, and a linear layer that scores the next token."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

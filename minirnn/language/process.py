@@ -1,7 +1,5 @@
 """What a long computation asks of its process: one BLAS thread, a gentle Ctrl-C, and a folder that it has to itself."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal
@@ -30,12 +28,10 @@ def one_blas_thread() -> Iterator[None]:
     OpenBLAS's threads spin for some milliseconds after each product, on the cores that the layers' threads need: a
     training step can take twice as long.
     """
-    if backends.chosen(np.zeros(1)).name == "numba":
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-        with threadpool_limits(limits=1, user_api="blas"):
-            yield
-    else:
+    threaded = backends.chosen(np.zeros(1)).name == "numba"
+    with threadpool_limits(limits=1, user_api="blas") if threaded else contextlib.nullcontext():
         yield
 
 

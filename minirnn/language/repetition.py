@@ -1,7 +1,5 @@
 """Measures of repetition in a text, and the detection of a loop at its end ("the the the the")."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 

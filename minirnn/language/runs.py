@@ -1,7 +1,5 @@
 """A training run and its folder: the training loop with its checkpoints, and the number of steps for a given time."""
 
-from __future__ import annotations
-
 import dataclasses
 import time
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Sampling text from a language model, one token at a time."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any

@@ -12,8 +12,6 @@ the model forward step by step and returns the mixed window; then the training l
 generative model").
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 
@@ -48,18 +46,6 @@ def decay(kind: str, steps: int, end: float) -> Decay:
     return lambda step: falling(min(step, steps))
 
 
-def _always(steps: int, end: float) -> Decay:
-    return lambda i: 1.0
-
-
-def _linear(steps: int, end: float) -> Decay:
-    return lambda i: 1.0 - (1.0 - end) * i / steps
-
-
-def _exponential(steps: int, end: float) -> Decay:
-    return lambda i: end ** (i / steps)
-
-
 def _inverse_sigmoid(steps: int, end: float) -> Decay:
     """Solve steps/k - log k = log(1/end - 1) for k >= 1 by bisection; the left side decreases in k."""
     wanted = math.log(1 / end - 1)
@@ -76,9 +62,9 @@ def _inverse_sigmoid(steps: int, end: float) -> Decay:
 
 
 DECAYS: dict[str, Callable[[int, float], Decay]] = {
-    "always": _always,
-    "linear": _linear,
-    "exponential": _exponential,
+    "always": lambda steps, end: lambda i: 1.0,
+    "linear": lambda steps, end: lambda i: 1.0 - (1.0 - end) * i / steps,
+    "exponential": lambda steps, end: lambda i: end ** (i / steps),
     "inverse-sigmoid": _inverse_sigmoid,
 }
 

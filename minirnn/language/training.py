@@ -13,7 +13,6 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ import numpy as np
 from minirnn import checkpoint, optim, random
 from minirnn.autograd import devices
 from minirnn.autograd.graph import no_grad
-from minirnn.checkpoint import CheckpointError
 from minirnn.language.batches import Batches, TextTooShort, split
 from minirnn.language.config import OPTIMIZERS, ConfigError, TrainConfig, usual_dropout
 from minirnn.language.corpora import Corpus
@@ -48,7 +46,7 @@ class Diverged(ValueError):
     """The loss, the gradient or a weight is no longer a finite number."""
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class StepReport:
     """One training step.
 
@@ -258,6 +256,6 @@ def _as_checkpoint_error(path: Path) -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        raise CheckpointError(f"{path}: not the checkpoint of a training run: it lacks {error}") from error
+        raise checkpoint.CheckpointError(f"{path}: not the checkpoint of a training run: it lacks {error}") from error
     except (ValueError, TypeError, AttributeError, IndexError) as error:
-        raise CheckpointError(f"{path}: the checkpoint doesn't fit: {error}") from error
+        raise checkpoint.CheckpointError(f"{path}: the checkpoint doesn't fit: {error}") from error

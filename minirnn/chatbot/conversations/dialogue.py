@@ -5,8 +5,6 @@ The generator keeps the state of a conversation: the facts told so far, each wit
 know, for "it's Ana".
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field

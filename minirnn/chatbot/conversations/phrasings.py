@@ -5,8 +5,6 @@ removed. A phrasing of the test therefore never occurs in training, but all of i
 slots in braces.
 """
 
-from __future__ import annotations
-
 __all__ = [
     "CALLED", "CANCEL_IT", "CHORES", "CLOSERS", "CORRECT_OPENERS", "ERRANDS", "HAS", "IT_IS", "NONSENSE", "NOT_UNDERSTOOD",
     "OPENERS", "PHRASINGS", "REPLIES", "TALK", "THINGS", "WHAT_CALLED", "WHEN",

@@ -5,8 +5,6 @@ it, so a model can only copy these; of the other values, some words are ("pie", 
 from syllables, without limit; a hash of its letters assigns a made-up word to a part.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Sequence
 from typing import Literal

@@ -5,8 +5,6 @@ times, decimal numbers and hyphenated words are single words. Each word has a sp
 the word.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ line in reply. Lines that begin with a slash are commands; without a terminal, a
 prints a note instead.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys
@@ -19,11 +17,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-import minirnn
-from minirnn import checkpoint, plots
+from minirnn import checkpoint, kernels, plots
 from minirnn.chatbot.bot import CONVERSATION_KIND, LONGEST_TURN, Answer, Chatbot, Conversation
 from minirnn.chatbot.conversations import read
-from minirnn.checkpoint import CheckpointError
 from minirnn.commands.apply import chat_views
 from minirnn.commands.output import say, write
 from minirnn.language import data_folder
@@ -116,19 +112,17 @@ class Session:
         try:
             if os.path.exists(file):
                 _stored_conversation(file)
-        except CheckpointError:
+        except checkpoint.CheckpointError:
             raise ValueError(f"{file} exists and is not a conversation; it is left unchanged") from None
         checkpoint.save(file, self.bot.conversation.state_dict())
         return f"The conversation is saved in {file}."
 
     def _load(self, file: str) -> str:
+        stored = _stored_conversation(file)
         try:
-            conversation = self.bot.restore(_stored_conversation(file))
-        except CheckpointError:
-            raise
+            self._begin(self.bot.restore(stored))
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
-        self._begin(conversation)
         return f"The conversation in {file} continues."
 
     def _begin(self, conversation: Conversation) -> None:
@@ -141,7 +135,7 @@ def _stored_conversation(file: str) -> dict[str, Any]:
     """Return the contents of a file that /save wrote. Raises CheckpointError for any other file."""
     stored = checkpoint.load(file)
     if not isinstance(stored, dict) or stored.get("kind") != CONVERSATION_KIND:
-        raise CheckpointError(f"{file}: a checkpoint, but not of a conversation")
+        raise checkpoint.CheckpointError(f"{file}: a checkpoint, but not of a conversation")
     return stored
 
 
@@ -159,7 +153,7 @@ def _help() -> RenderableType:
 
 def _kernels() -> contextlib.AbstractContextManager[None]:
     """Select the NumPy kernels: they are fast enough for one word at a time, and need no compilation."""
-    return contextlib.nullcontext() if os.environ.get("MINIRNN_KERNELS") else minirnn.kernels("numpy")
+    return contextlib.nullcontext() if os.environ.get("MINIRNN_KERNELS") else kernels("numpy")
 
 
 # ---- without a terminal
@@ -186,7 +180,8 @@ def _talk(session: Session, console: Console) -> None:
         interrupted = False
         while not session.over:
             try:
-                _show(console, session.respond(input(INPUT_PROMPT)))
+                shown = session.respond(input(INPUT_PROMPT))
+                console.print(Text(shown, style="bold") if isinstance(shown, str) else shown)
                 interrupted = False
             except EOFError:
                 console.print()
@@ -197,13 +192,6 @@ def _talk(session: Session, console: Console) -> None:
                     return
                 interrupted = True
                 say(console, "Press Ctrl-C once more to quit.")
-
-
-def _show(console: Console, shown: RenderableType) -> None:
-    if isinstance(shown, str):
-        console.print(shown, markup=False, highlight=False, style="bold")
-    else:
-        console.print(shown)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,5 @@
 """The views of `minirnn chat`: the reasons for each word, the bot's state on a terminal, a figure of a conversation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,7 +81,7 @@ def _looked_at(conversation: Conversation, weights: Array) -> str:
 
 def state(now: Conversation, before: Conversation | None, encoding: str) -> RenderableType:
     """Return the encoder's h, and an LSTM's c, as a bar for each unit, with the changes of the last turn below."""
-    bars = BARS if _has(encoding, BARS) else PLAIN_BARS
+    bars = BARS if BARS.encode(encoding, "replace").decode(encoding) == BARS else PLAIN_BARS
     parts: list[RenderableType] = []
     for k, (name, (values,)) in enumerate(zip(LSTM.states, now.state, strict=False)):  # others have h only
         change = None if before is None else values - before.state[k][0]
@@ -110,14 +108,6 @@ def _drawn(name: str, values: Array, change: Array | None, scale: float, bars: s
         if marks[start : start + UNITS_PER_LINE].strip():
             lines.append(Text(" " * 6 + marks[start : start + UNITS_PER_LINE], no_wrap=True))
     return lines
-
-
-def _has(encoding: str, characters: str) -> bool:
-    try:
-        characters.encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
 
 
 # ---- the figure

@@ -1,7 +1,5 @@
 """`minirnn train-chatbot`: train the chatbot, score it on held-out conversations, and save it with its card."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import os
@@ -121,28 +119,17 @@ def _reporting(
     console: Console, config: ChatbotConfig
 ) -> Iterator[tuple[Callable[..., object], Callable[..., object]]]:
     """Yield the callbacks of `train`, for steps and for conversations: two bars on a terminal, else plain lines."""
-    mean = 0.0
-
-    def smoothed(step: int, loss: float) -> float:
-        nonlocal mean
-        mean += (loss - mean) * max(1 / step, 0.02)
-        return mean
-
-    def line(step: int, loss: float) -> None:
-        now = smoothed(step, loss)
-        if step % PLAIN_STEPS == 0 or step == config.steps:
-            say(console, f"step {step}/{config.steps}  loss {now:.4f} nats per word")
-
-    if not console.is_terminal:
-        yield line, lambda done: None
-        return
     columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, refresh_per_second=5) as bar:
+    terminal, mean = console.is_terminal, 0.0
+    with Progress(*columns, TimeRemainingColumn(), console=console, refresh_per_second=5, disable=not terminal) as bar:
         making = bar.add_task("conversations", total=config.conversations)
         training = bar.add_task("training", total=config.steps)
-        yield (
-            lambda step, loss: bar.update(
-                training, completed=step, description=f"training, loss {smoothed(step, loss):.4f}"
-            ),
-            lambda done: bar.update(making, completed=done),
-        )
+
+        def told(step: int, loss: float) -> None:
+            nonlocal mean
+            mean += (loss - mean) * max(1 / step, 0.02)  # first the mean, then a moving average of about 50 steps
+            bar.update(training, completed=step, description=f"training, loss {mean:.4f}")
+            if not terminal and (step % PLAIN_STEPS == 0 or step == config.steps):
+                say(console, f"step {step}/{config.steps}  loss {mean:.4f} nats per word")
+
+        yield told, lambda done: bar.update(making, completed=done)

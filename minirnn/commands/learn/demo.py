@@ -1,7 +1,5 @@
 """`minirnn demo`: gradient checks, a named mistake, the reach of gradients, training and a chatbot in three minutes."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`minirnn experiment`: run an experiment of the course week, print its numbers, and save them with a figure."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import inspect
@@ -107,15 +105,13 @@ def _rich(table: course.Table) -> Table:
 @contextlib.contextmanager
 def _bar(console: Console) -> Iterator[course.Progress]:
     """Yield the callback for an experiment's progress: a bar on a terminal, nothing elsewhere."""
-    if not console.is_terminal:
-        yield lambda done, what: None
-        return
     columns = (
         BarColumn(30),
         TextColumn("{task.percentage:3.0f} %"),
         TimeElapsedColumn(),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=console, transient=True, refresh_per_second=5) as bar:
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, refresh_per_second=5, disable=hidden) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda done, what: bar.update(task, completed=done, description=what)

@@ -1,7 +1,5 @@
 """`minirnn bench`: the kernels against the fastest libraries on this machine, proven right before they are timed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

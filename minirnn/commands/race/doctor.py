@@ -1,7 +1,5 @@
 """`minirnn doctor`: what this machine offers, and what would make minirnn faster."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from rich.console import Console

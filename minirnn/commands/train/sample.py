@@ -1,7 +1,5 @@
 """`minirnn sample`: text from a trained model, shown as it is generated."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from minirnn.commands.output import write

@@ -1,7 +1,5 @@
 """`minirnn train`: train a character model, or continue a run."""
 
-from __future__ import annotations
-
 import dataclasses
 import time
 from pathlib import Path
