@@ -1,4 +1,4 @@
-"""The command line: its help is complete and fast, it names unknown commands, and it shows its version."""
+"""The command line: the help is complete and fast, an unknown command is named, and the version is shown."""
 
 import dataclasses
 import os

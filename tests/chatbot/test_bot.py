@@ -1,4 +1,4 @@
-"""The chatbot: any input gets an answer, a conversation is a value, and a bot's file holds all of it."""
+"""The chatbot: it replies to any input, a conversation is a value, and a file stores the whole bot."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ ODD = {
 def make(attention="dot", cell="lstm", hidden=8):
     random.manual_seed(0)
     bot = Chatbot(ConversationModel(len(V), cell, hidden, attention, embedding=6, dropout=0.3), V, {"made": "here"})
-    bot.model.output.bias.data[[V.id("ok"), USER]] += 2.0  # says little, and ends
+    bot.model.output.bias.data[[V.id("ok"), USER]] += 2.0  # short replies
     return bot
 
 

@@ -1,4 +1,4 @@
-"""The settings of a run: a value that can't be used is named."""
+"""The settings of a run: an error message names a value that can't be used."""
 
 import math
 

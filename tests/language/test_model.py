@@ -8,7 +8,7 @@ from minirnn.language.model import LanguageModel, from_arrays, step_states, to_a
 from minirnn.nn import cross_entropy
 
 T, B, V, H = 5, 3, 7, 4
-RTOL = 1e-12  # float64; the two sides differ in the order of additions only
+RTOL = 1e-12  # float64; the two sides differ only in the order of additions
 CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 
 
@@ -64,7 +64,7 @@ def test_the_carried_state_holds_no_graph(ids):
     model = make()
     _logits, state = model(ids)
     logits, _state = model(ids[:1], from_arrays(to_arrays(state)))
-    logits.sum().backward()  # walks one step; the first call's graph is not touched
+    logits.sum().backward()  # backward through one step; the graph of the first call is not used
     with no_grad():
         assert not model(ids)[0].requires_grad
 
@@ -93,7 +93,7 @@ def test_dropout_acts_on_what_goes_into_each_layer(ids, monkeypatch):
     embedded, out = seen
     assert np.array_equal(embedded.data, model.embedding(ids).data)
     assert np.array_equal(out.data, model.rnn(embedded * 0)[0].data)
-    assert np.array_equal(to_arrays(state)[0][-1], out.data[-1])  # a layer hears all of what it said
+    assert np.array_equal(to_arrays(state)[0][-1], out.data[-1])  # the recurrent connections have no dropout
     assert np.array_equal(logits.data, np.broadcast_to(model.linear.bias.data, logits.shape))
 
 

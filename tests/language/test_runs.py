@@ -1,4 +1,4 @@
-"""Runs: stopping anywhere changes no bit, checkpoints are kept, and the length of a run fits the time."""
+"""Runs: stopping and resuming changes no bit, checkpoints are kept, and a calibrated run fits its time."""
 
 import dataclasses
 import errno
@@ -17,7 +17,7 @@ from tests.language.trainers import CORPUS, SMALL, Silent, small
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize(("optimizer", "teacher"), [("adam", "inverse-sigmoid"), ("rmsprop", "always")])
 def test_resuming_at_any_step_ends_in_the_same_bits(tmp_path, cell, optimizer, teacher):
-    """Through a file, in the middle of a pass, at its start, and after a validation; dropout on."""
+    """The run is stopped in the middle of an epoch, at its start, and after a validation, with dropout."""
     config = dataclasses.replace(SMALL, cell=cell, optimizer=optimizer, teacher=teacher, steps=70, validate_every=13)
     (tmp_path / "whole").mkdir()
     run(Trainer(config, CORPUS), tmp_path / "whole", Silent())
@@ -28,7 +28,7 @@ def test_resuming_at_any_step_ends_in_the_same_bits(tmp_path, cell, optimizer, t
         folder.mkdir()
         ctrl_c = {stop: lambda: signal.raise_signal(signal.SIGINT)}
         assert not run(Trainer(config, CORPUS), folder, Silent(ctrl_c))
-        random.manual_seed(99)  # another process would not have this one's generator either
+        random.manual_seed(99)  # another process would not have this generator state either
         again = Trainer.resume(folder / LAST, lambda _name: CORPUS)
         assert again.steps_done == stop
         assert run(again, folder, Silent())
@@ -56,7 +56,7 @@ def test_calibration_leaves_the_generator_and_the_run_alone():
 
 def test_calibrated_runs_take_about_as_long_as_asked():
     short, longer = calibrate(SMALL, CORPUS, 1.0), calibrate(SMALL, CORPUS, 10.0)
-    assert 3 < longer.steps / short.steps < 40  # 10, but for the measurement's own time and a noisy machine
+    assert 3 < longer.steps / short.steps < 40  # 10, except for the time of the measurement and noise
     assert calibrate(SMALL, CORPUS, 1e-6).steps == 1
 
 
@@ -128,7 +128,7 @@ def test_the_file_of_a_run_is_found(tmp_path):
 
 
 def test_two_processes_cannot_train_in_one_folder(tmp_path):
-    pytest.importorskip("fcntl", reason="without file locks two runs in one folder are not noticed")
+    pytest.importorskip("fcntl", reason="without file locks, two runs in one folder are not detected")
 
     class Second(Silent):
         def step(self, report):

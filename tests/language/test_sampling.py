@@ -1,4 +1,4 @@
-"""Sampling: what each setting keeps of the distribution, reproducible draws, and refusals."""
+"""Sampling: the effect of each setting on the distribution, reproducible draws, and rejected settings."""
 
 from itertools import islice
 
@@ -101,7 +101,7 @@ def test_the_unknown_token_is_never_drawn(model):
 
 
 def test_it_streams_and_continues_like_one_long_reading(model):
-    """Greedy text fed back as a prompt goes on the same way: the carried state equals reading everything again."""
+    """Greedy text continues in the same way from a longer prompt: carrying the state equals reading the text again."""
     text = "".join(generate(model, TOKENIZER, "ab", 12, temperature=0))
     assert "".join(generate(model, TOKENIZER, "ab" + text[:5], 7, temperature=0)) == text[5:]
     assert "".join(islice(generate(model, TOKENIZER, "ab", 10**9, temperature=0), 12)) == text
@@ -167,7 +167,7 @@ def test_the_ends_of_the_interval_never_draw_what_has_no_weight():
         weights = np.array(weights)
         assert weights[_draw(weights, 0.0)] > 0
         assert weights[_draw(weights, last)] > 0
-        assert weights[_draw(weights, 1.0)] > 0  # as if the product with the sum had been rounded up
+        assert weights[_draw(weights, 1.0)] > 0  # as if the product with the sum were rounded up
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])

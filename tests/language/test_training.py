@@ -1,4 +1,4 @@
-"""The trainer: what a step computes, and what happens when a step, a text or a checkpoint is wrong."""
+"""The trainer: the computation of a step, and the errors of a step, a text and a checkpoint."""
 
 import dataclasses
 import math
@@ -27,7 +27,7 @@ from minirnn.language.config import usual_dropout
 from minirnn.nn import cross_entropy
 from tests.language.trainers import CORPUS, SMALL, Silent, make_corpus, small
 
-RTOL = 1e-10  # float64 sums of some hundred terms, in another order
+RTOL = 1e-10  # float64 sums of a few hundred terms, in another order
 
 
 # ---- learning
@@ -50,12 +50,12 @@ def test_dropout_grows_with_the_passes_unless_it_is_given(tmp_path):
         assert trainer.model.dropout.p == trainer.config.dropout
     assert 0 < short.config.dropout < long.config.dropout < 0.6
     assert given.config.dropout == 0.125
-    short.save(tmp_path / LAST)  # a run that is continued keeps the number, and so do its masks
+    short.save(tmp_path / LAST)  # a resumed run keeps the rate and therefore its masks
     assert Trainer.resume(tmp_path / LAST, lambda _name: CORPUS).config == short.config
 
 
 def test_a_step_is_forward_backward_clip_update():
-    """One step against the same thing written out: the loss, the norm, and plain SGD with a clipped gradient."""
+    """A step equals its explicit computation: the loss, the norm, and plain SGD with a clipped gradient."""
     trainer = small(optimizer="sgd", lr=0.5, warmup=0, clip_norm=0.01, dropout=0.0, dtype="float64", cell="gru")
     twin = small(optimizer="sgd", lr=0.5, warmup=0, clip_norm=0.01, dropout=0.0, dtype="float64", cell="gru")
     x, y = twin.batches[0]
@@ -74,7 +74,7 @@ def test_a_step_is_forward_backward_clip_update():
 
 
 def test_with_scheduled_sampling_a_step_learns_from_the_mixed_window():
-    """The second step, whose share of true inputs is 1 - 0.9/4: its loss is that of the window mixed by itself."""
+    """The loss of the second step, with a share of true inputs of 1 - 0.9/4, is the loss of the mixed window."""
     changes = {"teacher": "linear", "teacher_end": 0.1, "steps": 4, "dropout": 0.0, "dtype": "float64"}
     trainer, twin = small(**changes), small(**changes)
     trainer.step()
@@ -135,7 +135,7 @@ def test_validation_reads_all_of_the_last_tenth_and_changes_nothing():
     assert len(trainer.valid_ids) == 200
     trainer.model.eval()
     total = 0.0
-    for stream in range(2):  # 2 streams of (200 - 1) // 2 = 99 tokens, each read in one piece
+    for stream in range(2):  # 2 streams of (200 - 1) // 2 = 99 tokens, each read at once
         piece = trainer.valid_ids[stream * 99 : stream * 99 + 100]
         logits, _state = trainer.model(piece[:-1, None])
         total += cross_entropy(logits[:, 0], piece[1:], reduction="sum").item()
@@ -284,12 +284,12 @@ def test_the_model_in_a_checkpoint_is_the_trained_one(tmp_path):
 
 @pytest.mark.parametrize(("cell", "optimizer", "teacher"), [("lstm", "adam", "linear"), ("gru", "sgd", "always")])
 def test_on_a_gpu_it_computes_the_same_and_either_device_continues(gpu, tmp_path, cell, optimizer, teacher):
-    """The stand-in computes with NumPy's kernels, so that bits can be compared."""
+    """The fake GPU uses the NumPy kernels, so that the bits can be compared."""
     settings = {"cell": cell, "optimizer": optimizer, "teacher": teacher, "clip_value": 0.05, "steps": 60}
     config = dataclasses.replace(SMALL, **settings)
     with kernels("numpy"):
         trainer = Trainer(config, CORPUS)
-        expected = [trainer.step().loss for _ in range(50)]  # round the end of the text
+        expected = [trainer.step().loss for _ in range(50)]  # past the end of the text
         expected.append(trainer.validate())
     found = []
     for part, device in enumerate(("cupy", "cpu", "cupy", "cupy", "cpu")):

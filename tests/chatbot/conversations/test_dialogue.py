@@ -1,4 +1,4 @@
-"""Generated conversations: the same from the same seed, answered as they have to be, and split as promised."""
+"""Generated conversations: equal for equal seeds, with right replies, and with disjoint parts."""
 
 import itertools
 import re
@@ -45,16 +45,16 @@ def test_small_talk_has_at_least_ten_phrasings(topic):
 
 
 def test_no_question_means_two_things():
-    """However its contractions are written, a question or a piece of small talk belongs to one topic."""
+    """A question or small talk belongs to one topic, with contractions or without."""
     topics = {}
     for topic, (_, cores) in TALK.items():
         for core in cores:
             topics.setdefault(expand(core).lower(), set()).add(topic)
     for topic, acts in PHRASINGS.items():
         for core in (*acts.get("ask", ()), *acts.get("cancel", ())):
-            if not re.search(r"\bit\b", core):  # "what is it" means what was spoken of last
+            if not re.search(r"\bit\b", core):  # "what is it" asks for the device that was mentioned last
                 topics.setdefault(expand(core).lower(), set()).add(topic)
-    relations = {form for form in topics if "{k}" in form}  # the slot tells a pet from a relation
+    relations = {form for form in topics if "{k}" in form}  # the slot distinguishes a pet from a relation
     assert {form: found for form, found in topics.items() if len(found) > 1 and form not in relations} == {}
 
 
@@ -78,14 +78,14 @@ def test_values_of_the_test_are_unknown():
 
 
 def bare(text):
-    """A phrasing however it is written: no marks, contractions written out, with or without their apostrophes."""
+    """Return a phrasing without punctuation, with its contractions expanded, with or without their apostrophes."""
     without = {short.replace("'", ""): long for short, long in EXPANDED.items()}
     words = [EXPANDED.get(word, without.get(word, word)) for word in re.findall(r"[\w':]+", text.lower())]
     return " ".join(words).lower().replace("'", "")
 
 
 def test_no_phrasing_of_the_test_occurs_in_training():
-    """What is typed without a value of its own, questions above all, in the same words in any spelling."""
+    """Texts without a new value, mostly questions, have different words in each part, in any spelling."""
     asked = {"ask", "unknown", "cancel", "talk"}
     typed = {
         split: {
@@ -103,7 +103,7 @@ def test_no_phrasing_of_the_test_occurs_in_training():
 
 
 def test_an_asked_value_is_the_last_one_told():
-    """Read off the replies: the latest reply before that told this topic holds the value."""
+    """The last reply to a statement about the topic contains the value."""
     checked = 0
     for seed in SOME:
         turns = conversation((5, seed), topics=("name", "town", "food"))

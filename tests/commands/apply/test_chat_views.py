@@ -1,4 +1,4 @@
-"""What is shown of a bot is what it did: weights and gates of its answers, states of its encoder."""
+"""The views show the weights and gates of the bot's replies and the states of its encoder."""
 
 import io
 
@@ -32,13 +32,13 @@ def shown(renderable, width=120):
 
 @pytest.fixture(autouse=True)
 def short_replies(monkeypatch):
-    """An untrained bot would go on for long."""
+    """Without a limit, the replies of an untrained bot are long."""
     monkeypatch.setattr(chatbot, "LONGEST_REPLY", 5)
 
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """What is given to the drawing function."""
+    """Record the arguments of the drawing function."""
     given = {}
     names = ("states", "words", "weights", "said", "starts", "title")
     monkeypatch.setattr(plots, "attention_and_states", lambda *values: given.update(zip(names, values, strict=True)))
@@ -104,7 +104,7 @@ def test_the_figure_has_the_states_that_the_encoder_had(drawn, cell):
     heard = session.bot.conversation
     assert drawn["words"] == [{"<bot>": "bot:", "<user>": "user:"}.get(word, word) for word in heard.words]
     assert list(drawn["states"]) == {"rnn": ["h"], "gru": ["h", "r", "z", "n"], "lstm": list("hcifgo")}[cell]
-    found = np.sort(drawn["states"]["h"], axis=1)  # in another order of the units
+    found = np.sort(drawn["states"]["h"], axis=1)  # the units are in another order
     np.testing.assert_allclose(found, np.sort(heard.memory[:, :6], axis=1), rtol=0, atol=1e-6)
     assert [drawn["words"][place] for place in drawn["starts"]] == ["bot:", "user:", "bot:", "user:"]
 
@@ -124,7 +124,7 @@ def test_the_figure_has_all_of_the_attention(drawn, monkeypatch, words):
     assert drawn["words"][0] == ("(earlier)" if first > 1 else "my")
     np.testing.assert_allclose(np.nansum(drawn["weights"], axis=0), 1, rtol=1e-5)
     last = answers[-1]
-    column = drawn["weights"][first > 1 :, -len(last.words)]  # of the last reply's first word
+    column = drawn["weights"][first > 1 :, -len(last.words)]  # the first word of the last reply
     seen = column[~np.isnan(column)]
     np.testing.assert_allclose(seen, last.weights[0, -len(seen) :])
     assert drawn["weights"].shape == (len(drawn["words"]), len(drawn["said"]))

@@ -1,4 +1,4 @@
-"""`minirnn train-chatbot` and `chatbot-score`: a file that holds the bot with its card, and honest ends."""
+"""`minirnn train-chatbot` and `chatbot-score`: the file of the bot with its card, Ctrl-C, and error messages."""
 
 import functools
 import signal
@@ -14,7 +14,7 @@ from minirnn.commands.apply import train_chatbot
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Few conversations to train and to be scored on."""
+    """Use only a few conversations for training and for scoring."""
     config = functools.partial(training.ChatbotConfig, conversations=8, batch=4, embedding=8)
     monkeypatch.setattr(training, "ChatbotConfig", config)
     monkeypatch.setattr(train_chatbot, "SCORED", 3)

@@ -1,4 +1,4 @@
-"""`minirnn demo`: all of its parts, in order."""
+"""`minirnn demo`: all of its parts run, in order."""
 
 from minirnn.language import TrainConfig
 from tests.commands.command_line import minirnn

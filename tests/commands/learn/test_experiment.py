@@ -1,4 +1,4 @@
-"""`minirnn experiment`: numbers, figure and conclusion of a run; what can be asked wrongly."""
+"""`minirnn experiment`: the numbers, the figure and the conclusion of a run, and error messages."""
 
 import json
 

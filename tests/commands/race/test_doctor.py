@@ -1,4 +1,4 @@
-"""`minirnn doctor`: the findings are printed."""
+"""`minirnn doctor`: it prints its findings."""
 
 import numpy as np
 

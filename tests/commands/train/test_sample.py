@@ -1,4 +1,4 @@
-"""`minirnn sample`: text is streamed, seeds and settings are used, and mistakes end in one message."""
+"""`minirnn sample`: text is streamed, seeds and settings are used, and a mistake gives one message."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""`minirnn train`: options reach the run, a run is resumed with its own settings, and mistakes end in one message."""
+"""`minirnn train`: options reach the run, a resumed run keeps its settings, and a mistake gives one message."""
 
 import dataclasses
 import os
