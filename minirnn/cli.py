@@ -28,7 +28,7 @@ app = typer.Typer(name="minirnn", no_args_is_help=True, add_completion=False, pr
 
 
 class Command(TyperCommand):
-    """A subcommand that reports a user's mistake in one message, and finds the device that --device names."""
+    """A subcommand that reports a user's mistake in one message, and resolves the device of --device."""
 
     def invoke(self, ctx: Any) -> Any:
         from minirnn.commands.errors import reported, usable
@@ -96,7 +96,7 @@ def experiment(
     if show:
         command.list_all(_console())
     elif name is None:
-        raise ConfigError("experiment: give the name of an experiment, or --list")
+        raise ConfigError("give the name of an experiment, or --list")
     elif quick and full:
         raise ConfigError("--quick and --full exclude each other")
     else:
@@ -137,7 +137,7 @@ def assignments(
         command.begin(name, folder)
     else:
         given = f"{action!r}{'' if name is None else ' ' + repr(name)}"
-        raise ConfigError(f"assignments: expected `list` or `start NAME DIR`, got {given}")
+        raise ConfigError(f"expected `list` or `start NAME DIR`, got {given}")
 
 
 # ---- train

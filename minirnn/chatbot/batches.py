@@ -5,13 +5,13 @@ value is therefore replaced by the id of unknown words in half of the conversati
 reply needs is also replaced sometimes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from minirnn.chatbot.conversations import BOT, NUMBER, SPECIAL, UNKNOWN, USER, Turn, Vocabulary, read, value_words
-from minirnn.chatbot.model import Batch
+from minirnn.chatbot.model import Batch, Ints
 
 __all__ = ["Encoded", "batch", "encode", "shuffled"]
 
@@ -66,39 +66,51 @@ def batch(conversations: Sequence[Encoded]) -> Batch:
     if len(turns) != 1:
         raise ValueError(f"conversations: expected equal numbers of turns, got {sorted(turns)}")
     B, K = len(conversations), turns.pop()
-    T = max(conversation.length for conversation in conversations)
-    D = max(len(words) for conversation in conversations for words in conversation.ids[1::2])
-    L = max(len(words) for conversation in conversations for words in conversation.ids)
-    ids, names = np.full((T, B), USER), np.full((T, B), -1)
-    utterance = np.full((T, B), 2 * K)
-    places, lengths = np.zeros((L, 2 * K * B), np.int64), np.zeros(2 * K * B, np.int64)
-    starts = np.zeros((B, K), np.int64)
-    previous, sizes = np.full((D, B, K), USER), np.zeros((B, K), np.int64)
-    Q = max(sum(map(len, conversation.ids[1::2])) for conversation in conversations)
-    turn, step, targets = np.zeros((B, Q), np.int64), np.zeros((B, Q), np.int64), np.full((B, Q), -1)
-    wanted, just_said = np.full((B, Q), -2), np.full((B, Q), -2)  # names
-    for b, conversation in enumerate(conversations):
-        place = answered = 0
-        for u, (words, named) in enumerate(zip(conversation.ids, conversation.names, strict=True)):
-            n, m = len(words), b * 2 * K + u
-            ids[place : place + n, b], names[place : place + n, b] = words, named
-            utterance[place : place + n, b] = u
-            lengths[m], places[:n, m] = n, np.arange(place, place + n) * B + b
-            if u % 2:
-                k, at = u // 2, slice(answered, answered + n)
-                starts[b, k], sizes[b, k] = place - 1, n
-                previous[:n, b, k] = [BOT, *words[:-1]]
-                turn[b, at], step[b, at], targets[b, at] = k, np.arange(n), words
-                wanted[b, at], just_said[b, at] = named, [-2, *named[:-1]]
-                answered += n
-            place += n
+    lengths = np.array([len(words) for conversation in conversations for words in conversation.ids])
+    ends = lengths.reshape(B, 2 * K).cumsum(axis=1)  # ends[b, u]: the index t after utterance u
+    spans = zip(ends.reshape(-1) - lengths, ends.reshape(-1), strict=True)
+    places = [range(start * B + m // (2 * K), end * B, B) for m, (start, end) in enumerate(spans)]
+    replies = [conversation.ids[1::2] for conversation in conversations]
+    reply_names = [conversation.names[1::2] for conversation in conversations]
+    names = _columns([_joined(conversation.names) for conversation in conversations], -1)
     before = np.concatenate([np.full((1, B), -1), names[:-1]])
+    targets = _rows([_joined(words) for words in replies], -1)
+    wanted = _rows([_joined(named) for named in reply_names], -2)
+    just_said = _rows([_joined([-2, *words[:-1]] for words in named) for named in reply_names], -2)
     return Batch(
-        ids, utterance, places, lengths, starts, previous, sizes, turn, step, targets,
+        ids=_columns([_joined(conversation.ids) for conversation in conversations], USER),
+        utterance=_columns([_indices(conversation.ids) for conversation in conversations], 2 * K),
+        places=_columns(places, 0),
+        lengths=lengths,
+        starts=ends[:, ::2] - 1,
+        previous=_columns([[BOT, *words[:-1]] for reply in replies for words in reply], USER).reshape(-1, B, K),
+        sizes=lengths.reshape(B, 2 * K)[:, 1::2],
+        turn=_rows([_indices(words) for words in replies], 0),
+        step=_rows([_joined(range(len(reply)) for reply in words) for words in replies], 0),
+        targets=targets,
         said=(targets == USER) | (targets >= len(SPECIAL)),
         same=wanted[..., None] == names.T[:, None],
         follows=just_said[..., None] == before.T[:, None],
-    )  # fmt: skip
+    )
+
+
+def _joined(lists: Iterable[Iterable[int]]) -> list[int]:
+    return [value for values in lists for value in values]
+
+
+def _indices(lists: Iterable[Iterable[int]]) -> list[int]:
+    """Return, for each value of each list, the index of its list."""
+    return [k for k, values in enumerate(lists) for _ in values]
+
+
+def _rows(lists: Sequence[Sequence[int]], fill: int) -> Ints:
+    """Return the lists as the rows of an array, padded with `fill`."""
+    longest = max(map(len, lists))
+    return np.array([[*values, *[fill] * (longest - len(values))] for values in lists])
+
+
+def _columns(lists: Sequence[Sequence[int]], fill: int) -> Ints:
+    return np.ascontiguousarray(_rows(lists, fill).T)
 
 
 def shuffled(pool: Sequence[Encoded], size: int, rng: np.random.Generator) -> Iterator[Batch]:

@@ -57,9 +57,9 @@ class Conversation:
 class Answer:
     """A reply, with the reasons for its words.
 
-    weights: (words, N), the attention over the N words said before the reply. said: (words,), the share of each word's
-    probability that comes from the vocabulary; below a half, the word is copied. conversation: the state after the
-    reply.
+    weights: (words, N), the attention over the N words said before the reply.
+    said: (words,), the share of each word's probability that is from the vocabulary; below 1/2, the word is copied.
+    conversation: the state after the reply.
 
     `weights` and `said` are None without attention.
     """
@@ -175,7 +175,7 @@ class Chatbot:
             raise ValueError("this conversation is damaged")
         return made
 
-    # ---- hearing
+    # ---- reading an utterance
 
     def _hear(self, before: Conversation, words: Sequence[str], spellings: Sequence[str], mark: int) -> Conversation:
         """Return the conversation after an utterance that ends with the mark."""
@@ -196,7 +196,7 @@ class Chatbot:
             (*before.utterance, *[number] * len(ids)),
         )
 
-    # ---- answering
+    # ---- generating a reply
 
     def _decode(self, before: Conversation) -> tuple[list[str], list[str], Array | None, Array | None]:
         """Return the greedily decoded reply: words, spellings, attention weights, and shares said."""

@@ -69,7 +69,7 @@ class ConversationModel(nn.Module):
     """The network of the module docstring.
 
     attention: "dot", "additive" or "none"; without attention the network does not copy.
-    cell: the cell of the encoders. Units of an LSTM or GRU begin with long memories (`nn.init.chrono_`).
+    cell: the cell of the encoders. The units of an LSTM or GRU begin with long memories (`nn.init.chrono_`).
     The generator of `minirnn.random` draws the weights.
     """
 

@@ -123,10 +123,10 @@ def train(
 class Scores:
     """Counts over conversations.
 
-    replies, exact: the number of replies, and of replies that are exactly right. by_act: for each act, with relatives
-    separate, [replies, exactly right]. by_distance: for the questions about a told value, by the number of turns since
-    it was told, [questions, replies that
-        contain the value].
+    replies, exact: the number of replies, and of replies that are exactly right.
+    by_act: for each act, with relatives separate, [replies, exactly right].
+    by_distance: for the questions about a told value, by the number of turns since it was told, [questions, replies
+        that contain the value].
     unknown, known: the same for values with at least one word outside the vocabulary, and for the other values.
     """
 

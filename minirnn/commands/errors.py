@@ -45,7 +45,11 @@ def usable(device: str) -> str:
 def reported(command: str) -> Iterator[None]:
     """Turn the exceptions that a user can cause into a message and an exit. Any other exception is a bug and passes."""
     try:
-        _check_kernels()
+        if kernels := os.environ.get("MINIRNN_KERNELS"):
+            try:
+                minirnn_kernels.get(kernels)
+            except (ValueError, ImportError) as error:
+                raise ConfigError(f"MINIRNN_KERNELS: {error}") from None
         yield
     except USER_ERRORS as error:
         message, code = str(error), 2
@@ -57,12 +61,3 @@ def reported(command: str) -> Iterator[None]:
         return
     print(f"minirnn {command}: {message}", file=sys.stderr)
     raise SystemExit(code)
-
-
-def _check_kernels() -> None:
-    """Raise ConfigError if the environment variable MINIRNN_KERNELS names kernels that are not available."""
-    if name := os.environ.get("MINIRNN_KERNELS"):
-        try:
-            minirnn_kernels.get(name)
-        except (ValueError, ImportError) as error:
-            raise ConfigError(f"MINIRNN_KERNELS: {error}") from None

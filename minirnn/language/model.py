@@ -23,7 +23,7 @@ class LanguageModel(nn.Module):
 
     `cell` is "rnn" (tanh), "lstm" or "gru". Dropout acts on the inputs of each recurrent layer and of the linear layer,
     not on the recurrent connections (Zaremba et al. 2014, arXiv:1409.2329). The embedded ids get a third of the rate,
-    because they are the only source of the id. After the embedding and before the linear layer, the same units are
+    because no other input carries the ids. After the embedding and before the linear layer, the same units are
     dropped at all steps of a call (`nn.LockedDropout`). The generator of `minirnn.random` draws the weights, in the
     order embedding, recurrent, linear. The ids can be on the host wherever the model is; states and logits are on the
     model's device.

@@ -1,4 +1,4 @@
-"""What a long computation asks of its process: one BLAS thread, a gentle Ctrl-C, and a folder that it has to itself."""
+"""Process-wide settings of a long computation: one BLAS thread, a deferred Ctrl-C, and a lock on a folder."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from types import FrameType
 
 try:
     import fcntl
-except ImportError:  # not on Windows: there, two runs in one folder are not noticed
+except ImportError:  # Windows has no fcntl; two runs in one folder are not detected there
     fcntl = None  # type: ignore[assignment]
 
 import numpy as np

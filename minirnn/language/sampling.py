@@ -98,7 +98,7 @@ def prompt_ids(tokenizer: CharTokenizer | WordTokenizer, prompt: str) -> np.ndar
     """Return the ids (T,) of the prompt, as `generate` describes. Raises SamplingError for unknown tokens."""
     if unknown := tokenizer.unknown(prompt):
         listed = ", ".join(repr(token) for token in unknown[:10])
-        raise SamplingError(f"prompt: not in the model's vocabulary: {listed}")
+        raise SamplingError(f"prompt: the model's vocabulary does not contain {listed}")
     if tokenizer.vocab_size < 2:
         raise SamplingError("the model's vocabulary is empty")
     ids = tokenizer.encode(prompt or "\n")

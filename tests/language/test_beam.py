@@ -89,7 +89,7 @@ def test_training_mode_is_not_used():
 
 
 def test_what_is_refused(model):
-    with pytest.raises(SamplingError, match="not in the model's vocabulary: 'z'"):
+    with pytest.raises(SamplingError, match="the model's vocabulary does not contain 'z'"):
         beam_search(model, TOKENIZER, "z", 3, 2)
     with pytest.raises(SamplingError, match="width at least 1, got 3 and 0"):
         beam_search(model, TOKENIZER, "a", 3, 0)

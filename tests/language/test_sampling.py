@@ -118,7 +118,7 @@ def test_training_mode_is_left_as_it_was_and_not_used():
 
 
 def test_an_unseen_character_in_the_prompt_is_named(model):
-    with pytest.raises(SamplingError, match="not in the model's vocabulary: 'z', '数'"):
+    with pytest.raises(SamplingError, match="the model's vocabulary does not contain 'z', '数'"):
         generate(model, TOKENIZER, "az数z", 3)
 
 

@@ -6,7 +6,7 @@ know, for "it's Ana".
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -100,7 +100,7 @@ def conversation(
     topics: Sequence[str] = (*FACTS, *DEVICES),
     turns: tuple[int, int] = (5, 10),
 ) -> list[Turn]:
-    """Return a conversation; `turns` is its least and greatest length. Equal arguments give equal conversations.
+    """Return a conversation; `turns` is its minimum and maximum length. Equal arguments give equal conversations.
 
     Phrasings come from the part `split`, values from the part `values` (default: `split`). `topics` are the facts and
     devices to talk about. At least one turn asks for a value that was told before.
@@ -123,34 +123,21 @@ def _turn(story: _Story) -> Turn:
     known = [key for key, fact in story.known.items() if fact.value]
     untold = [key for key in _keys(story) if key not in known]
     pairable = [key for key in untold if key not in story.known and key not in DEVICES]
-    weights = {
-        "tell": 3.0 * bool(untold),
-        "pair": 0.5 * (len(pairable) > 1),
-        "correct": 1.0 * bool(known),
-        "ask": 4.0 * bool(known),
-        "unknown": 0.7 * bool(untold),
-        "cancel": 0.4 * any(key in DEVICES for key in known),
-        "talk": 1.2,
-        "nonsense": 0.6,
+    devices = [key for key in known if key in DEVICES]
+    # for each act: its weight in the random choice, and the turn if it is chosen
+    acts: dict[str, tuple[float, Callable[[], Turn]]] = {
+        "tell": (3.0 * bool(untold), lambda: _tell_new(story, story.pick(untold))),
+        "pair": (0.5 * (len(pairable) > 1), lambda: _tell_two(story, pairable)),
+        "correct": (1.0 * bool(known), lambda: _correct(story, known, just_told)),
+        "ask": (4.0 * bool(known), lambda: _ask(story, story.pick(known))),
+        "unknown": (0.7 * bool(untold), lambda: _ask(story, story.pick(untold))),
+        "cancel": (0.4 * bool(devices), lambda: _cancel(story, story.pick(devices))),
+        "talk": (1.2, lambda: _talk(story)),
+        "nonsense": (0.6, lambda: _nonsense(story)),
     }
-    total = sum(weights.values())
-    act = story.rng.choice(list(weights), p=[w / total for w in weights.values()])
-    if act == "tell":
-        key = story.pick(untold)
-        nameless = key.split()[0] in WITH_KIND and key not in story.known and story.chance(0.2)
-        return _have(story, key) if nameless else _tell(story, key)
-    if act == "pair":
-        return _tell_two(story, pairable)
-    if act == "correct":
-        key = just_told if just_told and story.chance(0.5) else story.pick(known)
-        return _tell(story, key, short=key == just_told and story.chance(0.5))
-    if act == "ask":
-        return _ask(story, story.pick(known))
-    if act == "unknown":
-        return _ask(story, story.pick(untold))
-    if act == "cancel":
-        return _cancel(story, story.pick([key for key in known if key in DEVICES]))
-    return _talk(story) if act == "talk" else _nonsense(story)
+    weights = [weight for weight, _ in acts.values()]
+    total = sum(weights)
+    return acts[story.rng.choice(list(acts), p=[weight / total for weight in weights])][1]()
 
 
 def _keys(story: _Story) -> list[str]:
@@ -168,6 +155,18 @@ def _named(story: _Story, key: str) -> _Fact | None:
 
 
 # ---- acts
+
+
+def _tell_new(story: _Story, key: str) -> Turn:
+    """Tell `key` for the first time; a pet or a relation sometimes without its name."""
+    nameless = key.split()[0] in WITH_KIND and key not in story.known and story.chance(0.2)
+    return _have(story, key) if nameless else _tell(story, key)
+
+
+def _correct(story: _Story, known: Sequence[str], just_told: str) -> Turn:
+    """Correct what was just told, or another known fact."""
+    key = just_told if just_told and story.chance(0.5) else story.pick(known)
+    return _tell(story, key, short=key == just_told and story.chance(0.5))
 
 
 def _tell(story: _Story, key: str, short: bool = False) -> Turn:

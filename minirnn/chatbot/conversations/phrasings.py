@@ -247,7 +247,7 @@ CANCEL_IT = (
     "drop it",
 )
 
-# The bot's replies: to a new fact, to a correction, to a question, and to a question about an unknown fact; to a cancelled device.
+# The bot's replies to a new fact ("tell"), a correction, a question, a question about an unknown fact, and a cancellation.
 REPLIES: dict[str, dict[str, str]] = {
     "name": {
         "tell": "nice to meet you, {v}.",
@@ -321,7 +321,7 @@ REPLIES: dict[str, dict[str, str]] = {
     },
 }
 
-# Small talk: a reply and what it answers.
+# Small talk, by topic: the reply, and the texts to which it replies.
 TALK: dict[str, tuple[str, tuple[str, ...]]] = {
     "hello": (
         "hello! nice to see you.",

@@ -44,7 +44,8 @@ def chat(model: Path | None, figure: Path | None, console: Console) -> None:
     if figure is not None:
         plots.check(figure)
     session = Session(Chatbot.load(model))
-    with _kernels():
+    # The NumPy kernels are fast enough for one word at a time, and need no compilation.
+    with contextlib.nullcontext() if os.environ.get("MINIRNN_KERNELS") else kernels("numpy"):
         if sys.stdin is not None and sys.stdin.isatty():
             _talk(session, console)
         elif sys.stdin is not None:
@@ -149,11 +150,6 @@ def _help() -> RenderableType:
     for line in HELP:
         table.add_row(*line)
     return Group(Text(f"Tell me about you and ask me about it later: {TOPICS}."), table)
-
-
-def _kernels() -> contextlib.AbstractContextManager[None]:
-    """Select the NumPy kernels: they are fast enough for one word at a time, and need no compilation."""
-    return contextlib.nullcontext() if os.environ.get("MINIRNN_KERNELS") else kernels("numpy")
 
 
 # ---- without a terminal

@@ -20,7 +20,7 @@ __all__ = ["Exchange", "figure", "last", "state", "why"]
 
 Array = Any
 MARKS = {SPECIAL[BOT]: "bot:", SPECIAL[USER]: "user:"}  # each ends an utterance and names the next speaker
-BARS, PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.-~+*%#"  # PLAIN_BARS: for terminals that lack the first
+BARS, PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.-~+*%#"  # PLAIN_BARS: for terminals without these characters
 UNITS_PER_LINE = 64
 CHANGED = 0.25  # share of the scale by which a unit must move to be marked
 LOOKED_AT = 3  # words
@@ -62,7 +62,7 @@ def why(answer: Answer) -> RenderableType:
 
 
 def _looked_at(conversation: Conversation, weights: Array) -> str:
-    """Return the words with the largest weights, as "Zyphra 93% (user, 2 turns ago)"; without the turn for this one."""
+    """Return the words with the largest weights, as "Zyphra 93% (user, 2 turns ago)", or "hello 93%" for this turn."""
     now = conversation.utterance[len(weights) - 1]
     shown = []
     for place in np.argsort(-weights)[:LOOKED_AT]:
@@ -83,7 +83,7 @@ def state(now: Conversation, before: Conversation | None, encoding: str) -> Rend
     """Return the encoder's h, and an LSTM's c, as a bar for each unit, with the changes of the last turn below."""
     bars = BARS if BARS.encode(encoding, "replace").decode(encoding) == BARS else PLAIN_BARS
     parts: list[RenderableType] = []
-    for k, (name, (values,)) in enumerate(zip(LSTM.states, now.state, strict=False)):  # others have h only
+    for k, (name, (values,)) in enumerate(zip(LSTM.states, now.state, strict=False)):  # other cells have only h
         change = None if before is None else values - before.state[k][0]
         scale = 1.0 if name == "h" else float(np.abs(values).max()) or 1.0
         parts += _drawn(name, values, change, scale, bars)

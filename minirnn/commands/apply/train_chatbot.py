@@ -33,15 +33,13 @@ def run(config: ChatbotConfig, out: Path, console: Console) -> bool:
     began = time.perf_counter()
     with ctrl_c() as stopped, _reporting(console, config) as (told, preparing):
 
-        def unless_stopped(report: Callable[..., object]) -> Callable[..., None]:
-            def reporting(*values: Any) -> None:
-                report(*values)
-                if stopped():
-                    raise StopIteration
+        def check_stopped(_shown: object) -> None:
+            if stopped():
+                raise StopIteration
 
-            return reporting
-
-        bot = train(config, unless_stopped(told), unless_stopped(preparing))
+        bot = train(
+            config, lambda step, loss: check_stopped(told(step, loss)), lambda done: check_stopped(preparing(done))
+        )
     seconds = time.perf_counter() - began
     bot.card |= {
         "command": _command(config),
@@ -57,7 +55,7 @@ def run(config: ChatbotConfig, out: Path, console: Console) -> bool:
         bot.card["seconds with scoring"] = round(time.perf_counter() - began)
         bot.save(out)
     size = out.stat().st_size / 1e6
-    early = "" if done else f"stopped at step {bot.card['steps']}, not scored; "
+    early = "" if done else f"stopped after step {bot.card['steps']}, not scored; "
     say(console, f"{early}written: {out} ({size:.1f} MB, {seconds / 60:.1f} min)")
     return done
 

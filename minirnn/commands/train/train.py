@@ -75,7 +75,7 @@ def resume(folder: Path, console: Console, text: str | None, given: dict[str, An
         return True
     before, now = checkpoint.load(path).get("environment"), environment(device)
     if before != now:
-        say(console, f"note: the bits may differ from an undisturbed run; it began on {before}, this is {now}")
+        say(console, f"note: the bits can differ from an undisturbed run: it began with {before}, this is {now}")
     say(console, f"continuing at step {trainer.steps_done} of {trainer.config.steps}")
     return train(trainer, path.parent, console)
 
@@ -96,7 +96,7 @@ def train(trainer: Trainer, folder: Path, console: Console) -> bool:
     except Diverged as error:
         raise Diverged(f"{error}. The last checkpoint before that is kept in {folder}") from None
     if not finished:
-        say(console, f"stopped at step {trainer.steps_done} of {config.steps}, which is stored")
+        say(console, f"stopped after step {trainer.steps_done} of {config.steps}; the run is saved")
         say(console, f"continue with: minirnn train --resume {folder}")
         return False
     parts = trainer.train_ids, trainer.valid_ids, trainer.tokenizer.vocab_size

@@ -65,7 +65,7 @@ def test_ctrl_c_writes_what_was_learned_by_then(tmp_path, monkeypatch):
     file = tmp_path / "bot.safetensors"
     result = minirnn("train-chatbot", "--steps", 9, "--hidden", 8, "--out", file)
     assert result.exit_code == 130
-    assert "stopped at step 3, not scored" in result.output
+    assert "stopped after step 3, not scored" in result.output
     assert Chatbot.load(file).card["steps"] == 3
     assert "scores" not in Chatbot.load(file).card
 

@@ -54,7 +54,7 @@ def test_a_beam_is_searched_and_a_narrow_one_is_greedy(finished):
         (["--top-k", "3"], ["--top-k can't be used with --beam"]),
         (["--top-p", "0.9"], ["--top-p can't be used with --beam"]),
         (["--length", "-1"], ["length must be at least 0", "got -1 and 4"]),
-        (["--prompt", "Z"], ["prompt: not in the model's vocabulary: 'Z'"]),
+        (["--prompt", "Z"], ["prompt: the model's vocabulary does not contain 'Z'"]),
     ],
 )
 def test_bad_searches_are_named(finished, options, words):
@@ -66,7 +66,7 @@ def test_bad_searches_are_named(finished, options, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--prompt", "the Zebra"], ["prompt: not in the model's vocabulary: 'Z', 'b', 'r'"]),
+        (["--prompt", "the Zebra"], ["prompt: the model's vocabulary does not contain 'Z', 'b', 'r'"]),
         (["--temperature", "-1"], ["temperature must be"]),
         (["--top-k", "0"], ["top-k must be"]),
         (["--top-p", "2"], ["top-p must be"]),

@@ -90,7 +90,7 @@ def test_ctrl_c_stores_the_last_step_and_says_how_to_go_on(tmp_path, text, undis
     assert err == ""
     assert f"continue with: minirnn train --resume {folder}" in out
     step = checkpoint.load(folder / "last.safetensors")["step"]
-    assert f"stopped at step {step} of 1000, which is stored" in out
+    assert f"stopped after step {step} of 1000; the run is saved" in out
     assert step > 0
     code, _out, err = finish(start("--resume", folder))
     assert code == 0, err
@@ -128,4 +128,4 @@ def test_a_run_on_another_machine_is_continued_with_a_note(tmp_path, text):
     checkpoint.save(folder / "last.safetensors", state)
     code, out, err = finish(start("--resume", folder))
     assert code == 0, err
-    assert "note: the bits may differ" in out
+    assert "note: the bits can differ" in out
