@@ -1,12 +1,10 @@
 """A chatbot that remembers: it maps the user's text and the state of the conversation to a reply and a new state."""
 
-from __future__ import annotations
-
 import importlib.resources
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +85,7 @@ class Chatbot:
         self.reset()
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | None = None) -> Chatbot:
+    def load(cls, path: str | os.PathLike[str] | None = None) -> Self:
         """Return the bot that `save` wrote to `path`, or minirnn's own chatbot. Raises CheckpointError."""
         if path is None:
             with importlib.resources.as_file(
@@ -164,8 +162,8 @@ class Chatbot:
             ascending = ascending and list(made.utterance) == sorted(made.utterance)
         except (KeyError, TypeError, AttributeError):
             raise ValueError("this is not a conversation") from None
-        expected = self.beginning()
-        wanted = [*(array.shape for array in expected.state), expected.memory.shape[1:]]
+        empty = self.beginning()
+        wanted = [*(array.shape for array in empty.state), empty.memory.shape[1:]]
         if shapes != wanted:
             raise ValueError(
                 f"this conversation was held with another bot: its arrays have the shapes {shapes}, expected {wanted}"

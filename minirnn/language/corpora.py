@@ -37,7 +37,10 @@ def load_corpus(name_or_path: str | os.PathLike[str]) -> Corpus:
     """
     name = os.fspath(name_or_path)
     if name == "python-docs":
-        return _python_docs()
+        from pydoc_data.topics import topics
+
+        text = "\n".join(topics[key] for key in sorted(topics))
+        return Corpus(text, name, hashlib.sha256(text.encode()).hexdigest())
     if name == "shakespeare":
         content = _shakespeare()
     else:
@@ -63,13 +66,6 @@ def data_folder() -> Path:
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "minirnn"
     return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "minirnn"
-
-
-def _python_docs() -> Corpus:
-    from pydoc_data.topics import topics
-
-    text = "\n".join(topics[name] for name in sorted(topics))
-    return Corpus(text, "python-docs", hashlib.sha256(text.encode()).hexdigest())
 
 
 def _file(name: str) -> bytes:

@@ -5,12 +5,10 @@ maps every unknown token to 0, and `decode` writes 0 as U+FFFD, the replacement 
 therefore round-trips exactly, and lost characters are visible. `unknown` lists the tokens that would be lost.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -24,12 +22,11 @@ class CharTokenizer:
     """One token per Unicode code point. Ids 1, 2, ... are in the order of the code points; 0 is any other character."""
 
     def __init__(self, vocabulary: Iterable[str]) -> None:
-        characters = "".join(sorted(set(vocabulary)))
-        self._points = _code_points(characters)
+        self._points = _code_points("".join(sorted(set(vocabulary))))
         self._shown = np.concatenate([_code_points(REPLACEMENT), self._points])
 
     @classmethod
-    def from_text(cls, text: str) -> CharTokenizer:
+    def from_text(cls, text: str) -> Self:
         """Return the tokenizer whose vocabulary is the characters of `text`."""
         return cls(text)
 
@@ -74,7 +71,7 @@ class WordTokenizer:
             raise ValueError(f"vocabulary: {wrong[0]!r} is not one token (a word, or one other character)")
 
     @classmethod
-    def from_text(cls, text: str, max_size: int | None = None) -> WordTokenizer:
+    def from_text(cls, text: str, max_size: int | None = None) -> Self:
         """Return the tokenizer for the tokens of `text`: all of them, or the `max_size` most frequent ones."""
         if max_size is not None and max_size < 1:
             raise ValueError(f"max_size must be at least 1, got {max_size}")

@@ -7,14 +7,12 @@ undisturbed run, if NumPy, BLAS, threads and kernels are the same. A checkpoint 
 continued on any device.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -198,7 +196,7 @@ class Trainer:
     @classmethod
     def resume(
         cls, path: Path, load_corpus: Callable[[str], Corpus], text: str | None = None, device: str = "cpu"
-    ) -> Trainer:
+    ) -> Self:
         """Return the run stored at `path`, on any device. `text` is the new path of its text, if the text was moved."""
         state = checkpoint.load(path)
         with _as_checkpoint_error(path):

@@ -1,11 +1,9 @@
 """The words that the chatbot knows, and the ids of words."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 from . import phrasings
 from .values import PETS, RELATIONS, UNITS, trained_values
@@ -30,7 +28,7 @@ class Vocabulary:
         self._ids = {word: index for index, word in enumerate(self.words) if index >= len(SPECIAL)}
 
     @classmethod
-    def of_conversations(cls) -> Vocabulary:
+    def of_conversations(cls) -> Self:
         """Return the vocabulary of the generated conversations, including the values of training."""
         return cls((*ordinary_words(), *value_words()))
 
