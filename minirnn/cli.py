@@ -20,9 +20,11 @@ __all__ = ["app", "main"]
 DEFAULT = TrainConfig()
 LEARN, TRAIN, CHECK, RACE, APPLY = "Learn", "Train", "Check", "Race", "Apply"  # the groups of commands in the help
 
-Cell = Annotated[Literal["rnn", "lstm", "gru"], typer.Option(help="Recurrent cell.")]
-Device = Annotated[Literal["cpu", "gpu", "cuda", "cupy"], typer.Option(help="Device to compute on; a GPU needs CuPy.")]
-Seed = Annotated[int, typer.Option(help="Random seed.", min=0)]
+CellOption = Annotated[Literal["rnn", "lstm", "gru"], typer.Option(help="Recurrent cell.")]
+DeviceOption = Annotated[
+    Literal["cpu", "gpu", "cuda", "cupy"], typer.Option(help="Device to compute on; a GPU needs CuPy.")
+]
+SeedOption = Annotated[int, typer.Option(help="Random seed.", min=0)]
 
 app = typer.Typer(name="minirnn", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -67,7 +69,7 @@ def minirnn(
 def demo(
     seconds: Annotated[float, typer.Option(help="Seconds of training.", min=0.1, max=86400)] = 70.0,
     out: Annotated[Path | None, typer.Option(help="New folder for the run. [default: runs/demo-DATE-TIME]")] = None,
-    seed: Seed = 0,
+    seed: SeedOption = 0,
 ) -> None:
     """Show in three minutes: this machine, gradient checks, an LSTM that learns Python's documentation, a chatbot."""
     from minirnn.commands.learn import demo as command
@@ -83,7 +85,7 @@ def experiment(
     show: Annotated[bool, typer.Option("--list", help="List the experiments and their claims.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="A coarser version of about 20 seconds.")] = False,
     full: Annotated[bool, typer.Option("--full", help="The complete version, however long it takes.")] = False,
-    seed: Seed = 0,
+    seed: SeedOption = 0,
     out: Annotated[Path, typer.Option(help="Folder for NAME.json and the figure.")] = Path("experiments"),
     svg: Annotated[bool, typer.Option("--svg", help="Draw the figure as SVG instead of PNG.")] = False,
 ) -> None:
@@ -149,7 +151,7 @@ def train(
     text: Annotated[
         str, typer.Option(help="The text: python-docs, shakespeare, or the path of a UTF-8 file.")
     ] = DEFAULT.text,
-    cell: Cell = "lstm",
+    cell: CellOption = "lstm",
     hidden: Annotated[int, typer.Option(help="Hidden units per layer.")] = DEFAULT.hidden,
     layers: Annotated[int, typer.Option(help="Number of recurrent layers.")] = DEFAULT.layers,
     embedding: Annotated[int, typer.Option(help="Size of the embedding vectors.")] = DEFAULT.embedding,
@@ -175,7 +177,7 @@ def train(
     dtype: Annotated[Literal["float32", "float64"], typer.Option()] = "float32",
     out: Annotated[Path | None, typer.Option(help="New folder for the run. [default: runs/DATE-TIME]")] = None,
     resume: Annotated[Path | None, typer.Option(help="Folder of a run to continue with its own settings.")] = None,
-    device: Device = "cpu",
+    device: DeviceOption = "cpu",
 ) -> None:
     """Train a character model on a text, or continue a run. Ctrl-C saves the run and stops."""
     from minirnn.commands.train import train as command
@@ -214,7 +216,7 @@ def sample(
     beam: Annotated[
         int | None, typer.Option(help="Search for a likely text instead of sampling, with this many candidates.")
     ] = None,
-    device: Device = "cpu",
+    device: DeviceOption = "cpu",
 ) -> None:
     """Generate text with a trained model, character by character."""
     from minirnn.commands.train import sample as command
@@ -349,7 +351,7 @@ def chat(
 
 @app.command("train-chatbot", cls=Command, rich_help_panel=APPLY)
 def train_chatbot(
-    cell: Cell = "lstm",
+    cell: CellOption = "lstm",
     hidden: Annotated[int, typer.Option(help="Hidden units of the encoder and the decoder.")] = 144,
     attention: Annotated[bool, typer.Option(help="Attend to earlier words, and copy words from them.")] = True,
     additive: Annotated[bool, typer.Option("--additive", help="Additive attention instead of dot products.")] = False,

@@ -8,6 +8,7 @@ from minirnn.chatbot.bot import LONGEST_REPLY, LONGEST_TURN, NOTHING_SAID, Chatb
 from minirnn.chatbot.conversations import BOT, USER, Vocabulary
 from minirnn.chatbot.model import ConversationModel
 from minirnn.checkpoint import CheckpointError
+from minirnn_kernels.cell import CELLS
 
 V = Vocabulary.of_conversations()
 ODD = {
@@ -157,7 +158,7 @@ def test_what_is_no_conversation_of_this_bot_is_refused(change, message):
         bot.restore(bot.conversation.state_dict() | change)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_a_file_holds_the_bot(cell, tmp_path):
     bot = make(cell=cell)
     bot.save(tmp_path / "bot.safetensors")

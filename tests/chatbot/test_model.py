@@ -11,11 +11,12 @@ from minirnn.chatbot.bot import Chatbot, _Decoder
 from minirnn.chatbot.conversations import Vocabulary, conversation, read
 from minirnn.chatbot.model import ConversationModel, copied_or_said
 from minirnn.gradcheck import check
+from minirnn_kernels.cell import CELLS
 
 V = Vocabulary.of_conversations()
 TALKS = [conversation((4, seed), "test", turns=(5, 5)) for seed in range(3)]
-CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-ATTENTION = pytest.mark.parametrize("attention", ["dot", "additive", "none"])
+EACH_CELL = pytest.mark.parametrize("cell", CELLS)
+EACH_ATTENTION = pytest.mark.parametrize("attention", ["dot", "additive", "none"])
 
 
 def make(cell="lstm", attention="dot", vocab_size=None, hidden=6):
@@ -36,8 +37,8 @@ def test_the_mixture_is_the_one_of_the_docstring_and_its_gradient_is_right():
     assert report, str(report)
 
 
-@CELLS
-@ATTENTION
+@EACH_CELL
+@EACH_ATTENTION
 def test_gradients_of_every_parameter(cell, attention):
     """For each parameter, the derivative along a random direction equals the central difference of the loss."""
     small = [dataclasses.replace(e, ids=[[i % 30 for i in w] for w in e.ids]) for e in (encode(t, V) for t in TALKS)]
@@ -61,8 +62,8 @@ def test_gradients_of_every_parameter(cell, attention):
         assert np.abs(parameter.grad).max() > 0, name
 
 
-@CELLS
-@ATTENTION
+@EACH_CELL
+@EACH_ATTENTION
 def test_a_batch_gives_each_reply_the_probability_that_a_conversation_does(cell, attention):
     """The bot, which computes the equations word by word, and the batched network agree to 1e-10."""
     model = make(cell, attention)
@@ -87,7 +88,7 @@ def test_a_batch_gives_each_reply_the_probability_that_a_conversation_does(cell,
     assert next(losses, None) is None
 
 
-@CELLS
+@EACH_CELL
 def test_what_comes_later_changes_no_earlier_reply(cell):
     model = make(cell)
     encoded = encode(TALKS[0], V)

@@ -10,13 +10,14 @@ from minirnn.language import CharTokenizer, WordTokenizer
 from minirnn.language.beam import beam_search
 from minirnn.language.model import LanguageModel
 from minirnn.language.sampling import SamplingError, generate
+from minirnn_kernels.cell import CELLS
 
 TOKENIZER = CharTokenizer("\nabc")
 LENGTH = 4
 RTOL = 1e-5  # float32 steps against float32 sequences
 
 
-@pytest.fixture(params=["rnn", "lstm", "gru"])
+@pytest.fixture(params=CELLS)
 def model(request):
     random.manual_seed(1)
     model = LanguageModel(5, request.param, 6, layers=2, embedding=3)

@@ -11,10 +11,11 @@ import pytest
 from minirnn import checkpoint, random
 from minirnn.checkpoint import CheckpointError
 from minirnn.language import BEST, LAST, ConfigError, Trainer, calibrate, checkpoint_file, run
+from minirnn_kernels.cell import CELLS
 from tests.language.trainers import CORPUS, SMALL, Silent, small
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize(("optimizer", "teacher"), [("adam", "inverse-sigmoid"), ("rmsprop", "always")])
 def test_resuming_at_any_step_ends_in_the_same_bits(tmp_path, cell, optimizer, teacher):
     """The run is stopped in the middle of an epoch, at its start, and after a validation, with dropout."""

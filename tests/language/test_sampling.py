@@ -9,6 +9,7 @@ from minirnn import no_grad, random
 from minirnn.language import CharTokenizer, WordTokenizer
 from minirnn.language.model import LanguageModel
 from minirnn.language.sampling import SamplingError, _draw, _weights, distribution, generate
+from minirnn_kernels.cell import CELLS
 
 RTOL = 1e-12  # float64 exponentials and one sum
 LOGITS = np.log([0.1, 0.4, 0.2, 0.3])
@@ -170,7 +171,7 @@ def test_the_ends_of_the_interval_never_draw_what_has_no_weight():
         assert weights[_draw(weights, 1.0)] > 0  # as if the product with the sum were rounded up
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("layers", [1, 2])
 def test_text_is_what_reading_everything_again_would_draw(cell, layers, record):
     random.manual_seed(0)

@@ -9,6 +9,7 @@ import pytest
 from minirnn import no_grad, random
 from minirnn.language.model import LanguageModel, from_arrays, to_arrays
 from minirnn.language.scheduled_sampling import DECAYS, decay, mixed_inputs
+from minirnn_kernels.cell import CELLS
 
 T, B, V = 9, 4, 6
 
@@ -78,7 +79,7 @@ def make(cell="lstm", dropout=0.0):
     return model, x, to_arrays(state)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("carried", [False, True])
 def test_each_token_is_the_true_one_or_drawn_from_what_the_model_then_says(cell, carried):
     """The reference uses the same random numbers and reads the mixed window again from its start at each step."""

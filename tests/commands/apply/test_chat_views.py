@@ -14,6 +14,7 @@ from minirnn.chatbot.conversations import Vocabulary
 from minirnn.chatbot.model import ConversationModel
 from minirnn.commands.apply import chat_views
 from minirnn.commands.apply.chat import Session
+from minirnn_kernels.cell import CELLS
 
 LINES = ["my name is Zyphra", "hello there", "what is my name", "and so on and on"]
 
@@ -95,7 +96,7 @@ def test_state_without_a_turn_and_on_a_terminal_without_bars():
 # ---- the figure
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_the_figure_has_the_states_that_the_encoder_had(drawn, cell):
     session = Session(bot(cell))
     for line in LINES[:2]:
@@ -103,7 +104,7 @@ def test_the_figure_has_the_states_that_the_encoder_had(drawn, cell):
     chat_views.figure(session.bot, session.turns)
     heard = session.bot.conversation
     assert drawn["words"] == [{"<bot>": "bot:", "<user>": "user:"}.get(word, word) for word in heard.words]
-    assert list(drawn["states"]) == {"rnn": ["h"], "gru": ["h", "r", "z", "n"], "lstm": list("hcifgo")}[cell]
+    assert list(drawn["states"]) == list(dict.fromkeys((*CELLS[cell].states, *CELLS[cell].gates)))
     found = np.sort(drawn["states"]["h"], axis=1)  # the units are in another order
     np.testing.assert_allclose(found, np.sort(heard.memory[:, :6], axis=1), rtol=0, atol=1e-6)
     assert [drawn["words"][place] for place in drawn["starts"]] == ["bot:", "user:", "bot:", "user:"]
