@@ -68,7 +68,9 @@ def minirnn(
 @app.command(cls=Command, rich_help_panel=LEARN)
 def demo(
     seconds: Annotated[float, typer.Option(help="Seconds of training.", min=0.1, max=86400)] = 70.0,
-    out: Annotated[Path | None, typer.Option(help="New folder for the run. [default: runs/demo-DATE-TIME]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="New folder for the run.", show_default="runs/demo-DATE-TIME")
+    ] = None,
     seed: SeedOption = 0,
 ) -> None:
     """Show in three minutes: this machine, gradient checks, an LSTM that learns Python's documentation, a chatbot."""
@@ -111,7 +113,9 @@ def bugs(
     name: Annotated[str | None, typer.Argument(help="The mistake to show.", show_default=False)] = None,
     quiz: Annotated[bool, typer.Option(help="Find the mistakes yourself.")] = False,
     count: Annotated[int, typer.Option(help="Number of questions in the quiz.", min=1)] = 5,
-    seed: Annotated[int | None, typer.Option(help="Random seed of the quiz. [default: random, shown]", min=0)] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Random seed of the quiz.", show_default="random, shown", min=0)
+    ] = None,
 ) -> None:
     """Show the gallery of known mistakes: the code, its effect, and what the check says about it."""
     from minirnn.commands.learn import bugs as command
@@ -157,25 +161,29 @@ def train(
     embedding: Annotated[int, typer.Option(help="Size of the embedding vectors.")] = DEFAULT.embedding,
     seq: Annotated[int, typer.Option(help="Characters after which backpropagation is truncated.")] = DEFAULT.seq,
     batch: Annotated[int, typer.Option(help="Number of parallel streams through the text.")] = DEFAULT.batch,
-    optimizer: Annotated[Literal["sgd", "rmsprop", "adagrad", "adam", "adamw"], typer.Option()] = "adam",
+    optimizer: Annotated[
+        Literal["sgd", "rmsprop", "adagrad", "adam", "adamw"], typer.Option(help="Optimizer.")
+    ] = "adam",
     lr: Annotated[float, typer.Option(help="Peak learning rate; it decays to 0 along a cosine.")] = DEFAULT.lr,
     clip_norm: Annotated[float, typer.Option(help="Maximum norm of the whole gradient; 0: no clipping.")] = 5.0,
     clip_value: Annotated[float, typer.Option(help="Maximum size of each gradient entry; 0: no clipping.")] = 0.0,
     dropout: Annotated[
-        float | None, typer.Option(help="Dropout rate. [default: larger for longer runs]")
+        float | None, typer.Option(help="Dropout rate.", show_default="larger for longer runs")
     ] = DEFAULT.dropout,
     teacher: Annotated[
         Literal["always", "linear", "exponential", "inverse-sigmoid"],
         typer.Option(help="Always use teacher forcing, or how the share of true inputs falls (scheduled sampling)."),
     ] = "always",
     teacher_end: Annotated[float, typer.Option(help="Share of true inputs at the end.")] = DEFAULT.teacher_end,
-    steps: Annotated[int | None, typer.Option(help=f"Length of the run in steps. [default: {DEFAULT.steps}]")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Length of the run in steps.", show_default=f"{DEFAULT.steps}")
+    ] = None,
     epochs: Annotated[float | None, typer.Option(help="Length of the run in passes through the text.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Length of the run in minutes, converted to steps.")] = None,
     checkpoint_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = DEFAULT.checkpoint_every,
     seed: Annotated[int, typer.Option(help="Random seed of the weights and of dropout.")] = DEFAULT.seed,
-    dtype: Annotated[Literal["float32", "float64"], typer.Option()] = "float32",
-    out: Annotated[Path | None, typer.Option(help="New folder for the run. [default: runs/DATE-TIME]")] = None,
+    dtype: Annotated[Literal["float32", "float64"], typer.Option(help="Floating-point type.")] = "float32",
+    out: Annotated[Path | None, typer.Option(help="New folder for the run.", show_default="runs/DATE-TIME")] = None,
     resume: Annotated[Path | None, typer.Option(help="Folder of a run to continue with its own settings.")] = None,
     device: DeviceOption = "cpu",
 ) -> None:
@@ -206,13 +214,13 @@ def sample(
     length: Annotated[int, typer.Option(help="Number of characters to generate.")] = 500,
     temperature: Annotated[
         float | None,
-        typer.Option(help="Below 1: less varied text; 0: always the most likely character. [default: 1]"),
+        typer.Option(help="Below 1: less varied text; 0: always the most likely character.", show_default="1"),
     ] = None,
     top_k: Annotated[int | None, typer.Option(help="Sample from the k most likely characters only.")] = None,
     top_p: Annotated[
         float | None, typer.Option(help="Sample from the most likely characters with this total probability.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Random seed of the samples. [default: random, shown]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed of the samples.", show_default="random, shown")] = None,
     beam: Annotated[
         int | None, typer.Option(help="Search for a likely text instead of sampling, with this many candidates.")
     ] = None,
@@ -253,7 +261,7 @@ def check(
     ] = 4,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; docs/instructors.md has the schema.")] = False,
     gates: Annotated[
-        str | None, typer.Option(help="Order of the gate blocks, such as ifgo. [default: ifog, rzn]")
+        str | None, typer.Option(help="Order of the gate blocks, such as ifgo.", show_default="ifog, rzn")
     ] = None,
     quick: Annotated[bool, typer.Option(help="Fewer probes, and no search for the smallest failing problem.")] = False,
     truncate: Annotated[
@@ -294,13 +302,19 @@ def audit(
 @app.command(cls=Command, rich_help_panel=RACE)
 def bench(
     kernel: Annotated[Path | None, typer.Option(help="A Python file with your own kernels, to prove and time.")] = None,
-    cell: Annotated[list[str] | None, typer.Option(help="rnn, lstm or gru. [default: lstm]")] = None,
-    size: Annotated[list[str] | None, typer.Option(help="A name, or BxTxIxH. [default: five common sizes]")] = None,
-    dtype: Annotated[list[str] | None, typer.Option(help="float32 or float64. [default: float32]")] = None,
-    threads: Annotated[list[int] | None, typer.Option(help="Number of threads. [default: one for each core]")] = None,
+    cell: Annotated[list[str] | None, typer.Option(help="rnn, lstm or gru.", show_default="lstm")] = None,
+    size: Annotated[
+        list[str] | None, typer.Option(help="A name, or BxTxIxH.", show_default="five common sizes")
+    ] = None,
+    dtype: Annotated[list[str] | None, typer.Option(help="float32 or float64.", show_default="float32")] = None,
+    threads: Annotated[
+        list[int] | None, typer.Option(help="Number of threads.", show_default="one for each core")
+    ] = None,
     what: Annotated[
         list[str] | None,
-        typer.Option(help="gates, forward, inference, training, step or lengths. [default: training and inference]"),
+        typer.Option(
+            help="gates, forward, inference, training, step or lengths.", show_default="training and inference"
+        ),
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all measurements to this file.")] = None,
     plot_file: Annotated[
@@ -335,7 +349,7 @@ def doctor() -> None:
 
 @app.command(cls=Command, rich_help_panel=APPLY)
 def chat(
-    model: Annotated[Path | None, typer.Option(help="A chatbot's file. [default: minirnn's own chatbot]")] = None,
+    model: Annotated[Path | None, typer.Option(help="A chatbot's file.", show_default="minirnn's own chatbot")] = None,
     figure: Annotated[
         Path | None, typer.Option(help="At the end, draw states, gates and attention into this file: png or svg.")
     ] = None,
@@ -373,7 +387,7 @@ def train_chatbot(
 
 @app.command("chatbot-score", cls=Command, rich_help_panel=APPLY)
 def chatbot_score(
-    model: Annotated[Path | None, typer.Option(help="A chatbot's file. [default: minirnn's own chatbot]")] = None,
+    model: Annotated[Path | None, typer.Option(help="A chatbot's file.", show_default="minirnn's own chatbot")] = None,
     count: Annotated[int, typer.Option("--conversations", help="Number of conversations.", min=1)] = 500,
 ) -> None:
     """Score the chatbot on held-out conversations: unseen phrasings, with unseen and with seen values."""
