@@ -18,7 +18,7 @@ from pathlib import Path
 from minirnn import plots
 from minirnn.course.experiments import memory
 from minirnn.course.memory_tasks import KEYS, TASKS, first_symbol_of
-from minirnn.language.training import one_blas_thread
+from minirnn.language import one_blas_thread
 from minirnn.machine import cpu_model
 
 

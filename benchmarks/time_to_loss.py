@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from minirnn.language import Batches, Corpus, load_corpus
-from minirnn.language.training import TrainConfig, Trainer, calibrate, one_blas_thread
+from minirnn.language import Batches, Corpus, TrainConfig, Trainer, calibrate, load_corpus, one_blas_thread
 from minirnn.recurrent import backends
 
 LOSSES = (2.4, 2.2, 2.0, 1.9, 1.8, 1.7, 1.65, 1.6, 1.55, 1.52, 1.5, 1.49, 1.48, 1.47, 1.46, 1.45, 1.44)

@@ -9,7 +9,7 @@ import numpy as np
 
 from minirnn import nn
 from minirnn.autograd import Tensor
-from minirnn.language.model import CELLS
+from minirnn.language.model import LAYERS
 
 __all__ = ["PADDING", "Vocabulary", "WordReader"]
 
@@ -42,7 +42,7 @@ class WordReader(nn.Module):
 
     def __init__(self, vocabulary: int, cell: str, embedding: int, hidden: int) -> None:
         self.embedding = nn.Embedding(vocabulary, embedding)
-        self.rnn = CELLS[cell](embedding, hidden)
+        self.rnn = LAYERS[cell](embedding, hidden)
         self.linear = nn.Linear(hidden, 2)
 
     def forward(self, ids: Array) -> Tensor:

@@ -1,6 +1,4 @@
-"""`minirnn bench`: kernels against the best there is on this machine, proven before they are timed."""
-
-from __future__ import annotations
+"""`minirnn bench`: the kernels against the fastest libraries on this machine, proven right before they are timed."""
 
 from pathlib import Path
 from typing import Any
@@ -12,20 +10,21 @@ from minirnn.bench.errors import BenchError
 from minirnn.bench.peers import PEERS
 from minirnn.bench.suite import WHATS, BenchPlan
 from minirnn.bench.worker import usable_records
+from minirnn.commands.output import require_parent
 from minirnn_kernels.cell import CELLS
 
 __all__ = ["bench", "planned"]
 
-SECONDS, QUICK_SECONDS = 2.0, 0.5  # for each row
+SECONDS, QUICK_SECONDS = 2.0, 0.5  # per row
 
 
 def bench(
     console: Console, plan: BenchPlan, *, first_use: bool, json_file: Path | None, plot_file: Path | None
 ) -> bool:
-    """Measure, show, and write what was asked for; True if everything that was measured is right."""
+    """Measure, print the tables, and write the files. Return True if all measured results are right."""
     for option, path in (("--json", json_file), ("--plot", plot_file)):
-        if path is not None and not path.parent.is_dir():
-            raise BenchError(f"{option} {path}: there is no folder {path.parent}")
+        if path is not None:
+            require_parent(option, path)
     if plot_file is not None:
         from minirnn.bench import plot
 
@@ -56,7 +55,7 @@ def planned(
     whats: list[str],
     quick: bool,
 ) -> BenchPlan:
-    """What the options ask for; empty lists mean the usual. BenchError for what can't be."""
+    """Return the plan for these options; an empty list means the default. Raises BenchError for an invalid value."""
     from minirnn.bench import machine
 
     if kernel is not None and not kernel.is_file():
@@ -76,7 +75,7 @@ def planned(
     cores = len(machine.cores())
     for count in threads:
         if not 1 <= count <= cores:
-            raise BenchError(f"--threads {count}: expected 1 to {cores}, the cores that this process may use")
+            raise BenchError(f"--threads {count}: expected 1 to {cores}, the number of cores for this process")
     return BenchPlan(
         whats=tuple(dict.fromkeys(whats)) or ("training", "inference"),
         cells=tuple(dict.fromkeys(cells)) or ("lstm",),

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minirnn import plots
-from minirnn.chatbot.training import ChatbotConfig, Scores, conversations, score, train
+from minirnn.chatbot.training import ChatbotConfig, Scores, make_conversations, score, train
 from minirnn.course.experiment import Effort, Outcome, Progress, Table
 from minirnn.chatbot.conversations import DEVICES, FACTS, Split
 from minirnn.chatbot.conversations.values import LISTS, NUMBERS
@@ -78,7 +78,7 @@ def compared(config: ChatbotConfig, held: int, told: Any) -> dict[str, Any]:
     }
     parts: dict[str, Split] = {"seen": "train", "unseen": "test"}
     for name, part in parts.items():
-        scores = score(bot, conversations("test", held, config.seed, values=part, topics=config.topics))
+        scores = score(bot, make_conversations("test", held, config.seed, values=part, topics=config.topics))
         row[name] = {
             "recall": scores.recall_share,
             "far": _far(scores),

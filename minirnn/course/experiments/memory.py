@@ -44,7 +44,7 @@ from minirnn import nn, no_grad, plots, random
 from minirnn.course.experiment import Effort, Outcome, Progress, Table
 from minirnn.course.fitting import fit
 from minirnn.course.memory_tasks import TASKS, Task
-from minirnn.language.model import CELLS
+from minirnn.language.model import LAYERS
 from minirnn.autograd import Tensor
 
 CLAIM = "A simple RNN forgets within 10 to 15 steps; an LSTM remembers over 100 and more."
@@ -79,7 +79,7 @@ class Reader(nn.Module):
 
     def __init__(self, task: Task, network: str, lag: int, hidden: int) -> None:
         self.answers = task.answers
-        self.rnn = CELLS[KINDS[network]](task.inputs, hidden)
+        self.rnn = LAYERS[KINDS[network]](task.inputs, hidden)
         self.linear = nn.Linear(hidden, task.outputs)
         if network in ("LSTM", "GRU"):
             nn.init.chrono_(self.rnn, longest=max(3, lag))
