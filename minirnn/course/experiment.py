@@ -109,7 +109,10 @@ def find(name: str) -> Experiment:
 
 
 def tracked(
-    items: Sequence[Item], progress: Progress, label: Callable[[Item], str], cost: Callable[[Item], float] = lambda _: 1.0
+    items: Sequence[Item],
+    progress: Progress,
+    label: Callable[[Item], str],
+    cost: Callable[[Item], float] = lambda _: 1.0,
 ) -> Iterator[tuple[Item, Callable[[float], None]]]:
     """Yield each item with a function that reports which share of this item's work is done.
 

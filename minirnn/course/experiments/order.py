@@ -153,25 +153,24 @@ def learn(
         ids, answers = encode([train[k] for k in rng.integers(len(train), size=PAIRS)])
         return nn.cross_entropy(model(ids), answers)
 
-    def accuracy(pairs: Sequence[Pair]) -> float:
-        return float(right(model, pairs).mean()) / 2
+    curve: list[list[float]] = []
 
-    curve = [[0, accuracy(test)]]
-
-    def told(step: int, loss: float) -> None:
+    def told(step: int, loss: float | None) -> None:
         report(step / steps)
         if step % max(1, steps // 25) == 0:
-            curve.append([step, accuracy(test)])
+            curve.append([step, float(right(model, test).mean()) / 2])
 
+    told(0, None)
     fit(model, loss_of, steps, told=told)
+    answered = right(model, test)
     return {
         "network": name,
         "seed": seed,
         "curve": curve,
-        "accuracy": accuracy(test),
-        "one_right": float((right(model, test) == 1).mean()),
-        "learnt": accuracy(train),
-        "by_kind": {kind: accuracy([pair for pair in test if pair.kind == kind]) for kind in PAIR_KINDS},
+        "accuracy": float(answered.mean()) / 2,
+        "one_right": float((answered == 1).mean()),
+        "learnt": float(right(model, train).mean()) / 2,
+        "by_kind": {kind: float(answered[[pair.kind == kind for pair in test]].mean()) / 2 for kind in PAIR_KINDS},
     }
 
 
