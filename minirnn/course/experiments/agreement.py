@@ -344,12 +344,12 @@ def draw(numbers: Numbers) -> Any:
     depths.axvspan(edge, right, color="0.93", zorder=0)
     depths.set_xlim(left, right)
     note = {"ha": "center", "va": "center", "fontsize": 7.5}
-    depths.text((edge + right) / 2, 108, "deeper than trained on", **note)
+    depths.text((edge + right) / 2, 108, "deeper than in training", **note)
     depths.text(left, 51, " chance", va="bottom", fontsize=7.5)
     distances.set_facecolor("0.93")
-    title = f"deeper than trained on: {SEEN + 1} to {TESTED} clauses"
+    title = f"deeper than in training: {SEEN + 1} to {TESTED} clauses"
     distances.text(0.5, 108, title, transform=distances.get_yaxis_transform(), **note)
-    depths.set(xlabel="clauses in the sentence, one within the other", ylabel="right where the last noun misleads (%)")
+    depths.set(xlabel="nested clauses in the sentence", ylabel="accuracy, misleading last noun (%)")
     distances.set(xlabel="distance from subject to verb (words)")
     figure.legend(*depths.get_legend_handles_labels(), loc="outside upper center", ncols=6, handlelength=2.6)
     return figure

@@ -161,8 +161,8 @@ def draw(numbers: Numbers) -> Any:
             label = CELLS[row["cell"]].title + " + copying" * copying
             look = plots.lines(k) | {"linestyle": "-" if copying else "--"}
             panel.plot(list(recalled), list(recalled.values()), label=label, **look)
-        panel.set(title=f"{part} values", xlabel="turns since it was said", ylim=(-4, 104))
+        panel.set(title=f"{part} values", xlabel="turns since the value was given", ylim=(-4, 104))
         panel.axhline(100 * numbers["chance"] if part == "seen" else 0, color="0.5", linewidth=0.8)
-    panels[0].set_ylabel("right value in the answer, %")
+    panels[0].set_ylabel("correct value in the answer (%)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure

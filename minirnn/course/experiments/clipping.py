@@ -142,11 +142,8 @@ def judge(numbers: Numbers) -> Outcome:
     }
     without = lost.pop("none")
     measured = (
-        f"of {len(where(runs, way='none'))} runs, {len(without)} explode without clipping; "
-        + ", ".join(
-            f"{len(cases)} with {way} ({len(cases - without)} of them only with clipping)"
-            for way, cases in lost.items()
-        )
+        f"exploding runs, of {len(where(runs, way='none'))}: {len(without)} without clipping, "
+        + ", ".join(f"{len(cases)} with {way} ({len(cases - without)} only with clipping)" for way, cases in lost.items())
         + "."
     )
     held = len(without) > 0 and len(lost[CLAIMED]) <= len(without) / 10
@@ -218,7 +215,7 @@ def draw(numbers: Numbers) -> Any:
         right.plot(rates, [None if None in e else np.median(e) for e in ends], label=way, **look)
     left.set(xlabel="step", ylabel="loss (nats/character)", title=f"one run at rate {DRAWN_RATE:g}")
     middle.set(xlabel="step", ylabel="norm of the gradient", title="the same, before clipping")
-    right.set(xlabel="learning rate", ylabel="loss at the end (nats/character)", title="median over seeds")
+    right.set(xlabel="learning rate", ylabel="final loss (nats/character)", title="median over seeds")
     left.set_yticks([2, 5, 10, 20, 50, 100], ["2", "5", "10", "20", "50", "100"])
     left.minorticks_off()
     losses = [loss for curve in numbers["curves"].values() for loss in curve["losses"]]

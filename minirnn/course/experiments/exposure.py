@@ -215,10 +215,10 @@ def judge(numbers: Numbers) -> Outcome:
     measured = (
         f"greedy text ends in a loop in {percent(forced['loops'])} of the texts with teacher forcing, and in "
         + ", ".join(f"{percent(greedy[teacher]['loops'])} ({TEACHERS[teacher]})" for teacher in SCHEDULED)
-        + f" with scheduled sampling; with teacher forcing and sampling at top-p 0.9, {percent(nucleus['loops'])} do; "
-        f"the shares of repeated {GRAM}-grams are {percent(forced['repeated'])}, "
+        + f" with scheduled sampling; {percent(nucleus['loops'])} of the texts do with teacher forcing and sampling at "
+        f"top-p 0.9; the shares of repeated {GRAM}-grams are {percent(forced['repeated'])}, "
         + ", ".join(percent(greedy[teacher]["repeated"]) for teacher in SCHEDULED)
-        + f" and {percent(nucleus['repeated'])}; in real text, it is {percent(numbers['real']['repeated'])}."
+        + f" and {percent(nucleus['repeated'])}, and {percent(numbers['real']['repeated'])} in real text."
     )
     if forced["loops"] < 0.1:
         return Outcome(numbers, measured, "did not hold", "Greedy text hardly loops with teacher forcing.")

@@ -299,7 +299,7 @@ def _draw_curves(panel: Any, results: Sequence[Numbers], task: str, lag: int) ->
             steps, errors = zip(*r["curve"], strict=True)
             label = None if j else network
             panel.plot(steps, [100 * e for e in errors], label=label, **plots.lines(k) | {"linewidth": 0.9})
-    panel.set(title=f"{task}, lag {lag}: while training", xlabel="training step")
+    panel.set(title=f"{task}, lag {lag}: during training", xlabel="training step")
 
 
 def _draw_errors(panel: Any, results: Sequence[Numbers], task: str) -> None:

@@ -256,8 +256,8 @@ def draw(numbers: Numbers) -> Any:
         panel.set_yticks(range(0, 101, 20))
         panel.legend(loc="upper center", ncols=3, columnspacing=0.9, handlelength=2.2, fontsize=7.5, frameon=False)
     curves.text(numbers["steps"], 48, "chance", fontsize=7.5, ha="right", va="top")
-    curves.set(xlabel="training step", ylabel="right on unseen pairs (%)", title="while learning")
+    curves.set(xlabel="training step", ylabel="accuracy on held-out pairs (%)", title="during training")
     bars.set_xticks(range(len(PAIR_KINDS)), [kind.replace(", ", ",\n") for kind in PAIR_KINDS])
-    bars.set(title="in the end, by kind of pair")
+    bars.set(title="after training, by kind of pair")
     bars.grid(axis="x", visible=False)
     return figure

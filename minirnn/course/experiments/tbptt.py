@@ -249,7 +249,7 @@ def draw(numbers: Numbers) -> Any:
     figure, ((near, losses), (recalled, costs)) = plots.new_figure(7.2, 4.6, rows=2, columns=2)
     for k, (name, values) in enumerate(_biases(numbers).items()):
         near.plot(cuts, values, **plots.lines(k), label=name)
-    near.set(ylabel="distance, cosine (no unit)", title="bias of the gradient of $W_{hh}$ (text)")
+    near.set(ylabel="distance, cosine", title="bias of the gradient of $W_{hh}$ (text)")
     near.legend(ncol=1, fontsize=7)
     for axes, values in ((losses, numbers["text"]), (recalled, np.multiply(numbers["recall"], 100))):
         axes.plot(cuts, np.median(values, axis=0), **plots.lines(0))
@@ -259,7 +259,7 @@ def draw(numbers: Numbers) -> Any:
     recalled.text(cuts[-1], 100 * CHANCE, "chance", ha="right", va="top", fontsize=7)
     recalled.axvline(gap, color="0.4", lw=0.8, ls=":")
     recalled.text(gap * 0.95, 60, "the gap", ha="right", rotation=90, va="center", fontsize=7)
-    recalled.set(ylabel="right answers (%)", ylim=(0, 105), title=f"recall after {gap} steps, after training")
+    recalled.set(ylabel="accuracy (%)", ylim=(0, 105), title=f"recall after {gap} steps, after training")
     time_axes = costs.twinx()
     costs.plot(cuts, [c["megabytes"] for c in numbers["cost"]], **plots.lines(0), label="memory")
     time_axes.plot(cuts, [c["milliseconds"] for c in numbers["cost"]], **plots.lines(1), label="time")

@@ -230,7 +230,7 @@ def _draw_forward(axes: Any, d: Numbers) -> None:
     for t in range(T):
         _box(axes, t, -0.15, f"$x_{t + 1}$ = {_number(d['x'][t])}", edge="0.6")
         _box(axes, t, 1, f"$h_{t + 1}$\n" + _column(d["h"][t]))
-        output = f"$y_{t + 1}$ = {_number(d['y'][t])}\nwanted {_number(d['targets'][t])}"
+        output = f"$y_{t + 1}$ = {_number(d['y'][t])}\ntarget {_number(d['targets'][t])}"
         _box(axes, t, 2.1, f"{output}\n$L_{t + 1}$ = {_number(d['losses'][t])}", edge="0.6")
         _arrow(axes, (t, 0.06), (t, 0.6), right="$W_{ih}$")
         _arrow(axes, (t, 1.4), (t, 1.7), right="$v$")

@@ -1,6 +1,6 @@
 """How far back does a gradient reach, and does a network remember for as long?
 
-The course says: an RNN forgets in 10 to 15 steps, an LSTM remembers for 100 and more. The reason given is the gradient.
+The course says: an RNN forgets in 10 to 15 steps, an LSTM remembers for 100 steps and more. The reason given is the gradient.
 Each step of the backward pass multiplies it by the step's Jacobian. The Jacobian of an RNN is W_hh^T diag(1 - h^2), so
 the norm of the gradient decays or grows exponentially with the distance (Bengio, Simard and Frasconi 1994; Pascanu,
 Mikolov and Bengio 2013). An LSTM has a second path, through its cell c, on which a step multiplies the gradient only by
@@ -39,7 +39,7 @@ from minirnn.language.model import LanguageModel
 from minirnn.recurrent.inspection import gates, influence
 from minirnn_kernels.cell import CELLS
 
-CLAIM = "An RNN forgets in 10 to 15 steps; an LSTM remembers for 100 and more."
+CLAIM = "An RNN forgets in 10 to 15 steps; an LSTM remembers for 100 steps and more."
 SOURCE = "The course week's lecture on vanishing gradients; Bengio, Simard and Frasconi (1994), Pascanu et al. (2013)."
 
 MEMORY = {name: cell.states[-1] for name, cell in CELLS.items()}  # the state at which the reach is measured
@@ -317,7 +317,7 @@ def _draw_sweep(axes: Any, numbers: Numbers) -> None:
         own.set_xlabel(f"{name} ({CELLS[kind].title})")
     axes.axhline(longest, color="0.4", lw=0.8)
     axes.text(0.02, longest, f"not within {longest}", transform=axes.get_yaxis_transform(), va="bottom", fontsize=7)
-    axes.set(yscale="log", ylabel="steps until 1 %", ylim=(3, longest * 1.6))
+    axes.set(yscale="log", ylabel="steps until 1%", ylim=(3, longest * 1.6))
     above.grid(False)
     axes.legend(handles=[*axes.lines[:1], *above.lines], loc="lower right")
 
