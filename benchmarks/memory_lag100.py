@@ -17,14 +17,14 @@ from pathlib import Path
 
 from minirnn import plots
 from minirnn.course.experiments import memory
-from minirnn.course.memory_tasks import KEYS, TASKS, first_symbol_of
+from minirnn.course.memory_tasks import KEYS, MEMORY_TASKS, first_symbol_of
 from minirnn.language import one_blas_thread
 from minirnn.machine import cpu_model
 
 
 def main(folder: Path, keys: int) -> None:
     results = []
-    TASKS["first symbol"] = first_symbol_of(keys)
+    MEMORY_TASKS["first symbol"] = first_symbol_of(keys)
     for setting in memory.lag_100():
         if keys != KEYS and setting.task != "first symbol":
             continue
@@ -37,7 +37,7 @@ def main(folder: Path, keys: int) -> None:
             f"error {100 * r['error']:.2f} % of the error without learning",
             flush=True,
         )
-    outcome = memory.judged(results)
+    outcome = memory.judge(results)
     date = datetime.date.today().isoformat()
     name = f"memory-lag100-{date}" if keys == KEYS else f"memory-lag100-{keys}keys-{date}"
     document = {
