@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minirnn.gradcheck import Verdict, check, compare
-from minirnn.gradcheck.decide import Sizes, decide
+from minirnn.gradcheck.decide import Magnitudes, decide
 from minirnn.gradcheck.differences import Estimate
 from minirnn.gradcheck.judges import Evidence
 
@@ -64,7 +64,7 @@ def test_a_few_entries_that_a_second_look_leaves_blurred_are_left_out_many_are_n
     seen = right.copy()
     seen[:blurred] += 0.1
     evidence = Evidence("differences", seen, np.full(20, 1e-13), lambda n, doubt: Estimate(1.01, 0.05))
-    row = decide("x", right, evidence, None, Sizes(1.0, 0.0, {0: 1.0}), 0, 2.0**-52)
+    row = decide("x", right, evidence, None, Magnitudes(1.0, 0.0, {0: 1.0}), 0, 2.0**-52)
     assert row.verdict is verdict
     assert row.kinks == (blurred if verdict is Verdict.PASS else 0)
 

@@ -44,5 +44,5 @@ def test_a_wrong_gradient_fails():
 
 
 def test_inputs_without_tensors_are_refused():
-    with pytest.raises(TypeError, match="one at least with requires_grad=True"):
+    with pytest.raises(TypeError, match="at least one Tensor with requires_grad=True"):
         check(np.tanh, inputs=(np.ones(3),))

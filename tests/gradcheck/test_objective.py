@@ -47,5 +47,5 @@ def test_float32_is_sharpened_only_if_forward_carries_float64():
 
 
 def test_outputs_that_change_their_number_are_refused():
-    with pytest.raises(ValueError, match="returned 3 numbers, and 2 when it was called first"):
+    with pytest.raises(ValueError, match="returned 3 numbers, expected 2 as in its first call"):
         objective(np.tanh, np.ones(3), np.ones(2)).values()

@@ -29,7 +29,7 @@ def test_the_drawing_has_a_mark_for_every_step():
     curve = sweep(lambda x: (np.sin(x), x), lambda dy, x: dy * np.cos(x), (X,))
     text = curve.text()
     assert text.count("*") == len(curve.steps)
-    assert "least error" in text
+    assert "smallest error" in text
 
 
 def test_results_that_do_not_fit_are_refused():
