@@ -23,7 +23,7 @@ gpu, gpu_contender, gpu_measure, gpu_ours, gpu_plan, gpu_report = (
 from minirnn.bench.peers import Missing  # noqa: E402
 from minirnn.bench.sizes import Size  # noqa: E402
 
-Row = gpu_plan.Row
+Row = gpu_plan.GpuRow
 SMALL = Size("small", 3, 5, 4, 6, "a test")
 LARGE = Size("a", 32, 100, 512, 512, "a test")
 
@@ -51,7 +51,7 @@ class Fake:
             self.calls += 1
             return k
 
-        return gpu_contender.Contender(
+        return gpu_contender.GpuContender(
             self.name, run, lambda k: self.spoil(right.results(right.run(k))), clock, sets=right.sets
         )
 

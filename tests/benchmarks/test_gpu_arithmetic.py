@@ -42,7 +42,7 @@ def test_the_bold_figures_are_the_choice():
     work = arithmetic.lstm(512, 32, "TF32")
     best = choose(work, arithmetic.H100)
     assert best.plan.level == 3
-    us = estimate(best.plan, work, arithmetic.H100) / arithmetic.STEPS
+    us = estimate(best.plan, work, arithmetic.H100) / arithmetic.TIME_STEPS
     (row,) = [line for line in arithmetic.modes().splitlines() if line.startswith("| 512, 32 | TF32 |")]
     assert f"**{us:.1f}** / **" in row
 

@@ -20,7 +20,7 @@ gpu_contender, gpu_gates, gpu_measure, gpu_ours, gpu_peers, gpu_plan = (
 from minirnn.bench.peers import Missing  # noqa: E402
 from minirnn.bench.sizes import Size  # noqa: E402
 
-Row = gpu_plan.Row
+Row = gpu_plan.GpuRow
 SMALL = Size("small", 3, 5, 4, 6, "a test")
 LARGE = Size("a", 32, 100, 512, 512, "a test")
 

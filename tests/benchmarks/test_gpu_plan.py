@@ -16,7 +16,7 @@ gpu_plan = importlib.import_module("on_gpu.plan")
 from minirnn.bench.problems import Problem  # noqa: E402
 from minirnn.bench.sizes import Size  # noqa: E402
 
-Row = gpu_plan.Row
+Row = gpu_plan.GpuRow
 LARGE = Size("a", 32, 100, 512, 512, "a test")
 
 
