@@ -1,8 +1,8 @@
 """The layout of a pass over a sequence on a device: which blocks compute what, and what they keep in shared memory.
 
 A `Work` is a pass of known size, a `PassPlan` is one way to run it, and `plans` returns all of them. `PASS` is the
-record that the sequence kernels read: the C++ struct Pass of src/sequence.cu as a NumPy dtype. Everything here is arithmetic
-on sizes and the properties of a device.
+record that the sequence kernels read: the C++ struct Pass of src/sequence.cu as a NumPy dtype. Everything here is
+arithmetic on sizes and the properties of a device.
 
 A *team* of blocks computes a tile of 16 rows of the batch. Each of its blocks owns `units` hidden units. These are
 `rows` rows of the matrix that the block multiplies with: W_hh in the forward pass, its transpose in the backward pass.
