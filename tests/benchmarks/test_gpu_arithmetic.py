@@ -31,8 +31,8 @@ def test_a_step_is_the_sum_of_the_parts_that_follow_each_other():
     assert len(rows) == 10
     for row in rows:
         _, level, *figures = [cell.strip() for cell in row.split("|")]
-        launch, product, state, weights, traffic, meeting, rest = (float(f.replace("–", "0")) for f in figures[:-1])
-        total = launch + max(product + state + weights, traffic) + meeting + rest
+        launch, product, state, weights, traffic, barrier, rest = (float(f.replace("–", "0")) for f in figures[:-1])
+        total = launch + max(product + state + weights, traffic) + barrier + rest
         if level == "1":
             total = max(launch, 5 + max(product, traffic))
         assert float(figures[-1].strip("*")) == pytest.approx(total, abs=0.3)
