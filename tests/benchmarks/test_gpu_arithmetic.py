@@ -1,19 +1,12 @@
 """The tables of kernels/README.md on where a step's time goes come from `cuda/levels.py`, and add up."""
 
-import importlib
 import re
-import sys
-from pathlib import Path
 
 import pytest
+from on_gpu import arithmetic
 
 from minirnn_kernels.cuda.levels import choose, estimate
 
-FOLDER = str(Path(__file__).parents[2] / "benchmarks")
-if FOLDER not in sys.path:
-    sys.path.append(FOLDER)
-
-arithmetic = importlib.import_module("on_gpu.arithmetic")
 TEXT = arithmetic.README.read_text(encoding="utf-8")
 
 
