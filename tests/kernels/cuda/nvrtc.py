@@ -35,11 +35,7 @@ def version() -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Usage:
-<<<<<<< HEAD:tests/kernels/cuda/emulation/nvrtc.py
-    """The resources of a kernel: registers per thread, bytes of shared memory per block, local bytes per thread."""
-=======
     """The resources of a kernel: registers per thread, static shared bytes per block, local bytes per thread."""
->>>>>>> 3f9344906a8ee461b77f6728bb8696efdbd3a910:tests/kernels/cuda/nvrtc.py
 
     registers: int
     shared: int

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""CuPy without a driver: imports work, "cupy" says why it can't run, and CuPy has the functions that are called."""
-=======
 """CuPy without a driver: imports work, "cupy" says why it can't run, and CuPy has the functions that we call."""
->>>>>>> 3f9344906a8ee461b77f6728bb8696efdbd3a910
 
 import importlib.util
 import os
