@@ -12,7 +12,7 @@ from minirnn.gradcheck.differences import Estimate
 from minirnn.gradcheck.judges import Evidence
 from minirnn.gradcheck.objective import Array
 from minirnn.gradcheck.report import Row, Verdict
-from minirnn.gradcheck.tolerances import CONFIRM, LEFT_OUT, LOST, RESOLVED, SMALL_TENSOR, epsilon, tolerance
+from minirnn.gradcheck.tolerances import CONFIRM, LEFT_OUT, LOST_ULPS, RESOLVED, SMALL_TENSOR, epsilon, tolerance
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Magnitudes:
 
     def lost(self, k: int, eps: float) -> float:
         """Return the rounding error that a right backward can have in an entry of tensor k."""
-        return LOST * eps * self.values / self.lengths[k]
+        return LOST_ULPS * eps * self.values / self.lengths[k]
 
     def floor(self, k: int, eps: float) -> float:
         """Return the smallest scale that errors in tensor k are compared with."""

@@ -10,9 +10,16 @@ import numpy as np
 
 from minirnn.gradcheck.differences import Estimate, Line, refine, slope
 from minirnn.gradcheck.objective import Array, Objective
-from minirnn.gradcheck.tolerances import COMPLEX_STEP, CONFIRM, RATIO, RUNGS, SIGMAS, relative_step, tolerance
-
-EPS = float(np.finfo(np.float64).eps)
+from minirnn.gradcheck.tolerances import (
+    COMPLEX_STEP,
+    CONFIRM,
+    DOUBLE_EPS,
+    RATIO,
+    RUNGS,
+    SIGMAS,
+    relative_step,
+    tolerance,
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ def by_complex_step(objective: Objective, k: int, v: Array | None) -> Evidence:
     found = np.array(values)
     if not np.isfinite(found).all():
         raise Untrusted("complex step: the function gives nan or inf for complex arguments")
-    return Evidence("complex step", found, np.full(found.shape, 16 * EPS * np.max(np.abs(found), initial=0.0)))
+    return Evidence("complex step", found, np.full(found.shape, 16 * DOUBLE_EPS * np.max(np.abs(found), initial=0.0)))
 
 
 def confirm(objective: Objective, k: int, v: Array, claimed: float, size: float, sigma: float) -> None:

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from minirnn.gradcheck.differences import Line, noise
-from minirnn.gradcheck.tolerances import IMPLAUSIBLE, relative_step
+from minirnn.gradcheck.tolerances import DOUBLE_EPS, IMPLAUSIBLE, relative_step
 
 Array = np.ndarray
-_DOUBLE = float(np.finfo(np.float64).eps)
 
 
 def split(result: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -72,7 +71,7 @@ class Objective:
 
     def sharpened(self) -> Objective:
         """Return F in float64 if forward keeps that precision, else F. A check must not judge forward's rounding."""
-        if self.eps == _DOUBLE:
+        if self.eps == DOUBLE_EPS:
             return self
         double = self.astype(np.float64)
         try:

@@ -77,7 +77,7 @@ class Report:
         return self.verdict is Verdict.PASS
 
     def __getitem__(self, name: str) -> Row:
-        """Return the row of one tensor; raise KeyError if there is none of that name."""
+        """Return the row of one tensor; raise KeyError for an unknown name."""
         for row in self.rows:
             if row.name == name:
                 return row

@@ -20,7 +20,7 @@ from minirnn.gradcheck.objective import Array
 
 __all__ = ["Sweep", "sweep"]
 
-STEPS = 10.0 ** np.arange(0, -13.5, -0.5)
+STEP_SIZES = 10.0 ** np.arange(0, -13.5, -0.5)
 HEIGHT = 12  # decades of the drawing below 1
 
 
@@ -80,6 +80,6 @@ def sweep(
                 f"the gradient of {run.labels[k]} has shape {np.shape(run.gradients[k])}, expected {v.shape}"
             )
         claimed = float(np.vdot(v, np.asarray(run.gradients[k], np.float64)))
-        found = np.array([slope(objective.along(k, v), float(h)).near for h in STEPS])
+        found = np.array([slope(objective.along(k, v), float(h)).near for h in STEP_SIZES])
         errors[run.labels[k]] = np.abs(found - claimed) / max(abs(claimed), float(np.nanmedian(np.abs(found))), 1e-300)
-    return Sweep(STEPS, errors)
+    return Sweep(STEP_SIZES, errors)

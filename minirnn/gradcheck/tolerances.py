@@ -23,26 +23,24 @@ from typing import Any
 
 import numpy as np
 
+DOUBLE_EPS = float(np.finfo(np.float64).eps)
 COMPLEX_STEP = 1e-30  # nothing is subtracted, so it only has to be small: its square is negligible compared with 1
 SMALL_TENSOR = 1e-2  # see above
-RESOLVED = (
-    10.0  # times the judge's uncertainty: the judge knows such a gradient, even if it is small compared with the others
-)
-LOST = 16.0  # units in the last place of F's terms that a right backward may lose
+RESOLVED = 10.0  # a gradient this many times the judge's uncertainty is known, even if the others are far larger
+LOST_ULPS = 16.0  # units in the last place of F's terms that a right backward can lose
 SIGMAS = 6.0  # a rounding error of more than six standard deviations is ruled out
 RUNGS = 10  # steps for an entry that disagrees: h, h/4, h/16, ... to 4e-6 h
 RATIO = 4.0  # of successive steps; the truncation error decreases by 256, the rounding error grows by 4
 LEFT_OUT = 0.1  # the largest share of a tensor that can be left out because kinks are too close
 IMPLAUSIBLE = 1e-3  # noise above this share of the function's size isn't rounding, in float32 or better
-CONFIRM = (
-    1e-5  # a difference this precise, relative to the scale, can confirm the complex step or, near a kink, backward
-)
+CONFIRM = 1e-5  # the error bound, relative to the scale, of a difference that can confirm the complex step or, near
+# a kink, the backward
 
 
 def epsilon(*arrays: Any) -> float:
     """Return the coarsest machine epsilon among the arrays of floats; float64's if there are none."""
     kinds = [a.dtype for a in arrays if a.dtype.kind in "fc"]
-    return max((float(np.finfo(d).eps) for d in kinds), default=float(np.finfo(np.float64).eps))
+    return max((float(np.finfo(d).eps) for d in kinds), default=DOUBLE_EPS)
 
 
 def tolerance(eps: float) -> float:

@@ -1,4 +1,4 @@
-"""compare(), and the scale on which errors are judged."""
+"""`compare`, and the scale that errors are relative to."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_compare_refuses_what_does_not_match():
 
 
 def test_a_small_entry_is_judged_on_the_tensors_largest():
-    """1e-14 is what cancellation leaves of terms of size 1; it has no correct digits and isn't a mistake."""
+    """An entry of 1e-14 that is left after terms of size 1 cancel has no correct digits, and isn't a mistake."""
     right = np.array([1.0, 1e-14])
     assert compare(np.array([1.0, 3e-14]), right)
     assert not compare(np.array([1.0, 1e-8]), right)
@@ -71,7 +71,7 @@ def test_a_few_entries_that_a_second_look_leaves_blurred_are_left_out_many_are_n
 
 @pytest.mark.parametrize("judge", ["auto", "differences"])
 def test_a_vanishing_gradient_is_not_lost(judge):
-    """The gradient of h is 1e-6 of that of x; to forget it is still a mistake."""
+    """The gradient of h is 1e-6 times that of x, and leaving it out is still a mistake."""
 
     def forward(x, h):
         return np.tanh(x + 1e-6 * h), (x, h)

@@ -1,4 +1,4 @@
-"""The V curve: a right gradient reaches down, a wrong one stays at the size of its error."""
+"""The V curve: the error of a right gradient falls to rounding, that of a wrong gradient stays on a plateau."""
 
 import numpy as np
 import pytest
