@@ -2,15 +2,18 @@
 
     python benchmarks/engine.py
 
-minirnn, HIPS autograd and PyTorch (one thread) run the same chain in turns, in this one process; the table gives each
-one's median over the rounds. The chain repeats five operations: a matrix product, the addition of a bias (broadcast),
-tanh, an elementwise product and a subtraction (broadcast); it ends in a sum. All three leaves get their gradients.
+minirnn, HIPS autograd and PyTorch (one thread) run the same chain alternately in one process; the table shows the
+median over the rounds for each. The chain repeats five operations: a matrix product, the addition of a bias
+(broadcast), tanh, an elementwise product and a subtraction (broadcast); it ends in a sum. All three leaves receive
+gradients.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -18,45 +21,45 @@ OPERATIONS = 150
 ROUNDS = 60
 
 
-def chain(x, w, b, tanh):
+def chain(x: Any, w: Any, b: Any, tanh: Callable[[Any], Any]) -> Any:
     h = x
     for _ in range(OPERATIONS // 5):
         h = tanh(h @ w + b) * x - b
     return h.sum()
 
 
-def minirnn_run(x, w, b):
+def minirnn_run(x: Any, w: Any, b: Any) -> Callable[[], Any]:
     from minirnn import Tensor
 
-    leaves = [Tensor(a, requires_grad=True) for a in (x, w, b)]
+    x, w, b = leaves = [Tensor(a, requires_grad=True) for a in (x, w, b)]
 
-    def run():
+    def run() -> Any:
         for t in leaves:
             t.grad = None
-        chain(*leaves, np.tanh).backward()
+        chain(x, w, b, np.tanh).backward()
         return [t.grad for t in leaves]
 
     return run
 
 
-def hips_run(x, w, b):
+def hips_run(x: Any, w: Any, b: Any) -> Callable[[], Any]:
     import autograd
     import autograd.numpy as anp
 
-    gradient = autograd.grad(lambda leaves: chain(*leaves, anp.tanh))
+    gradient = autograd.grad(lambda leaves: chain(leaves[0], leaves[1], leaves[2], anp.tanh))
     return lambda: gradient((x, w, b))
 
 
-def torch_run(x, w, b):
+def torch_run(x: Any, w: Any, b: Any) -> Callable[[], Any]:
     import torch
 
     torch.set_num_threads(1)
-    leaves = [torch.tensor(a, requires_grad=True) for a in (x, w, b)]
+    x, w, b = leaves = [torch.tensor(a, requires_grad=True) for a in (x, w, b)]
 
-    def run():
+    def run() -> Any:
         for t in leaves:
             t.grad = None
-        chain(*leaves, torch.tanh).backward()
+        chain(x, w, b, torch.tanh).backward()
         return [t.grad.numpy() for t in leaves]
 
     return run
@@ -65,8 +68,9 @@ def torch_run(x, w, b):
 def main() -> None:
     rng = np.random.default_rng(0)
     arrays = rng.standard_normal((8, 8)), 0.1 * rng.standard_normal((8, 8)), rng.standard_normal(8)
+    makers = {"minirnn": minirnn_run, "HIPS autograd": hips_run, "PyTorch": torch_run}
     runs = {}
-    for name, make in (("minirnn", minirnn_run), ("HIPS autograd", hips_run), ("PyTorch", torch_run)):
+    for name, make in makers.items():
         try:
             runs[name] = make(*arrays)
         except ImportError as missing:

@@ -1,8 +1,8 @@
-"""Rewrites the tables of speed in README.md from a file of results: the numbers there come from nowhere else.
+"""Writes the speed tables of README.md from a file of results; they have no other source.
 
     python benchmarks/readme_table.py benchmarks/results/cpu-DATE-CPU.json
 
-What stands between the two markers is replaced; a second run on the same file changes nothing.
+The script replaces the text between the two markers; a second run on the same file changes nothing.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- speed: begin, written by benchmarks/readme_table.py -->", "<!-- speed: end -->"
-PEERS = ("torch", "torch compiled", "onnxruntime", "jax", "torch packed", "torch padded", "numpy")
+COLUMNS = ("torch", "torch compiled", "onnxruntime", "jax", "torch packed", "torch padded", "numpy")
 
 
 def section(document: dict[str, Any], name: str) -> str:
-    """Everything between the markers: the machine, the nine LSTM sizes, a line for each other kind."""
+    """Return the text between the markers: the machine, the LSTM sizes, and a line for each other kind of run."""
     machine, most = document["machine"], max(run["threads"] for run in document["runs"])
     versions = ", ".join(f"{n} {v}" for n, v in machine["versions"].items() if n not in ("minirnn", "jaxlib"))
     flops = [row["peak"] for row in document["rows"] if row["threads"] == most and row["dtype"] == "float32"]
@@ -29,7 +29,7 @@ def section(document: dict[str, Any], name: str) -> str:
     head = (
         f"{machine['cpu']}, {most} threads, float32, {machine['date'][:10]}; {versions}; "
         f"{'; '.join(dict.fromkeys(machine['blas']))}. "
-        f"FMA peak: {peaks} GFLOP/s, measured in turns with the contenders of each size; shares are of its own. "
+        f"FMA peak: {peaks} GFLOP/s, measured alternately with the contenders of each size. "
         f"Other programs took at most {others:.0%} of the cores. "
         f"`{document['command']}`, {name}."
     )
@@ -47,8 +47,8 @@ def section(document: dict[str, Any], name: str) -> str:
 
 
 def _sizes(what: str, rows: list[dict[str, Any]]) -> str:
-    """A row for each size: our time and share of the peak, and each peer's time as a multiple of ours."""
-    peers = [name for name in PEERS if any(name in row["ratios"] for row in rows)]
+    """Return a row for each size: our time and share of the peak, and each peer's time divided by our time."""
+    peers = [name for name in COLUMNS if any(name in row["ratios"] for row in rows)]
     lines = [
         f"LSTM {what}{' (forward and all gradients)' * (what == 'training')}; peers as multiples of our time:",
         "",
@@ -66,8 +66,8 @@ def _sizes(what: str, rows: list[dict[str, Any]]) -> str:
 
 
 def _kinds(document: dict[str, Any]) -> str:
-    """A row for each kind of run: geometric means over its sizes, and the least."""
-    peers = [name for name in PEERS if any(s["peer"] == name for s in document["summaries"])]
+    """Return a row for each kind of run: geometric means over its sizes, and the least ratio."""
+    peers = [name for name in COLUMNS if any(s["peer"] == name for s in document["summaries"])]
     lines = [
         "Geometric mean over the sizes of each peer's time / ours (the least in brackets):",
         "",
@@ -85,7 +85,7 @@ def _kinds(document: dict[str, Any]) -> str:
 
 
 def rewritten(text: str, body: str) -> str:
-    """`text` with `body` between its markers; ValueError unless each stands there once, in order."""
+    """Return `text` with `body` between its markers. ValueError unless each marker occurs once, in order."""
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError(f"expected the lines {BEGIN!r} and {END!r} once each, in this order")
     before, rest = text.split(BEGIN)
@@ -95,11 +95,11 @@ def rewritten(text: str, body: str) -> str:
 def main(results: Path, readme: Path = README) -> None:
     document = json.loads(results.read_text(encoding="utf-8"))
     text = rewritten(readme.read_text(encoding="utf-8"), section(document, results.name))
-    handle, beside = tempfile.mkstemp(dir=readme.parent)
+    handle, temporary = tempfile.mkstemp(dir=readme.parent)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
-    os.chmod(beside, 0o644)
-    os.replace(beside, readme)
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, readme)
 
 
 if __name__ == "__main__":

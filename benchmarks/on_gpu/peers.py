@@ -21,7 +21,8 @@ from on_gpu.plan import MODES, Row, lengths
 
 from minirnn.bench.peers import Missing, library
 from minirnn.bench.peers.jax_peer import scan
-from minirnn.bench.problems import GATES, STATES, Problem
+from minirnn.bench.problems import Problem
+from minirnn_kernels.cell import CELLS
 
 __all__ = ["Contender", "Missing", "Numbers", "jax", "ours", "torch"]
 
@@ -72,8 +73,8 @@ class Numbers:
         rng = np.random.default_rng(seed)
         s, cell, both = row.size, row.cell, row.directions
         self.row, self.cell, self.lengths = row, cell, lengths(row)
-        self.states = STATES[cell]
-        bound, K = s.H**-0.5, GATES[cell] * s.H
+        self.states = CELLS[cell].states
+        bound, K = s.H**-0.5, len(CELLS[cell].gates) * s.H
         self.parameters: dict[str, Array] = {}
         for layer in range(row.layers):
             for end in ("", "_reverse")[:both]:

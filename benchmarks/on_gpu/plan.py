@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from minirnn.bench.pointwise import COUNTS
-from minirnn.bench.problems import GATES
 from minirnn.bench.sizes import Size
+from minirnn_kernels.cell import CELLS
 
 # mode: name of the storage dtype, its bytes, unit roundoff of a product's factors, unit roundoff of sums
 MODES = {
@@ -221,7 +221,7 @@ def flop(row: Row) -> int:
     """Additions and multiplications of the products: 2 K (I + H) a row and step of a layer, thrice in training."""
     if row.gates:
         return 0
-    H, K = row.size.H, GATES[row.cell] * row.size.H
+    H, K = row.size.H, len(CELLS[row.cell].gates) * row.size.H
     once = sum(2 * K * (I + H) * row.directions for I in _inputs(row)) * _steps(row)
     return once * (3 if row.what == "training" else 1)
 
@@ -235,7 +235,7 @@ def bytes_moved(row: Row) -> int:
     _, item, _, _ = MODES[row.mode]
     if row.gates:
         return COUNTS[row.cell, row.what != "gates"].words * row.size.B * row.size.H * item
-    H, K, steps = row.size.H, GATES[row.cell] * row.size.H, _steps(row)
+    H, K, steps = row.size.H, len(CELLS[row.cell].gates) * row.size.H, _steps(row)
     total = 0
     for I in _inputs(row):
         parameters = (K * (I + H) + K * (2 if row.cell == "gru" else 1)) * row.directions

@@ -1,4 +1,4 @@
-"""A sample of what benchmarks/diagnosis.py measures: mutants are placed as their authors say, odd files pass."""
+"""A sample of benchmarks/diagnosis.py: mutants are placed where their authors expect, and unusual right files pass."""
 
 import contextlib
 import io

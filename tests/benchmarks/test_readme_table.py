@@ -1,4 +1,4 @@
-"""The README's tables come from a file of results, and a second run changes nothing."""
+"""The tables of the README come from a file of results, and a second run changes nothing."""
 
 import importlib.util
 import json

@@ -4,12 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from minirnn_kernels.cell import Cell
-
-Array = npt.NDArray[Any]
-Arrays = dict[str, Array]
+from minirnn_kernels.proof.comparison import Array, Arrays
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
 
 
 def compare(got: Any, expected: Array, allowed: Any, dtype: Any, what: str) -> None:

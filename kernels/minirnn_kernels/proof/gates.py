@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from minirnn_kernels.cell import GRU, LSTM, RNN
 from minirnn_kernels.contract import Gates
@@ -23,10 +22,8 @@ from minirnn_kernels.gates import (
     rnn_gates,
     rnn_gates_backward,
 )
-from minirnn_kernels.proof.comparison import Transfer, compare
+from minirnn_kernels.proof.comparison import Array, Arrays, Transfer, compare
 
-Array = npt.NDArray[Any]
-Arrays = dict[str, Array]
 Bounded = dict[str, tuple[Array, Any]]  # a result -> its value and the allowed error (0: none at all)
 
 # ---- values and allowed errors -------------------------------------------------------------------------------------
@@ -139,7 +136,7 @@ BLOCKED = ("gates", "da")  # the arguments (n, B, H)
 BLOCKS = 4  # n, for both cells that have blocks
 GRU_BLOCKS = ("n", "r", "z", "q")  # the order of the kernels, which makes both gradients column ranges; not `GRU.gates`
 
-FUNCTIONS = (
+_FUNCTIONS = (
     *(GatesFunction(f"{RNN.name}-{kind}", ("a",), {"a": ("h",)}, _rnn, (), (kind,)) for kind in RNN.nonlinearities),
     *(
         GatesFunction(f"{RNN.name}_backward-{kind}", ("h", "dh"), {"dh": ("da",)}, _rnn_backward, (), (kind,))
@@ -168,6 +165,8 @@ FUNCTIONS = (
         filled=("da",),
     ),
 )
+
+FUNCTIONS = {function.name: function for function in _FUNCTIONS}
 
 # ---- the cases -----------------------------------------------------------------------------------------------------
 
@@ -220,7 +219,7 @@ def _draw(function: GatesFunction, case: GatesCase, dtype: Any, rng: np.random.G
             a[at] = rng.choice(EXTREME, size=int(at.sum()))
         return a
 
-    (made,) = (f for f in FUNCTIONS if f.name == function.name.replace("_backward", ""))
+    made = FUNCTIONS[function.name.replace("_backward", "")]
     drawn = {name: normal(name) for name in made.inputs}
     if made.name == GRU.name:
         drawn["gates"][3] = np.clip(drawn["gates"][3], -1e4, 1e4)  # r q is undefined where r is 0 and q infinite
@@ -270,7 +269,7 @@ def prove_gates(
 
     transfer: how arrays reach the device of the record.
     """
-    for function in FUNCTIONS:
+    for function in FUNCTIONS.values():
         for dtype in dtypes:
             for case in cases(function):
                 _prove(gates, function, case, dtype, seed, transfer)
@@ -283,8 +282,7 @@ def prove_gates_case(
 
     function: a name in FUNCTIONS, such as "lstm_backward" or "rnn-tanh".
     """
-    (found,) = (f for f in FUNCTIONS if f.name == function)
-    _prove(gates, found, GatesCase(B, H, strided), dtype, seed, Transfer())
+    _prove(gates, FUNCTIONS[function], GatesCase(B, H, strided), dtype, seed, Transfer())
 
 
 def _prove(gates: Gates, function: GatesFunction, case: GatesCase, dtype: Any, seed: int, transfer: Transfer) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from minirnn_kernels.cell import GRU, LSTM, RNN, Cell
 from minirnn_kernels.gates import (
@@ -20,10 +19,8 @@ from minirnn_kernels.gates import (
     rnn_gates,
     rnn_gates_backward,
 )
+from minirnn_kernels.proof.comparison import Array, Arrays
 from minirnn_kernels.proof.rounding import Exact
-
-Array = npt.NDArray[Any]
-Arrays = dict[str, Array]
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,10 +34,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
-Arrays = dict[str, Array]
+from minirnn_kernels.proof.comparison import Array, Arrays
 
 MANY = 32  # entries, from which their root mean square is meaningful
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirnn_kernels.contract import CellKernels, Kernels
-from minirnn_kernels.proof.cases import CASES, STEP_CASES, Array, Arrays, SequenceCase, draw
-from minirnn_kernels.proof.comparison import Transfer, compare, compare_overall
+from minirnn_kernels.proof.cases import CASES, STEP_CASES, SequenceCase, draw
+from minirnn_kernels.proof.comparison import Array, Arrays, Transfer, compare, compare_overall
 from minirnn_kernels.proof.gates import prove_gates
 from minirnn_kernels.proof.loop import VARIANTS, CellVariant, one_step, reference
 from minirnn_kernels.proof.rounding import MANY, Exact, Limits, dtypes, epsilon, limits, rounding_of

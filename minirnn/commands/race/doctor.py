@@ -27,7 +27,7 @@ def summarise(console: Console) -> None:
         console.print(sentence, markup=False, highlight=False)
 
 
-def _show(console: Console, findings: Iterable[doctor.Finding]) -> None:
+def _show(console: Console, findings: Iterable[doctor.Fact]) -> None:
     table = Table.grid(padding=(0, 2))
     for finding in findings:
         table.add_row(Text(finding.subject), Text(finding.text))

@@ -33,7 +33,7 @@ def test_the_loops_kernels_are_proven(loops, seed):
     prove(loops, seed)
 
 
-@pytest.mark.parametrize("function", [f.name for f in FUNCTIONS])
+@pytest.mark.parametrize("function", FUNCTIONS)
 @given(
     sizes=st.lists(st.integers(1, 70), min_size=2, max_size=2, unique=True),
     strided=st.booleans(),

@@ -1,6 +1,6 @@
-"""proof/rounding.py: a record that rounds what it may passes the sequences kit; one that does more, or less, doesn't.
+"""proof/rounding.py: a record with only the permitted roundings passes the proof; one with more roundings fails.
 
-The record here is the kit's own loop in float64, which rounds to the nearest where a record of that kind does.
+The record here is the loop of the proof in float64, which rounds to the nearest where a record of that kind rounds.
 """
 
 import importlib.util
@@ -26,13 +26,13 @@ KINDS = [
 
 
 def nearest(a, bits):
-    """a rounded to so many significant bits."""
+    """Return a, rounded to this many significant bits."""
     mantissa, exponent = np.frexp(a)
     return np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits)
 
 
 class Nearest(Exact):
-    """Rounds to the nearest number of so many bits; None: not at all."""
+    """Rounding to the nearest number with this many bits; None means no rounding."""
 
     def __init__(self, factor=None, stored=None):
         self.bits = {"factor": factor, "stored": stored}
@@ -53,7 +53,7 @@ BITS = {
 
 
 def record_that_rounds(dtype, rounds, spoil=lambda inputs: None):
-    """Kernels of one dtype: `reference` with `rounds`. spoil(inputs) can change the inputs before."""
+    """Return kernels of one dtype that compute `reference` with `rounds`; spoil(inputs) can change the inputs first."""
 
     def results(variant, inputs, lengths, upstream=None):
         spoil(inputs)
@@ -101,7 +101,7 @@ def record_that_rounds(dtype, rounds, spoil=lambda inputs: None):
 
 @pytest.mark.parametrize(("dtype", "rounding"), KINDS)
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
-def test_what_may_be_rounded_passes(dtype, rounding, seed):
+def test_permitted_roundings_pass(dtype, rounding, seed):
     prove(record_that_rounds(dtype, BITS[dtype, rounding]), seed, rounding=rounding)
 
 
@@ -119,7 +119,7 @@ def test_tf32_is_not_strict():
 
 
 def without_a_column(inputs):
-    """The recurrent product forgets its last term: a bound that is one too low."""
+    """Return W_hh without its last column, as a product computes whose bound is too low by one."""
     W = inputs["W_hh"].copy()
     W[:, -1] = 0
     return W
