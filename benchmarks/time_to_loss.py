@@ -146,10 +146,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", default="python-docs")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--minutes", type=float, default=2.0, help="of training by minirnn")
+    length.add_argument("--minutes", type=float, default=2.0, help="training time of minirnn")
     length.add_argument("--steps", type=int)
     parser.add_argument("--turns", type=int, default=40)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of PyTorch")
     for name in ("hidden", "layers", "batch", "seq"):
         parser.add_argument(f"--{name}", type=int, default=getattr(TrainConfig, name))
     for name in ("dropout", "lr"):

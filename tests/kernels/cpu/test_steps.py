@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minirnn_kernels.cell import CELLS
 from minirnn_kernels.cpu import cost_model, launch, sequences, steps
 from minirnn_kernels.cpu.emit import step as step_emission
 from minirnn_kernels.cpu.emit import vectors
@@ -19,7 +20,7 @@ from minirnn_kernels.proof import prove_case
 from minirnn_kernels.proof.cases import STEP_CASES
 from minirnn_kernels.proof.loop import VARIANTS
 from minirnn_kernels.reference.sequences import KERNELS as NUMPY
-from tests.kernels.reference.test_steps import GATES, draw, states_of
+from tests.kernels.reference.test_steps import draw, states_of
 
 NUMBA = sequences.KERNELS
 COMPILED = steps._compiled
@@ -75,7 +76,7 @@ def test_the_contract_is_kept_in_parts(in_parts):
     prove_steps()
 
 
-@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("cell", CELLS)
 @given(B=st.integers(0, 3), I=st.integers(1, 150), H=st.integers(1, 70), seed=st.integers(0, 99), single=st.booleans())
 def test_any_sizes_agree_with_numpy(cell, B, I, H, seed, single):
     dtype = np.float32 if single else np.float64
@@ -84,7 +85,7 @@ def test_any_sizes_agree_with_numpy(cell, B, I, H, seed, single):
     close(step(cell, arguments), exact, (I + H) * 2, dtype)
 
 
-@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("cell", CELLS)
 def test_parts_have_the_bits_of_the_whole(cell, in_parts, monkeypatch):
     arguments = draw(cell, 2, 37, 101, np.float32)
     divided = step(cell, arguments)
@@ -92,7 +93,7 @@ def test_parts_have_the_bits_of_the_whole(cell, in_parts, monkeypatch):
     assert [a.tobytes() for a in divided] == [a.tobytes() for a in step(cell, arguments)]
 
 
-@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("cell", CELLS)
 def test_a_changed_weight_counts_at_once(cell):
     arguments = draw(cell, 1, 20, 24)
     step(cell, arguments)
@@ -119,7 +120,7 @@ def misaligned(a):
 
 @DTYPES
 @pytest.mark.parametrize("change", [strided, read_only, misaligned, np.asfortranarray])
-@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("cell", CELLS)
 def test_arrays_of_every_kind_are_taken(cell, change, dtype):
     arguments = draw(cell, 2, 20, 9, dtype)
     expected = step(cell, arguments)
@@ -134,7 +135,7 @@ def test_many_rows_are_left_to_the_sequences(monkeypatch):
         raise AssertionError("a large batch reached the step kernels")
 
     monkeypatch.setattr(steps, "_run", refused)
-    for cell in GATES:
+    for cell in CELLS:
         arguments = draw(cell, cost_model.MAX_ROWS_FOR_STEP_KERNELS + 1, 5, 6)
         close(step(cell, arguments), step(cell, arguments, NUMPY), 11, np.float64)
         with pytest.raises(AssertionError, match="step kernels"):
@@ -176,7 +177,7 @@ def on_threads(monkeypatch):
     monkeypatch.setattr(launch, "thread_count", lambda: 2)
 
 
-@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("cell", CELLS)
 def test_threads_give_the_bits_of_one(cell, on_threads, monkeypatch):
     arguments = draw(cell, 2, 37, 101)
     divided = step(cell, arguments)
