@@ -12,8 +12,6 @@ training that fits into five minutes: 800 steps without attention and 300 with i
 compares all cells on all topics in three sizes, trained like the chatbot that comes with minirnn.
 """
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Callable, Sequence

@@ -23,8 +23,6 @@ The claim held if at least a tenth of the greedy texts with teacher forcing end 
 least halves that share with all three schedules. It held in part if some of the schedules do.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Callable, Sequence

@@ -23,8 +23,6 @@ gradient through this unit must vanish, however long the unit remembers (Bengio 
 here, short gaps between symbols teach the network a behaviour that also works over long gaps.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -114,7 +112,7 @@ def train(model: LanguageModel, steps: int, seed: int, T: int = 60, B: int = 32)
         ids, targets = at_random(rng, T, B, SYMBOL_RATE)
         return nn.cross_entropy(model(ids)[0].reshape(T * B, TOKENS), targets.reshape(-1))
 
-    losses, _ = fit(model, loss_of, steps)
+    losses = fit(model, loss_of, steps)
     model.to(np.float64)
     return float(np.mean(losses[-steps // 10 :]))
 
