@@ -1,6 +1,6 @@
 """Does a chatbot with a recurrent memory remember what it was told?
 
-An RNN, an LSTM and a GRU are compared as encoders, with attention and copying and without, on the same conversations
+An RNN, an LSTM and a GRU are compared as encoders, with and without attention and copying, on the same conversations
 and with the same training. The units of the LSTM and the GRU start with long memories (`nn.init.chrono_`); an RNN has
 no gates for such a start. Each chatbot then holds held-out conversations, and the experiment counts how often its
 answer contains the requested value, by the number of turns since the value was given. Seen values occur in the training

@@ -50,9 +50,10 @@ CLAIM = "A simple RNN forgets within 10 to 15 steps; an LSTM remembers for 100 s
 SOURCE = "The course's lecture on long-term dependencies; Hochreiter and Schmidhuber 1997, section 5."
 
 SOLVED = 0.1  # times the error of doing nothing
-ENOUGH = 0.02  # times the error of doing nothing: training stops below
-MOST = 0.8  # of the seeds, 4 of 5
-CHECK_EVERY, CHECKED, TESTED = 100, 200, 1000  # training steps, sequences, sequences
+ENOUGH = 0.02  # times the error of doing nothing: training stops below this error
+MOST = 0.8  # the share of the seeds that have to solve a task: 4 of 5
+CHECK_EVERY = 100  # training steps
+CHECKED, TESTED = 200, 1000  # sequences in a check during training, and in the final test
 BATCH, LEARNING_RATE, CLIP_NORM = 16, 0.003, 1.0
 
 PLAIN = "LSTM, plain start"

@@ -44,7 +44,7 @@ CLAIM = (
 )
 SOURCE = "The course week's lecture on backpropagation through time; Williams and Peng (1990), Neural Computation 2(4)."
 
-GAP = 10  # steps
+GAP = 10  # steps between a symbol and its recall
 BATCH = 16
 HIDDEN = {"text": 96, "recall": 48}
 LOST = 0.02  # nats per character that truncation may cost
