@@ -21,7 +21,7 @@ def test_python_examples_run(name, code, tmp_path, monkeypatch, capsys):
 
 
 def test_commands_run(tmp_path):
-    """In order, in an empty folder; a template's check ends with 2, since nothing is written yet."""
+    """The commands run in order in an empty folder; the check of an unfilled template exits with 2."""
     commands = [c for page in PAGES.values() for c in re.findall(r"^\$ (minirnn .*)$", page, re.MULTILINE)]
     assert commands
     env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, [ROOT, ROOT / "kernels"]))}

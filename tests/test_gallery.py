@@ -1,4 +1,4 @@
-"""docs/gallery.md is what the stored results of the experiments give, each with a figure that isn't too large."""
+"""docs/gallery.md matches the stored results of the experiments, and each experiment has a figure of limited size."""
 
 import importlib.util
 import json
@@ -19,7 +19,7 @@ def make_gallery():
     return module
 
 
-def test_the_page_is_that_of_the_stored_results(make_gallery):
+def test_the_page_matches_the_stored_results(make_gallery):
     assert (DOCS / "gallery.md").read_text(encoding="utf-8") == make_gallery.page()
 
 

@@ -1,4 +1,4 @@
-"""The README's examples run as printed."""
+"""The examples in the README run as printed."""
 
 import os
 import re
@@ -21,7 +21,7 @@ def test_python_examples_run(code):
 
 
 def test_the_broken_transpose_is_found(capsys):
-    """The verdicts are those printed; the errors' last digits depend on the machine."""
+    """The verdicts are as printed; the last digits of the errors depend on the machine."""
     (code,) = (c for c in PYTHON if "def broken" in c)
     exec(compile(code, "README.md", "exec"), {})
     printed = re.search(r"```text\n(gradient check: FAIL.*?)```", README, re.DOTALL)[1]
@@ -32,12 +32,12 @@ def test_the_broken_transpose_is_found(capsys):
 
 
 def test_commands_run(tmp_path):
-    """In order, in an empty folder; training for fewer minutes than printed, and racing at a size that takes none."""
+    """The commands run in order in an empty folder, with less training and a smaller race than printed."""
     env = os.environ | {"PYTHONPATH": ":".join(map(str, [ROOT, ROOT / "kernels"]))}
     assert [c.split()[1] for c in COMMANDS] == ["check", "train", "sample", "chat", "experiment", "bench"]
     for command in COMMANDS:
         if command == "minirnn chat":
-            continue  # below
+            continue  # it has its own test
         command = command.replace("--minutes 1 ", "--steps 3 --hidden 8 --batch 2 ")
         command = command.replace("--quick ", "--quick --size 2x3x4x5 ")
         words = shlex.split(command)[1:]
@@ -48,7 +48,7 @@ def test_commands_run(tmp_path):
 
 
 def test_the_conversation_is_as_printed():
-    """What stands after each prompt, line by line through the command, gives the lines below it."""
+    """The command gives the printed replies to the lines typed at the prompts."""
     (printed,) = re.findall(r"\$ minirnn chat\n(.*?)```", README, re.DOTALL)
     lines = printed.splitlines()
     typed = [line.removeprefix("you> ") for line in lines[::2]]

@@ -11,8 +11,6 @@ The module defines
 `tables` and `draw` read only the numbers stored in the JSON file, so a figure can be redrawn from that file.
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +34,7 @@ __all__ = [
 Effort = Literal["quick", "default", "full"]  # on two cores: about 20 seconds, at most 5 minutes, no limit
 Verdict = Literal["held", "held in part", "did not hold"]
 Numbers = Mapping[str, Any]  # JSON values only
+Progress = Callable[[float, str], object]  # shows the progress of a run: the completed share, the current activity
 Item = TypeVar("Item")
 
 EXPERIMENTS = (
@@ -80,12 +79,6 @@ class Table:
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[object]]
-
-
-class Progress(Protocol):
-    """A function that shows the progress of a run: the completed share in [0, 1], and the current activity."""
-
-    def __call__(self, done: float, what: str) -> None: ...
 
 
 class Experiment(Protocol):

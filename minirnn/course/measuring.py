@@ -1,7 +1,5 @@
 """CPU time and allocated memory, as the experiments measure them."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 import tracemalloc

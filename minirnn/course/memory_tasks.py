@@ -5,8 +5,6 @@ drawn, so a network cannot memorise the sequences. Errors are relative to the er
 ignores the sequence: 0 is perfect, and 1 means that nothing was remembered.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

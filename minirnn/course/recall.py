@@ -1,7 +1,5 @@
 """A task that needs memory and little else: repeat the last symbol seen, with noise after it."""
 
-from __future__ import annotations
-
 import numpy as np
 
 __all__ = ["CHANCE", "HALFWAY", "NOISE", "SYMBOLS", "TOKENS", "after_a_gap", "at_random"]

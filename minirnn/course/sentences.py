@@ -1,7 +1,5 @@
 """Shared by the experiments on generated English: word ids, batches of sentences, and a network that reads them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -24,13 +22,12 @@ class WordIds:
         self._ids = {word: k for k, word in enumerate(self.words, PADDING + 1)}
         self.size = len(self.words) + 1
 
-    def encode(self, sentences: Sequence[Sequence[str]]) -> tuple[Array, Array]:
-        """Return ids (T, B), padded with PADDING, and lengths (B,). Raise KeyError for an unknown word."""
-        lengths = np.array([len(sentence) for sentence in sentences])
-        ids = np.full((lengths.max(), len(sentences)), PADDING)
+    def encode(self, sentences: Sequence[Sequence[str]]) -> Array:
+        """Return ids (T, B), padded with PADDING to the longest sentence. Raise KeyError for an unknown word."""
+        ids = np.full((max(map(len, sentences)), len(sentences)), PADDING)
         for k, sentence in enumerate(sentences):
             ids[: len(sentence), k] = [self._ids[word] for word in sentence]
-        return ids, lengths
+        return ids
 
 
 class WordReader(nn.Module):

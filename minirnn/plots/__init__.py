@@ -6,7 +6,17 @@ the first figure is drawn.
 
 from minirnn.plots.attention import attention_and_states, draw_attention
 from minirnn.plots.reach import draw_decay, draw_influence, draw_trace, gate_traces
-from minirnn.plots.style import MatplotlibMissing, PlotError, check, lines, log_ticks, new_figure, save, style
+from minirnn.plots.style import (
+    MatplotlibMissing,
+    PlotError,
+    check,
+    draw_seeds,
+    lines,
+    log_ticks,
+    new_figure,
+    save,
+    style,
+)
 
 __all__ = [
     "MatplotlibMissing",
@@ -16,6 +26,7 @@ __all__ = [
     "draw_attention",
     "draw_decay",
     "draw_influence",
+    "draw_seeds",
     "draw_trace",
     "gate_traces",
     "lines",

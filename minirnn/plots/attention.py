@@ -1,7 +1,5 @@
 """Attention as a matrix with words on its axes, next to the states and gates of the network at each word."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How far gradients reach, and what gates do over time: influence matrices, decay curves and gate traces."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any

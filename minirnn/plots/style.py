@@ -1,7 +1,5 @@
 """Shared by all figures: sizes, fonts, line styles that work without colour, and saving to a file."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import io
@@ -13,7 +11,18 @@ from typing import Any
 
 from minirnn.checkpoint import write_atomically
 
-__all__ = ["FORMATS", "MatplotlibMissing", "PlotError", "check", "lines", "log_ticks", "new_figure", "save", "style"]
+__all__ = [
+    "FORMATS",
+    "MatplotlibMissing",
+    "PlotError",
+    "check",
+    "draw_seeds",
+    "lines",
+    "log_ticks",
+    "new_figure",
+    "save",
+    "style",
+]
 
 FORMATS = (".png", ".svg")
 STYLE = {
@@ -80,6 +89,14 @@ def lines(k: int) -> dict[str, Any]:
         "markersize": 3.5,
         "linewidth": 1.2,
     }
+
+
+def draw_seeds(axes: Any, curves: Sequence[Sequence[Sequence[float]]], k: int, label: str) -> None:
+    """Draw one thin line per curve [[step, share], ...], in percent, in line style k; only the first has the label."""
+    for j, curve in enumerate(curves):
+        steps, shares = zip(*curve, strict=True)
+        look = lines(k) | {"linewidth": 0.9, "label": None if j else label}
+        axes.plot(steps, [100 * share for share in shares], **look)
 
 
 def log_ticks(axes: Any, values: Sequence[float]) -> None:

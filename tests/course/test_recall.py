@@ -1,4 +1,4 @@
-"""The recall task: what its symbols, noise and targets are, by a walk through the sequences."""
+"""The recall task: its symbols, noise and targets, checked step by step."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def test_the_target_at_random_is_the_last_symbol_so_far():
     assert set(np.unique(ids)) == set(range(TOKENS))
 
 
-def test_after_a_gap_the_symbol_is_asked_for_at_its_distance_and_nowhere_else():
+def test_after_a_gap_the_symbol_is_the_target_at_its_distance_and_nowhere_else():
     gap = 6
     ids, targets = after_a_gap(np.random.default_rng(1), 40, 30, gap)
     for b in range(30):
@@ -28,4 +28,4 @@ def test_after_a_gap_the_symbol_is_asked_for_at_its_distance_and_nowhere_else():
         assert all(targets[t, b] == ids[t - gap, b] for t in asked)
     assert (
         len({int(np.flatnonzero(column < SYMBOLS)[0]) for column in ids.T}) > 3
-    )  # sequences begin at different places
+    )  # the first symbols are at different steps

@@ -1,4 +1,4 @@
-"""Attention figures: every word on its axis, every weight in its place, and shapes that don't fit refused."""
+"""Attention figures: words on the axes, weights in the image, and errors for shapes that do not match."""
 
 import numpy as np
 import pytest
@@ -27,13 +27,13 @@ def test_a_row_and_a_column_for_each_word():
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(["one"], ["a", "b", "c"]), (["a", "b", "c"], ["one", "two"])])
-def test_words_that_do_not_fit_the_weights_are_refused(rows, columns):
+def test_words_that_do_not_match_the_weights_are_rejected(rows, columns):
     _, axes = plots.new_figure()
     with pytest.raises(ValueError, match=r"weights: expected shape .* got \(2, 3\)"):
         plots.draw_attention(axes, WEIGHTS, rows, columns)
 
 
-def test_long_words_are_cut_and_signs_are_no_formulas(tmp_path):
+def test_long_words_are_cut_and_signs_are_not_parsed_as_formulas(tmp_path):
     _, axes = plots.new_figure()
     plots.draw_attention(axes, WEIGHTS, ["x" * 40, "$a$"], ["$", "\\frac", "^"])
     assert labels(axes.yaxis) == ["x" * 13 + "…", "$a$"]
@@ -46,7 +46,7 @@ def test_scripts_that_the_font_lacks_are_drawn_without_a_warning(tmp_path):
     plots.save(axes.figure, tmp_path / "figure.png")
 
 
-def test_states_stand_beside_the_words_each_on_its_scale():
+def test_states_are_next_to_the_words_each_with_its_own_scale():
     figure = plots.attention_and_states(STATES, ["hi", "bot:"], WEIGHTS, ["a", "b", "c"], [1], "A title")
     attention, h, f = figure.axes[:3]
     assert labels(attention.yaxis) == ["hi", "bot:"]
@@ -59,12 +59,12 @@ def test_states_stand_beside_the_words_each_on_its_scale():
     assert figure.get_suptitle() == "A title"
 
 
-def test_without_attention_the_words_stand_beside_the_first_state():
+def test_without_attention_the_words_label_the_first_state():
     figure = plots.attention_and_states(STATES, ["hi", "bot:"])
     assert len(figure.axes) == 2
     assert labels(figure.axes[0].yaxis) == ["hi", "bot:"]
 
 
-def test_states_of_another_length_are_refused():
+def test_states_of_another_length_are_rejected():
     with pytest.raises(ValueError, match=r"a row for each of 3 words, got h \(2, 4\), f \(2, 4\)"):
         plots.attention_and_states(STATES, ["a", "b", "c"])

@@ -1,4 +1,4 @@
-"""Figures of reach show the arrays that they were given."""
+"""Figures of reach show the given arrays."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def test_an_influence_matrix_is_shown_relative_to_its_diagonal():
     image = plots.draw_influence(axes, matrix, list("abcd"), floor=1e-2)
     shown = np.asarray(image.get_array().filled(np.nan))
     np.testing.assert_allclose(shown[1, :2], [0.1, 1])
-    np.testing.assert_allclose(shown[3], [1e-2, 1e-2, 0.1, 1])  # not below the floor
+    np.testing.assert_allclose(shown[3], [1e-2, 1e-2, 0.1, 1])  # raised to the floor
     np.testing.assert_allclose(shown[2, :3], 1e-2)  # a step without a loss
     assert np.isnan(shown[0, 1:]).all()
     assert [label.get_text() for label in axes.get_xticklabels()] == list("abcd")

@@ -24,8 +24,6 @@ other number, so that the rule "agree with the last noun" is always wrong. Chanc
 and an LSTM with 64 units and, because a gated unit has three or four times as many weights, an RNN with 128 units.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -144,7 +142,7 @@ def batch(rng: np.random.Generator, count: int, depths: Sequence[int]) -> tuple[
     The number of a verb is predicted at the word before it.
     """
     made = [sentence(rng, int(rng.choice(depths))) for _ in range(count)]
-    ids, _ = VOCABULARY.encode([words for words, _ in made])
+    ids = VOCABULARY.encode([words for words, _ in made])
     verbs = [verb for _, own in made for verb in own]
     columns = np.repeat(np.arange(count), [len(own) for _, own in made])
     return ids, verbs, (np.array([verb.at - 1 for verb in verbs]), columns)
@@ -165,7 +163,7 @@ def trained(network: str, seed: int, steps: int, report: Callable[[float], objec
         ids, verbs, index = batch(rng, BATCH, range(SEEN + 1))
         return nn.cross_entropy(model(ids)[index], np.array([verb.plural for verb in verbs], np.int64))
 
-    fit(model, loss_of, steps, told=lambda step, loss: report(step / steps))
+    fit(model, loss_of, steps, told=lambda step: report(step / steps))
     return model
 
 

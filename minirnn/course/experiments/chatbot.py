@@ -1,6 +1,6 @@
 """Does a chatbot with a recurrent memory remember what it was told?
 
-An RNN, an LSTM and a GRU are compared as encoders, with attention and copying and without, on the same conversations
+An RNN, an LSTM and a GRU are compared as encoders, with and without attention and copying, on the same conversations
 and with the same training. The units of the LSTM and the GRU start with long memories (`nn.init.chrono_`); an RNN has
 no gates for such a start. Each chatbot then holds held-out conversations, and the experiment counts how often its
 answer contains the requested value, by the number of turns since the value was given. Seen values occur in the training
@@ -11,8 +11,6 @@ By default, the experiment compares the RNN and the LSTM on two topics, the name
 training that fits into five minutes: 800 steps without attention and 300 with it, about a minute each. With --full, it
 compares all cells on all topics in three sizes, trained like the chatbot that comes with minirnn.
 """
-
-from __future__ import annotations
 
 import itertools
 import time

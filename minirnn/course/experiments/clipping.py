@@ -22,8 +22,7 @@ to a tenth or less. It held in part if that number falls to half or less, or if 
 tenth. It did not hold if no run explodes without clipping.
 """
 
-from __future__ import annotations
-
+import contextlib
 import itertools
 import math
 from collections.abc import Sequence
@@ -113,15 +112,11 @@ def config(way: str, rate: float, seed: int, steps: int) -> TrainConfig:
 
 def train(trainer: Trainer) -> tuple[list[float], list[float]]:
     """Return each step's loss and gradient norm before clipping, up to the first step that is not finite."""
-    losses, norms = [], []
-    for _ in range(trainer.config.steps):
-        try:
-            report = trainer.step()
-        except Diverged:
-            break
-        losses.append(report.loss)
-        norms.append(report.grad_norm)
-    return losses, norms
+    reports = []
+    with contextlib.suppress(Diverged):
+        for _ in range(trainer.config.steps):
+            reports.append(trainer.step())
+    return [report.loss for report in reports], [report.grad_norm for report in reports]
 
 
 def summary(losses: Sequence[float], norms: Sequence[float], steps: int, unigram: float) -> dict[str, Any]:

@@ -23,8 +23,6 @@ The claim held if at least a tenth of the greedy texts with teacher forcing end 
 least halves that share with all three schedules. It held in part if some of the schedules do.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Callable, Sequence
@@ -59,9 +57,9 @@ EFFORTS: dict[Effort, dict[str, int]] = {
     "full": {"seeds": 3, "steps": 2000, "prompts": 100, "length": 500, "windows": 20},
 }
 OWN = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # the shares of the model's own inputs at which the loss is measured
-PROMPT = 60  # characters
-GRAM = 12  # characters
-LEAST_LOOP = 30  # characters
+PROMPT = 60  # characters in a prompt
+GRAM = 12  # characters in an n-gram
+LEAST_LOOP = 30  # characters in the shortest loop that counts
 DRIFT = 3  # the number of parts of a long text, `length` characters each
 
 Writer = Callable[[LanguageModel, Any, str, int, int], str]  # model, tokenizer, prompt, length, seed -> text

@@ -31,11 +31,9 @@ LSTM at lag 100 (`lag_100`, about 8 minutes), then all networks and tasks at lag
 core), then 256 and 512 units at lag 100 (at most another 9 hours). Tasks that are learned early take less time.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -43,7 +41,7 @@ import numpy as np
 
 from minirnn import Tensor, nn, no_grad, plots, random
 from minirnn.course.experiment import Effort, Numbers, Outcome, Progress, Table, percent, tracked, verdict, where
-from minirnn.course.fitting import fit
+from minirnn.course.fitting import fit_with_curve
 from minirnn.course.memory_tasks import MEMORY_TASKS, MemoryTask
 from minirnn.language.model import LAYERS
 from minirnn_kernels.cell import CELLS
@@ -52,9 +50,10 @@ CLAIM = "A simple RNN forgets within 10 to 15 steps; an LSTM remembers for 100 s
 SOURCE = "The course's lecture on long-term dependencies; Hochreiter and Schmidhuber 1997, section 5."
 
 SOLVED = 0.1  # times the error of doing nothing
-ENOUGH = 0.02  # times the error of doing nothing: training stops below
-MOST = 0.8  # of the seeds, 4 of 5
-CHECK_EVERY, CHECKED, TESTED = 100, 200, 1000  # training steps, sequences, sequences
+ENOUGH = 0.02  # times the error of doing nothing: training stops below this error
+MOST = 0.8  # the share of the seeds that have to solve a task: 4 of 5
+CHECK_EVERY = 100  # training steps
+CHECKED, TESTED = 200, 1000  # sequences in a check during training, and in the final test
 BATCH, LEARNING_RATE, CLIP_NORM = 16, 0.003, 1.0
 
 PLAIN = "LSTM, plain start"
@@ -105,19 +104,20 @@ def measure(setting: Setting) -> dict[str, Any]:
         x, targets = task.draw(draws, setting.lag, BATCH)
         return task.loss(model(x), targets)
 
-    curve: list[tuple[int, float]] = []
-
-    def told(step: int, loss: float | None) -> bool:
-        if step % CHECK_EVERY == 0:
-            curve.append((step, error(model, task, setting.lag, checks, CHECKED)))
-        return curve[-1][1] < ENOUGH
-
-    told(0, None)
-    losses, _ = fit(model, loss_of, setting.steps, lr=LEARNING_RATE, clip_norm=CLIP_NORM, told=told)
+    losses, curve = fit_with_curve(
+        model,
+        loss_of,
+        setting.steps,
+        lambda: error(model, task, setting.lag, checks, CHECKED),
+        CHECK_EVERY,
+        enough=ENOUGH,
+        lr=LEARNING_RATE,
+        clip_norm=CLIP_NORM,
+    )
     final = error(model, task, setting.lag, tests, TESTED)
     return {
         **asdict(setting),
-        "curve": [[step, value] for step, value in curve if math.isfinite(value)],
+        "curve": [point for point in curve if math.isfinite(point[1])],
         "trained": len(losses),
         "error": final if math.isfinite(final) else None,
     }
@@ -154,17 +154,10 @@ def settings(effort: Effort, seed: int) -> list[Setting]:
 
 def run(effort: Effort, seed: int, progress: Progress) -> Outcome:
     """Train all settings of the effort, and judge the claim."""
-    return judge(list(measured(settings(effort, seed), progress)))
-
-
-def measured(todo: Sequence[Setting], progress: Progress) -> Iterator[dict[str, Any]]:
-    """Yield the result of each setting, in order."""
-
-    def label(setting: Setting) -> str:
-        return f"{setting.task}, {setting.network}, lag {setting.lag}, {setting.hidden} units"
-
-    for setting, _ in tracked(todo, progress, label, cost):
-        yield measure(setting)
+    todo = tracked(
+        settings(effort, seed), progress, lambda s: f"{s.task}, {s.network}, lag {s.lag}, {s.hidden} units", cost
+    )
+    return judge([measure(setting) for setting, _ in todo])
 
 
 def cost(setting: Setting) -> float:
@@ -295,10 +288,8 @@ def draw(numbers: Numbers) -> Any:
 def _draw_curves(panel: Any, results: Sequence[Numbers], task: str, lag: int) -> None:
     """Draw the error during training, with a line per seed."""
     for k, network in enumerate(distinct(results, "network")):
-        for j, r in enumerate(where(results, task=task, network=network, lag=lag)):
-            steps, errors = zip(*r["curve"], strict=True)
-            label = None if j else network
-            panel.plot(steps, [100 * e for e in errors], label=label, **plots.lines(k) | {"linewidth": 0.9})
+        rows = where(results, task=task, network=network, lag=lag)
+        plots.draw_seeds(panel, [r["curve"] for r in rows], k, network)
     panel.set(title=f"{task}, lag {lag}: during training", xlabel="training step")
 
 

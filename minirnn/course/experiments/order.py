@@ -20,8 +20,6 @@ The test uses combinations of words that no network saw in training: a fifth of 
 deed, and of thing, praise and blame, is held out, with both pairs that each combination gives.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,7 +29,7 @@ import numpy as np
 
 from minirnn import Tensor, nn, no_grad, plots, random
 from minirnn.course.experiment import Effort, Numbers, Outcome, Progress, Table, percent, tracked, verdict, where
-from minirnn.course.fitting import fit
+from minirnn.course.fitting import fit_with_curve
 from minirnn.course.sentences import PADDING, WordIds, WordReader
 
 CLAIM = "A bag of words can't distinguish sentences that differ only in word order; an RNN and an LSTM can."
@@ -129,7 +127,7 @@ def network(name: str, hidden: int) -> nn.Module:
 
 def encode(pairs: Sequence[Pair]) -> tuple[Any, Any]:
     """Return ids (T, 2N) and answers (2N,): the sentences with the answer yes, then those with the answer no."""
-    ids, _ = VOCABULARY.encode([pair.yes for pair in pairs] + [pair.no for pair in pairs])
+    ids = VOCABULARY.encode([pair.yes for pair in pairs] + [pair.no for pair in pairs])
     return ids, np.repeat([1, 0], len(pairs))
 
 
@@ -153,15 +151,9 @@ def learn(
         ids, answers = encode([train[k] for k in rng.integers(len(train), size=PAIRS)])
         return nn.cross_entropy(model(ids), answers)
 
-    curve: list[list[float]] = []
-
-    def told(step: int, loss: float | None) -> None:
-        report(step / steps)
-        if step % max(1, steps // 25) == 0:
-            curve.append([step, float(right(model, test).mean()) / 2])
-
-    told(0, None)
-    fit(model, loss_of, steps, told=told)
+    _, curve = fit_with_curve(
+        model, loss_of, steps, lambda: float(right(model, test).mean()) / 2, max(1, steps // 25), report
+    )
     answered = right(model, test)
     return {
         "network": name,
@@ -243,21 +235,17 @@ def draw(numbers: Numbers) -> Any:
     figure, (curves, bars) = plots.new_figure(7.0, 3.2, 1, 2, sharey=True)
     for k, (name, shade, hatch) in enumerate(zip(NETWORKS, ("0.85", "0.65", "1.0"), ("", "//", ".."), strict=True)):
         own = where(numbers["results"], network=name)
-        for j, r in enumerate(own):
-            steps, shares = zip(*r["curve"], strict=True)
-            label = None if j else name
-            curves.plot(steps, [100 * s for s in shares], label=label, **plots.lines(k) | {"linewidth": 0.9})
+        plots.draw_seeds(curves, [r["curve"] for r in own], k, name)
         means = [100 * float(np.mean([r["by_kind"][kind] for r in own])) for kind in PAIR_KINDS]
         places = np.arange(len(PAIR_KINDS)) + 0.27 * (k - 1)
         bars.bar(places, means, 0.25, color=shade, edgecolor="black", hatch=hatch, label=name)
     for panel in (curves, bars):
         panel.axhline(50, color="0.4", linewidth=0.8)
-        panel.set_ylim(0, 127)
-        panel.set_yticks(range(0, 101, 20))
+        panel.set(ylim=(0, 127), yticks=range(0, 101, 20))
         panel.legend(loc="upper center", ncols=3, columnspacing=0.9, handlelength=2.2, fontsize=7.5, frameon=False)
     curves.text(numbers["steps"], 48, "chance", fontsize=7.5, ha="right", va="top")
     curves.set(xlabel="training step", ylabel="accuracy on held-out pairs (%)", title="during training")
-    bars.set_xticks(range(len(PAIR_KINDS)), [kind.replace(", ", ",\n") for kind in PAIR_KINDS])
-    bars.set(title="after training, by kind of pair")
+    bars.set(title="after training, by kind of pair", xticks=range(len(PAIR_KINDS)))
+    bars.set_xticklabels([kind.replace(", ", ",\n") for kind in PAIR_KINDS])
     bars.grid(axis="x", visible=False)
     return figure

@@ -17,8 +17,6 @@ The claim held if, among the three sizes, 256 has the lowest loss at equal work 
 it reads one character. It held in part if one of the two is true.
 """
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

@@ -17,8 +17,6 @@ at least ten times as long as a step.
 The weights are random, because the cost of a step does not depend on their values.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Iterator
@@ -193,8 +191,11 @@ def draw(numbers: Numbers) -> Any:
         label="a new stream, interleaved",
     )
     left.legend(loc="lower left")
-    left.set(xlabel="characters so far (thousands)", ylabel="CPU time of a step (µs, median)")
-    left.set_ylim(0, 1.5 * max(medians))
+    left.set(
+        xlabel="characters so far (thousands)",
+        ylabel="CPU time of a step (µs, median)",
+        ylim=(0, 1.5 * max(medians)),
+    )
     right.loglog(prefixes, numbers["reread_us"], "ks--", markersize=4, label="reading the prefix again")
     right.loglog(prefixes, [new] * len(prefixes), "k-", label="one step from the stored state")
     right.set(xlabel="characters so far", ylabel="CPU time for the next one (µs)")

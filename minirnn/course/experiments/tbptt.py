@@ -24,8 +24,6 @@ costs at most 0.02 nats per character. The last statement counts only if the sho
 not, the updates were too few to measure the cost of truncation, and the result says so.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -46,7 +44,7 @@ CLAIM = (
 )
 SOURCE = "The course week's lecture on backpropagation through time; Williams and Peng (1990), Neural Computation 2(4)."
 
-GAP = 10  # steps
+GAP = 10  # steps between a symbol and its recall
 BATCH = 16
 HIDDEN = {"text": 96, "recall": 48}
 LOST = 0.02  # nats per character that truncation may cost
@@ -107,13 +105,14 @@ def segments(model: LanguageModel, ids: Any, targets: Any, k: int) -> Iterator[T
             yield loss * (1 / counted)
 
 
+def total(model: LanguageModel, window: Window, k: int) -> Any:
+    """Return the sum of the losses of a window's segments, a Tensor."""
+    return sum(segments(model, *window, k))
+
+
 def train_text(model: LanguageModel, batches: Batches, k: int, updates: int) -> None:
     """Train on windows of the text, each from a state of zeros."""
-
-    def loss_of(update: int) -> Any:
-        return sum(segments(model, *batches[update % len(batches)], k))
-
-    fit(model, loss_of, updates)
+    fit(model, lambda update: total(model, batches[update % len(batches)], k), updates)
 
 
 def loss_on(model: LanguageModel, ids: Any) -> float:
@@ -130,11 +129,7 @@ def train_recall(seed: int, k: int, length: int, updates: int) -> float:
     model = LanguageModel(TOKENS, "lstm", hidden=HIDDEN["recall"], embedding=16)
     nn.init.forget_bias_(model.rnn, 2.0)
     rng = np.random.default_rng([seed, 1])
-
-    def loss_of(update: int) -> Any:
-        return sum(segments(model, *after_a_gap(rng, length, 32, GAP), k))
-
-    fit(model, loss_of, updates, lr=1e-2)
+    fit(model, lambda update: total(model, after_a_gap(rng, length, 32, GAP), k), updates, lr=1e-2)
     ids, targets = after_a_gap(np.random.default_rng(0), length, 200, GAP)
     with no_grad():
         answers = model(ids)[0].data.argmax(-1)

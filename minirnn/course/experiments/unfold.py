@@ -17,8 +17,6 @@ for random RNNs, LSTMs and GRUs, finite differences give both sides of the equat
 side by changing an entry of one step's copy, and the left side by changing the entry in all copies.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -133,20 +131,16 @@ def check(network: Network) -> dict[str, float]:
 
     Each is the largest over the weights, relative to the norm of the gradient by finite differences.
     """
-    T = len(network.x)
-    parts, _, _ = backward(network)
-    found = {"sum": 0.0, "part": 0.0, "last": 0.0}
-    for which in range(len(network.weights)):
-        whole = differences(network, which, range(T))
-        each = [differences(network, which, [t]) for t in range(T)]
-        size = np.linalg.norm(whole)
+    steps, errors = range(len(network.x)), []
+    for which, parts in enumerate(zip(*backward(network)[0], strict=True)):
+        whole = differences(network, which, steps)
         off = {
-            "sum": sum(p[which] for p in parts) - whole,
-            "last": parts[-1][which] - whole,
-            "part": max((p[which] - e for p, e in zip(parts, each, strict=True)), key=np.linalg.norm),
+            "sum": sum(parts) - whole,
+            "last": parts[-1] - whole,
+            "part": max((parts[t] - differences(network, which, [t]) for t in steps), key=np.linalg.norm),
         }
-        found = {name: max(found[name], float(np.linalg.norm(a) / size)) for name, a in off.items()}
-    return found
+        errors.append({name: float(np.linalg.norm(a) / np.linalg.norm(whole)) for name, a in off.items()})
+    return {name: max(error[name] for error in errors) for name in errors[0]}
 
 
 def run(effort: Effort, seed: int, progress: Progress) -> Outcome:

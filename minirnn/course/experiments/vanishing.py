@@ -23,8 +23,6 @@ gradient through this unit must vanish, however long the unit remembers (Bengio 
 here, short gaps between symbols teach the network a behaviour that also works over long gaps.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -51,7 +49,7 @@ CARRY = {"lstm": "f", "gru": "z"}  # the gate that multiplies the previous memor
 DISTANCES = (1, 10, 50, 100)  # steps
 FAINT = 0.01  # the share that defines the reach
 ROWS = 20  # the number of final steps whose losses are traced back
-SEQUENCES = 16  # to measure the shares on
+SEQUENCES = 16  # the number of sequences on which the shares are measured
 HIDDEN = 64
 SYMBOL_RATE = 0.05  # the probability of a new symbol at a step, in training
 EFFORTS = {"quick": (1, 120, 125), "default": (3, 600, 160), "full": (5, 1000, 260)}  # seeds, training steps, length
@@ -114,7 +112,7 @@ def train(model: LanguageModel, steps: int, seed: int, T: int = 60, B: int = 32)
         ids, targets = at_random(rng, T, B, SYMBOL_RATE)
         return nn.cross_entropy(model(ids)[0].reshape(T * B, TOKENS), targets.reshape(-1))
 
-    losses, _ = fit(model, loss_of, steps)
+    losses = fit(model, loss_of, steps)
     model.to(np.float64)
     return float(np.mean(losses[-steps // 10 :]))
 

@@ -1,4 +1,4 @@
-"""The sentences of `agreement` are right English, rules of thumb fail on them, and the verdict follows the numbers."""
+"""`agreement`: the sentences are correct English, simple rules fail on them, and the verdict follows the numbers."""
 
 import itertools
 
@@ -25,7 +25,7 @@ def test_each_verb_agrees_with_its_subject():
             assert words[verb.at] == (plural if verb.plural else singular)
 
 
-def test_every_word_has_its_place():
+def test_every_sentence_follows_the_grammar():
     for depth, words, verbs in SENTENCES:
         assert words.count("who") == depth
         assert len(verbs) == depth + 1
@@ -37,8 +37,8 @@ def test_every_word_has_its_place():
             assert is_noun == (before == "the")
 
 
-def test_subjects_meet_their_verbs_like_brackets():
-    # Whatever is opened last is closed first: a verb between a subject and its verb has a subject in between, too.
+def test_subjects_and_verbs_nest_like_brackets():
+    # The subject that comes last gets its verb first: if a verb is between a subject and its verb, so is its subject.
     for _, _, verbs in SENTENCES:
         assert verbs[-1].subject == 1
         for verb in verbs:
@@ -53,7 +53,7 @@ def test_the_depth_of_a_verb_counts_the_clauses_between():
             assert words[verb.subject : verb.at].count("who") == verb.depth + (words[verb.at - 1] == "who")
 
 
-def test_the_rules_of_thumb_see_the_nouns_they_say():
+def test_the_simple_rules_use_the_first_and_the_last_noun():
     for _, words, verbs in SENTENCES:
         for verb in verbs:
             nouns = [word for word in words[: verb.at] if word.removesuffix("s") in agreement.NOUNS]
@@ -64,12 +64,12 @@ def test_the_rules_of_thumb_see_the_nouns_they_say():
 def test_the_last_noun_is_right_half_the_time_and_never_where_it_misleads():
     verbs = [verb for _, _, own in SENTENCES for verb in own]
     rows = agreement.rows("last noun", 1, verbs, [verb.last_noun_plural for verb in verbs])
-    far = [row for row in rows if row["distance"] > 2]  # after "who", the last noun may be the subject itself
+    far = [row for row in rows if row["distance"] > 2]  # after "who", the last noun can be the subject itself
     assert abs(np.mean([row["right"] for row in far]) - 0.5) < 0.1
     assert not any(row["right"] for row in rows if row["misled"])
 
 
-def test_a_batch_asks_before_each_verb_for_its_number():
+def test_a_batch_predicts_the_number_at_the_word_before_each_verb():
     ids, verbs, (steps, columns) = agreement.batch(rng(1), 7, [0, 2])
     words = np.array(["", *agreement.VOCABULARY.words])
     assert ids.shape[1] == 7
@@ -80,21 +80,24 @@ def test_a_batch_asks_before_each_verb_for_its_number():
         assert forms[0][int(verb.plural)] == following
 
 
-def test_a_network_learns_the_shallow_sentences_a_little_in_a_few_steps():
+def test_a_few_steps_of_training_help_with_shallow_sentences():
     model = agreement.trained("RNN", 0, 40, lambda done: None)
     ids, verbs, index = agreement.batch(rng(2), 100, [0])
     said = model(ids).data[index].argmax(-1)
     assert np.mean(said == [verb.plural for verb in verbs]) > 0.75
 
 
-def test_training_repeats():
+def test_training_is_reproducible():
     once, again = (agreement.trained("LSTM", 3, 2, lambda done: None).state_dict() for _ in range(2))
     for name, values in once.items():
         np.testing.assert_array_equal(values, again[name])
 
 
 def answers(seen, deeper):
-    """Ten misled verbs for each network, in a shallow and in a deep sentence; how many RNN and LSTM get right."""
+    """Return answers on ten verbs with a misleading last noun, in shallow and in deep sentences, for each network.
+
+    seen, deeper: the number of right answers of the RNNs and the GRU, and of the LSTM.
+    """
     made = []
     for who in agreement.NETWORKS:
         for depth, right in ((agreement.SEEN, seen), (agreement.SEEN + 1, deeper)):
@@ -111,7 +114,7 @@ def answers(seen, deeper):
         ((10, 10), (5, 9), "held in part"),
         ((5, 10), (5, 5), "held in part"),
         ((10, 10), (9, 9), "did not hold"),
-        ((10, 10), (7, 8), "did not hold"),  # one verb of ten more is no difference
+        ((10, 10), (7, 8), "did not hold"),  # one more verb of ten is not significant
         ((5, 8), (5, 10), "did not hold"),
     ],
 )
@@ -123,7 +126,7 @@ def test_ahead_is_by_two_standard_errors():
     def right(count, of=1000):
         return [k < count for k in range(of)]
 
-    # Two standard errors at 1/2: 2 sqrt(2 · 0.25 / 1000) = 0.0447.
+    # Two standard errors at a share of 1/2 are 2 sqrt(2 · 0.25 / 1000) = 0.0447.
     assert agreement.ahead(right(546), right(500))
     assert not agreement.ahead(right(543), right(500))
     assert not agreement.ahead(right(500), right(546))
@@ -154,17 +157,15 @@ def test_tables_and_figure_show_every_network():
     assert {line.get_label() for line in panel.lines} >= set(agreement.NETWORKS)
 
 
-def test_a_vocabulary_numbers_its_words_and_refuses_others():
+def test_word_ids_number_the_words_and_reject_unknown_words():
     vocabulary = WordIds([["b", "a"], ["c", "a"]])
     assert vocabulary.size == 4
-    ids, lengths = vocabulary.encode([["c"], ["a", "b"]])
-    np.testing.assert_array_equal(ids, [[3, 1], [0, 2]])
-    np.testing.assert_array_equal(lengths, [1, 2])
+    np.testing.assert_array_equal(vocabulary.encode([["c"], ["a", "b"]]), [[3, 1], [0, 2]])
     with pytest.raises(KeyError):
         vocabulary.encode([["d"]])
 
 
-def test_a_reader_scores_every_word_from_what_came_before():
+def test_the_scores_of_a_word_depend_only_on_it_and_the_words_before():
     random.manual_seed(0)
     model = WordReader(5, "gru", 3, 4)
     ids = rng(3).integers(1, 5, (6, 2))

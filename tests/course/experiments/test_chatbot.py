@@ -1,4 +1,4 @@
-"""The experiment `chatbot`: rows that count, a verdict that can go each way, a figure from the numbers alone."""
+"""`chatbot`: the counts of a row, a verdict that follows the numbers, and a figure drawn from the numbers alone."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The clipping experiment: what counts as an explosion, runs that end early, both verdicts."""
+"""`clipping`: the definition of an explosion, runs that end early, the clipped steps, and the verdict."""
 
 import json
 import math
@@ -14,9 +14,9 @@ TEXT = Corpus("".join(np.random.default_rng(0).choice(list("the cat sat. "), 200
 
 
 def made(**exploding):
-    """Numbers of 10 runs each, of which so many explode; without clipping all of them do.
+    """Return the numbers of 10 runs for each kind of clipping, with the given numbers of exploding runs (default 10).
 
-    Beside them 10 runs from the chaotic start, of which `new` explode with the norm clipped to 5, and none without.
+    There are also 10 runs from the chaotic start; `new` of them explode with clipping by norm at 5, and none without.
     """
     new = exploding.pop("new", 0)
     exploding = {"none": 10} | {name.replace("_", " ").replace("01", "0.1"): k for name, k in exploding.items()}
@@ -44,7 +44,7 @@ def made(**exploding):
 
 
 def test_an_explosion_is_an_end_above_the_unigram_model_or_no_number():
-    losses = [4.0, 50.0, 9.0] + [2.3] * clipping.LAST  # it jumps and comes down again
+    losses = [4.0, 50.0, 9.0] + [2.3] * clipping.LAST  # a temporary jump
     quiet = clipping.summary(losses, [1.0, 2.0, 1.5], len(losses), 3.2)
     assert quiet == {"exploded": False, "end": pytest.approx(2.3), "largest_norm": 2.0}
     assert clipping.summary([4.0] + [3.3] * clipping.LAST, [1.0], 1 + clipping.LAST, 3.2)["exploded"]
@@ -52,7 +52,7 @@ def test_an_explosion_is_an_end_above_the_unigram_model_or_no_number():
     assert early == {"exploded": True, "end": None, "largest_norm": 8.0}
 
 
-def test_a_run_that_diverges_ends_before():
+def test_a_diverging_run_ends_early():
     losses, norms = clipping.train(Trainer(clipping.config("none", 1e38, 0, 20), TEXT))
     assert 1 <= len(losses) < 20
     assert len(norms) == len(losses)
@@ -60,8 +60,8 @@ def test_a_run_that_diverges_ends_before():
 
 
 @pytest.mark.parametrize("way", clipping.LIMITS)
-def test_the_first_step_is_as_long_as_the_way_allows(way):
-    """At rate 1, against a gradient made long by a large last layer."""
+def test_the_first_step_is_as_long_as_its_limit_allows(way):
+    """The learning rate is 1, and a large last layer makes the gradient long."""
     trainer = Trainer(clipping.config(way, 1.0, 0, 5), TEXT)
     trainer.model.linear.weight.data *= 500
     trainer.model.linear.weight.bump_version()
@@ -74,20 +74,20 @@ def test_the_first_step_is_as_long_as_the_way_allows(way):
     assert value is None or np.abs(moved).max() == pytest.approx(value, rel=0.01)
 
 
-def test_the_verdict_comes_out_either_way():
+def test_the_verdict_follows_the_numbers():
     assert clipping.judge(made(norm_5=1)).verdict == "held"
     assert clipping.judge(made(norm_5=5)).verdict == "held in part"
     assert clipping.judge(made(norm_5=9, norm_1=1)).verdict == "held in part"
     outcome = clipping.judge(made(norm_5=6, norm_1=3))
     assert outcome.verdict == "did not hold"
     assert "3 with norm 1 (0 only with clipping)" in outcome.measured
-    assert "norm of the gradient is 1.5 in" in outcome.why  # the step that exploded isn't a usual one
+    assert "norm of the gradient is 1.5 in" in outcome.why  # without the step that exploded
     nothing = clipping.judge(made(none=0, norm_5=0))
     assert nothing.verdict == "did not hold"
     assert "No run explodes" in nothing.why
 
 
-def test_runs_that_explode_with_clipping_only_count_too():
+def test_runs_that_explode_only_with_clipping_count():
     assert clipping.judge(made(norm_5=0, new=1)).verdict == "held"
     outcome = clipping.judge(made(norm_5=0, new=6))
     assert outcome.verdict == "did not hold"

@@ -1,4 +1,4 @@
-"""The exposure experiment: its measures on known cases, and a verdict that comes out either way."""
+"""`exposure`: its measures on known cases, and a verdict that follows the numbers."""
 
 import json
 
@@ -39,8 +39,8 @@ def test_repetition_of_known_texts():
     loop = "a cat " * 10
     found = exposure.repetition([loop, "the quick brown fox jumps over the lazy dog"], {"a", "cat"})
     assert found["loops"] == 0.5
-    assert found["repeated"] == pytest.approx((49 - 6) / 49 / 2)  # of the 49 12-grams of the loop, 6 differ
-    assert found["known"] == 19 / (19 + 8)  # the last word of each text doesn't count
+    assert found["repeated"] == pytest.approx((49 - 6) / 49 / 2)  # the loop has 49 12-grams, 6 of them distinct
+    assert found["known"] == 19 / (19 + 8)  # the last word of each text is not counted
     assert exposure.known_share(["...", ""], {"a"}) is None
 
 
@@ -58,7 +58,7 @@ def test_without_own_inputs_the_loss_is_that_of_teacher_forcing(trainer):
 
 
 def test_each_window_starts_from_the_true_text(trainer, monkeypatch):
-    """Whatever was drawn in the one before."""
+    """The samples in the window before have no effect."""
     given = []
 
     def recorded(model, x, carried, epsilon, rng):
@@ -86,7 +86,7 @@ def test_averages_keep_the_structure():
     assert exposure.averaged(runs) == {"a": [1.5, None], "text": "x"}
 
 
-def test_the_verdict_comes_out_either_way(numbers):
+def test_the_verdict_follows_the_numbers(numbers):
     always = {"always": 0.8, "linear": 0.8, "exponential": 0.8, "inverse_sigmoid": 0.8}
     assert exposure.judge(with_loops(numbers, **always)).verdict == "did not hold"
     assert exposure.judge(with_loops(numbers, **always | {"linear": 0.4})).verdict == "held in part"

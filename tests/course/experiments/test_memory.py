@@ -1,4 +1,4 @@
-"""`memory`: its tasks ask for what came at least a lag before, errors are shares of doing nothing, and the verdict."""
+"""`memory`: the lags, answers and errors of its tasks, the training of a network, and the verdict."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def drawn(name, lag, batch=64, seed=0):
 
 @pytest.mark.parametrize("name", MEMORY_TASKS)
 @pytest.mark.parametrize("lag", LAGS)
-def test_a_task_has_the_shapes_it_says_and_the_same_seed_draws_the_same(name, lag):
+def test_a_task_has_its_declared_shapes_and_is_reproducible(name, lag):
     task = MEMORY_TASKS[name]
     x, targets = drawn(name, lag)
     assert x.dtype == np.float32
@@ -27,14 +27,14 @@ def test_a_task_has_the_shapes_it_says_and_the_same_seed_draws_the_same(name, la
 
 
 @pytest.mark.parametrize("lag", LAGS)
-def test_the_first_symbol_is_asked_for_after_the_lag(lag):
+def test_the_first_symbol_is_the_target_after_the_lag(lag):
     x, targets = drawn("first symbol", lag)
     np.testing.assert_array_equal(x[0].argmax(-1), targets[0])
     assert len(x) - 1 == lag
     assert (x[1:].argmax(-1) >= KEYS).all()
 
 
-def test_the_first_symbol_is_one_of_so_many_keys():
+def test_the_first_symbol_is_one_of_the_keys():
     task = first_symbol_of(4)
     x, targets = task.draw(np.random.default_rng(0), 5, 200)
     assert set(targets.ravel()) == set(range(4))
@@ -42,7 +42,7 @@ def test_the_first_symbol_is_one_of_so_many_keys():
 
 
 @pytest.mark.parametrize("lag", LAGS)
-def test_the_marked_numbers_add_up_to_the_answer_and_the_first_lies_a_lag_before_it(lag):
+def test_the_answer_is_the_sum_of_the_marked_numbers_and_the_first_is_a_lag_before_it(lag):
     x, targets = drawn("adding", lag)
     marks = x[..., 1] == 1
     np.testing.assert_array_equal(marks.sum(axis=0), 2)
@@ -61,7 +61,7 @@ def test_the_order_is_that_of_the_two_symbols(lag):
 
 
 @pytest.mark.parametrize("lag", [11, 30])
-def test_what_is_to_be_copied_came_a_lag_before(lag):
+def test_the_symbols_to_copy_are_a_lag_before_their_copies(lag):
     x, targets = drawn("copy", lag)
     ids = x.argmax(-1)
     np.testing.assert_array_equal(ids[:COPIED], targets)
@@ -70,7 +70,7 @@ def test_what_is_to_be_copied_came_a_lag_before(lag):
 
 
 @pytest.mark.parametrize("name", MEMORY_TASKS)
-def test_doing_nothing_and_chance_have_the_errors_that_the_task_says(name):
+def test_doing_nothing_and_chance_have_the_declared_errors(name):
     task = MEMORY_TASKS[name]
     _, targets = drawn(name, 30, 20_000)
     _, others = drawn(name, 30, 20_000, seed=1)
@@ -78,7 +78,7 @@ def test_doing_nothing_and_chance_have_the_errors_that_the_task_says(name):
         constant, guess = np.eye(task.classes)[0 * targets], np.eye(task.classes)[others]
     else:
         constant, guess = np.ones((*targets.shape, 1)), others[..., None]
-    # 20,000 answers: 3 standard deviations are below 2.5 % of each of these.
+    # 20,000 answers: 3 standard deviations are below 2.5% of these errors.
     assert task.error(constant, targets) == pytest.approx(1, abs=0.03)
     assert task.error(guess, targets) == pytest.approx(task.chance / task.nothing, rel=0.03)
 
@@ -93,7 +93,7 @@ def test_perfect_answers_have_no_error_and_little_loss(name):
     assert float(task.loss(Tensor(-1 - scores), targets).item()) > 1
 
 
-def test_the_networks_differ_in_their_gates_start_only():
+def test_the_networks_differ_only_in_the_initial_gates():
     random.manual_seed(0)
     plain = memory.Reader(MEMORY_TASKS["adding"], "LSTM, plain start", 30, 4)
     random.manual_seed(0)
@@ -155,7 +155,7 @@ def test_the_verdict_follows_the_errors(rnn_20, lstm_100, verdict):
 
 
 @pytest.mark.parametrize(("error", "verdict"), [(0.05, "held"), (0.9, "held in part")])
-def test_an_lstm_that_needs_help_to_remember_does_so_in_part(error, verdict):
+def test_the_claim_holds_in_part_if_a_plain_lstm_fails(error, verdict):
     results = outcome(0.9, 0.05).numbers["results"]
     judged = memory.judge([*results, result(memory.PLAIN, 100, error)])
     assert judged.verdict == verdict
@@ -187,7 +187,7 @@ def test_tables_and_figure_show_every_network():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["RNN", "LSTM"]
 
 
-def test_the_tasks_can_be_learnt_from_by_any_cell():
+def test_every_cell_gets_gradients_from_the_tasks():
     for network in memory.NETWORKS:
         task = MEMORY_TASKS["copy"]
         model = memory.Reader(task, network, 12, 6)

@@ -1,4 +1,4 @@
-"""The pairs of `order` have the same words and opposite answers, and a bag can't tell them apart."""
+"""`order`: the sentences of a pair have the same words and opposite answers, and a bag cannot distinguish them."""
 
 from collections import Counter
 
@@ -21,7 +21,7 @@ def test_the_sentences_of_a_pair_have_the_same_words_in_another_order():
         assert pair.yes != pair.no
 
 
-def test_the_answer_is_what_the_sentence_says():
+def test_the_answers_match_the_sentences():
     for pair in PAIRS:
         said, place = {
             "who acts": (order.ANIMALS, 1),
@@ -40,7 +40,7 @@ def test_no_sentence_is_in_two_pairs():
 
 
 def content(pair):
-    """The content words of a pair, its verb in the active."""
+    """Return the content words of a pair, with the verb in the active form."""
     active = {done: does for does, done in order.DEEDS}
     return frozenset(active.get(word, word) for word in pair.yes) - {"the", "is", "by", ",", "not", "but"}
 
@@ -63,7 +63,7 @@ def test_a_bag_gives_both_sentences_of_a_pair_the_same_scores(seed):
     ids, _ = order.encode(some(40, seed))
     with no_grad():
         yes, no = np.split(order.network("bag", 5)(ids).data, 2)
-    # Equal but for the rounding of the products, which may differ from row to row; the sums are equal to the bit.
+    # The sums are bitwise equal; the rounding of the products can differ from row to row.
     np.testing.assert_allclose(yes, no, rtol=0, atol=1e-6)
 
 
@@ -87,7 +87,7 @@ def test_right_counts_the_sentences_of_each_pair():
 
 
 def results(bag=0.5, rnn=1.0, lstm=1.0):
-    """Results of one seed with these accuracies."""
+    """Return the results of one seed with these accuracies."""
     shares = {"bag": bag, "RNN": rnn, "LSTM": lstm}
     return [
         {
@@ -117,7 +117,7 @@ def test_the_verdict_follows_the_accuracies(shares, verdict):
     assert order.judge(results(**shares), 10).verdict == verdict
 
 
-def test_a_few_steps_run_through_to_the_tables_and_the_same_seed_gives_the_same():
+def test_training_is_reproducible_and_the_tables_show_the_results():
     sides = order.split(some(60), np.random.default_rng(0))
     once, again = (order.learn("RNN", sides, 5, 3, lambda done: None) for _ in range(2))
     assert once == again

@@ -1,4 +1,4 @@
-"""The size experiment: its counts against the model's weights, what it times, both verdicts."""
+"""`size`: its counts compared with the model's weights, its times, and a verdict that follows the numbers."""
 
 import json
 
@@ -11,7 +11,7 @@ from minirnn.language import Corpus
 
 
 def made(losses, rates):
-    """Numbers with these losses at equal work and bytes per second of a step, at 128, 256 and 512 units."""
+    """Return numbers with these losses at equal work and bytes per second of a step, for 128, 256 and 512 units."""
     one = {"steps": 10.0, "seconds": 1.0, "operations_per_second": 1e9}
     return {
         "size": {},
@@ -50,8 +50,8 @@ def test_the_bytes_of_a_step_are_its_weights():
     assert rate["bytes_per_second"] == rate["bytes"] / rate["seconds"]
 
 
-def test_the_verdict_comes_out_either_way():
-    """Sizes that aren't compared, which are faster here, don't count."""
+def test_the_verdict_follows_the_numbers():
+    """The other sizes, which are faster here, do not count."""
     assert size.judge(made((3, 2, 4), (1e9, 3e9, 2e9))).verdict == "held"
     assert size.judge(made((3, 2, 4), (1e9, 2e9, 3e9))).verdict == "held in part"
     assert size.judge(made((1, 2, 4), (1e9, 3e9, 2e9))).verdict == "held in part"

@@ -1,4 +1,4 @@
-"""The streaming experiment: the stream is the greedy text, a leak is seen, and the verdict comes out either way."""
+"""`streaming`: the stream is the greedy text, a memory leak is detected, and the verdict follows the numbers."""
 
 import json
 
@@ -17,7 +17,7 @@ def model():
     random.manual_seed(3)
     model = LanguageModel(6, "lstm", 5, embedding=3).eval()
     for weight in model.parameters():
-        weight.data *= 5  # so that what is written isn't one token again and again
+        weight.data *= 5  # otherwise, the model repeats one token
         weight.bump_version()
     return model
 
@@ -46,18 +46,18 @@ def test_the_stream_is_the_greedy_text(model):
     assert tokenizer.decode(ids) == "".join(generate(model, tokenizer, "aa", 20, temperature=0))
 
 
-def test_each_step_is_timed_and_a_new_stream_takes_turns_at_the_end(model, monkeypatch):
+def test_each_step_is_timed_and_a_new_stream_is_interleaved_at_the_end(model, monkeypatch):
     steps, step = [], model.step
     monkeypatch.setattr(model, "step", lambda ids, states: steps.append(states) or step(ids, states))
     wall, cpu, new = streaming.latencies(model, 50)
     assert (len(wall), len(cpu), len(new)) == (50, 50, 5)
     assert (wall > 0).all()
     assert (cpu >= 0).all()
-    np.testing.assert_array_equal(steps[46][0][0], steps[0][0][0])  # the new one begins after 46 steps of the old
+    np.testing.assert_array_equal(steps[46][0][0], steps[0][0][0])  # the new stream begins after 46 steps
     assert len(steps) == 55
 
 
-def test_a_leak_is_seen(model, monkeypatch):
+def test_a_leak_is_detected(model, monkeypatch):
     assert abs(streaming.growth(model, 400)) < 20_000
     kept, step = [], model.step
 
@@ -77,7 +77,7 @@ def test_a_prefix_is_read_from_its_start(model, monkeypatch):
     assert lengths == [(7, 1)] * 3
 
 
-def test_the_verdict_comes_out_either_way():
+def test_the_verdict_follows_the_numbers():
     assert streaming.judge(NUMBERS).verdict == "held"
     slower = streaming.judge(NUMBERS | {"last_tenth_us": 12.0})
     assert (slower.verdict, slower.why) == ("held in part", "Late and early steps differ by more than 10%.")

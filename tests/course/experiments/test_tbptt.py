@@ -1,4 +1,4 @@
-"""Truncation: the pieces' losses add up to the whole one, their gradients leave out what crosses a border, no more."""
+"""`tbptt`: the segments' losses add up to the whole loss; their gradients omit only the terms that cross a border."""
 
 import numpy as np
 import pytest
@@ -27,12 +27,12 @@ def model():
 def window():
     rng = np.random.default_rng(0)
     targets = rng.integers(0, V, (T, B))
-    targets[3:6] = tbptt.IGNORED  # with k = 3, a piece of these only
+    targets[3:6] = tbptt.IGNORED  # with k = 3, one segment has no other targets
     return rng.integers(0, V, (T, B)), targets
 
 
 @pytest.mark.parametrize("k", [1, 3, 5, T, 2 * T])
-def test_the_losses_of_pieces_add_up_to_the_loss(model, window, k):
+def test_the_losses_of_segments_add_up_to_the_loss(model, window, k):
     logits, _ = model(window[0])
     whole = nn.cross_entropy(logits.reshape(-1, V), window[1].reshape(-1))
     assert sum(loss.item() for loss in tbptt.segments(model, *window, k)) == pytest.approx(whole.item())
@@ -59,7 +59,7 @@ def test_truncated_to_one_step_the_gradient_of_W_hh_is_that_of_each_step_with_th
     np.testing.assert_allclose(tbptt.gradient(model, window, 1)["W_hh"], wanted.ravel(), rtol=1e-10)
 
 
-def test_the_bias_falls_to_nothing(model, window):
+def test_the_bias_falls_to_zero(model, window):
     rows = [tbptt.bias(model, [window], k) for k in (1, 4, T)]
     distances = [row["distance, W_hh"] for row in rows]
     assert distances[0] > distances[1] > distances[2] == 0
@@ -67,7 +67,7 @@ def test_the_bias_falls_to_nothing(model, window):
     assert rows[0]["cosine, W_hh"] < 0.99
 
 
-def test_memory_grows_with_the_pieces(model):
+def test_memory_grows_with_the_segments(model):
     rng = np.random.default_rng(1)
     long = rng.integers(0, V, (100, 40)), rng.integers(0, V, (100, 40))
     cut, whole = (tbptt.cost(model, long, k, repeats=1) for k in (10, 100))

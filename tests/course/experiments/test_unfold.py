@@ -1,4 +1,4 @@
-"""The unrolled network: the parts of a shared weight's gradient, and a verdict that can come out either way."""
+"""`unfold`: the parts of a shared weight's gradient, and a verdict that follows the numbers."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from minirnn_kernels.cell import CELLS
 
 
 @pytest.mark.parametrize("kind", CELLS)
-def test_parts_are_the_gradients_by_the_copies_of_each_step(kind):
+def test_the_parts_are_the_gradients_of_each_steps_copy(kind):
     network = unfold.drawn_at_random(kind, seed=3, T=4)
     copies = [tuple(Tensor(w, requires_grad=True) for w in network.weights) for _ in network.x]
     states = [np.zeros((1, len(network.v)))] * len(CELLS[kind].states)
@@ -24,13 +24,13 @@ def test_parts_are_the_gradients_by_the_copies_of_each_step(kind):
             np.testing.assert_allclose(ours, theirs.data, rtol=1e-12, atol=1e-14)
 
 
-def test_differences_move_the_copies_they_are_told_to():
+def test_differences_change_the_given_copies():
     network = unfold.drawn()
     parts, _, _ = unfold.backward(network)
     np.testing.assert_allclose(unfold.differences(network, 0, [1, 3]), parts[1][0] + parts[3][0], rtol=1e-8)
 
 
-def test_a_backward_pass_without_the_way_from_the_next_step_is_found_out(monkeypatch):
+def test_a_backward_pass_without_the_next_steps_gradient_is_detected(monkeypatch):
     def forgetful(dh, cache):
         dx, dh_before, *parts = unfold.cells.rnn_step_backward(dh, cache)
         return dx, np.zeros_like(dh_before), *parts

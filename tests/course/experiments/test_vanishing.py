@@ -1,4 +1,4 @@
-"""The reach of a gradient: on matrices where it is known, on a network where it can be computed, and the verdict."""
+"""`vanishing`: the reach of known matrices and of a network with a computable reach, and the verdict."""
 
 import numpy as np
 import pytest
@@ -16,10 +16,10 @@ def _kernels_that_need_no_compiling():
 def test_shares_and_reach_of_a_gradient_that_halves_with_each_step():
     T = vanishing.ROWS + 15
     t, s = np.mgrid[:T, :T]
-    sizes = np.arange(1, T + 1)[:, None]  # the size of each step's own gradient is not to matter
+    sizes = np.arange(1, T + 1)[:, None]  # the size of each step's own gradient has no effect
     share = vanishing.over_distance(np.where(s <= t, 0.5 ** (t - s).clip(0), 0.0) * sizes)
     np.testing.assert_allclose(share, 0.5 ** np.arange(15))
-    assert vanishing.reach(share) == 7  # 1/128 is the first under 1 %
+    assert vanishing.reach(share) == 7  # 1/128 is the first below 1%
     assert vanishing.reach(share[:7]) is None
 
 
@@ -35,11 +35,11 @@ def test_with_a_small_spectral_radius_the_share_falls_as_its_power():
     measured = vanishing.measure(vanishing.network("rnn", 0, 0.3), vanishing.ROWS + 12)
     share = np.array(measured["share"]["h"])
     factors = share[4:] / share[3:-1]
-    assert np.all((factors > 0.15) & (factors < 0.33))  # tanh's slope makes it less than 0.3; W isn't normal
+    assert np.all((factors > 0.15) & (factors < 0.33))  # tanh lowers the factor 0.3, and a W that is not normal varies it
     assert measured["reach"]["h"] == np.flatnonzero(share < 0.01)[0]
 
 
-def test_ways_are_all_of_them_or_the_product_of_the_forget_gates():
+def test_a_path_is_the_whole_gradient_or_the_product_of_the_forget_gates():
     model = vanishing.network("lstm", 0)
     length = vanishing.ROWS + 6
     paths = vanishing.by_paths(model, length)
@@ -49,7 +49,10 @@ def test_ways_are_all_of_them_or_the_product_of_the_forget_gates():
 
 
 def numbers(reaches, right, longest=140):
-    """What `judge` looks at: reaches by (state, kind), and the share of right answers at any distance by kind."""
+    """Return the numbers that `judge` reads.
+
+    reaches: by (state, kind). right: the accuracy at every distance, by kind.
+    """
     found = {"longest": longest, "swept": [{"kind": k, "value": 1.0, "reach": [20]} for k in ("rnn", "lstm")]}
     for state in ("untrained", "trained"):
         found[state] = {
