@@ -1,10 +1,12 @@
-"""The pytest plugin: a `gradcheck` fixture. Loaded by every pytest run where minirnn is installed: it imports nothing.
+"""The pytest plugin: a `gradcheck` fixture.
+
+Every pytest run loads it where minirnn is installed, so it imports minirnn only when a test uses the fixture.
 
     def test_my_layer(gradcheck):
         gradcheck(forward, backward, inputs)
 
-It takes the arguments of `minirnn.gradcheck.check`, returns its report if that passes, and otherwise fails the test
-with the report as the message.
+The fixture takes the arguments of `minirnn.gradcheck.check`. It returns the report if the check passes; otherwise the
+test fails with the report as its message.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import pytest
 
 @pytest.fixture(name="gradcheck")
 def _gradcheck():
-    """`gradcheck(forward, backward, inputs, **options)` -> Report; the test fails unless the verdict is PASS."""
+    """Return `gradcheck(forward, backward, inputs, **options)`. The test fails unless the verdict is PASS."""
 
     def run(*args, **options):
         __tracebackhide__ = True

@@ -1,7 +1,7 @@
-"""Where the two import packages live; everything else about the build is in pyproject.toml.
+"""The folders of the two import packages. Everything else about the build is in pyproject.toml.
 
-`minirnn_kernels` stands in kernels/, beside its README, and keeps its own import name: an import called `kernels`
-belongs to another package on PyPI.
+`minirnn_kernels` is in kernels/, next to its README. Its import name is not `kernels` because another package on PyPI
+has that name.
 """
 
 from setuptools import find_packages, setup

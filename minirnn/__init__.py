@@ -3,21 +3,21 @@
 from typing import TYPE_CHECKING, Any
 
 from minirnn import nn, optim
-from minirnn.autograd import array_functions, devices
-from minirnn.autograd.graph import detect_anomaly, is_grad_enabled, no_grad
-from minirnn.autograd.tensor import Tensor, grad
+from minirnn.autograd import Tensor, array_functions, detect_anomaly, devices, grad, is_grad_enabled, no_grad
 from minirnn.random import manual_seed
 from minirnn.recurrent.backends import kernels
+from minirnn.recurrent.sequence import detach
 from minirnn_kernels.precision import precision
 
 if TYPE_CHECKING:
     from minirnn.checkpoint import load, save
 
-__version__ = "0.1.0"
+__version__ = "0.1.0"  # pyproject.toml reads it from here
 
 __all__ = [
     "Tensor",
     "array_functions",
+    "detach",
     "detect_anomaly",
     "devices",
     "grad",
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("load", "save"):  # on first use: files and JSON are no part of `import minirnn`
+    if name in ("load", "save"):  # imported at first use, to keep `import minirnn` light
         from minirnn import checkpoint
 
         return getattr(checkpoint, name)

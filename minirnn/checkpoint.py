@@ -1,17 +1,17 @@
 """Checkpoints: nested dicts and lists of arrays and plain values, in one safetensors file, never pickle.
 
-Arrays are the file's tensors, named by their path ("model/rnn.weight_ih_l0"), so that any safetensors reader shows
-them. Everything else is JSON in the file's metadata, which safetensors limits to strings. It is one entry, because
-safetensors writes several in no fixed order and equal states are to be equal files:
+The arrays are the file's tensors, named by their path ("model/rnn.weight_ih_l0"), so that any safetensors reader can
+show them. Everything else is JSON in one entry of the file's metadata. (Metadata values are strings. The entry is a
+single one because safetensors writes several entries in no fixed order, and equal states should give equal files.)
 
     "minirnn checkpoint": {"version": 1, "tree": node}
 
-A node that is a container or an array is an object of one key that says what it is: {"dict": {key: node, ...}},
-{"list": [node, ...]}, {"tuple": [node, ...]}, {"array": tensor name}, {"float": "nan" | "inf" | "-inf"} (JSON has no
-word for these). str, int (of any size), finite float, bool and null stand for themselves.
+A node for a container or an array is an object with one key, its kind: {"dict": {key: node, ...}}, {"list": [node,
+...]}, {"tuple": [node, ...]}, {"array": tensor name}, {"float": "nan" | "inf" | "-inf"} (JSON can't write these
+numbers). str, int (of any size), finite float, bool and null are themselves.
 
-A save is atomic: the bytes go to a temporary file in the same folder, are forced to disk, and then take the old
-file's name in one step. Whatever fails before that leaves the old file as it was.
+A save is atomic: the bytes are written to a temporary file in the same folder and forced to disk. Then the temporary
+file takes the old file's name in one step. If anything fails before that, the old file does not change.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import json
 import math
 import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,27 +30,23 @@ from minirnn.autograd.devices import device_of
 
 __all__ = ["CheckpointError", "load", "save", "write_atomically"]
 
-FORMAT = "minirnn checkpoint"  # the metadata entry
+FORMAT = "minirnn checkpoint"  # the name of the metadata entry
 VERSION = 1
-DTYPES = frozenset(
-    (
-        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-        *("float16", "float32", "float64", "complex64"),
-    )
-)
-MAX_HEADER = 100_000_000  # bytes; the limit that safetensors itself sets
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+DTYPES = frozenset((*INTEGERS, "bool", "float16", "float32", "float64", "complex64"))
+MAX_HEADER_BYTES = 100_000_000  # the limit that safetensors itself sets
 
 
 class CheckpointError(ValueError):
-    """A checkpoint can't be written or read. The message names the file and the reason."""
+    """A checkpoint that can't be written or read. The message names the file and the reason."""
 
 
 def save(path: str | os.PathLike[str], state: Any) -> None:
     """Write `state`, nested dicts (str keys), lists and tuples of arrays, str, int, float, bool and None, to `path`.
 
     Arrays may have any memory layout and byte order; dtypes are those of safetensors (no complex128, no objects).
-    TypeError names the entry that can't be stored; CheckpointError says why the file couldn't be written, and then
-    whatever stood at `path` before is unchanged.
+    TypeError names the entry that can't be stored. CheckpointError gives the reason why the file can't be written; an
+    old file at `path` then does not change.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -66,7 +61,7 @@ def save(path: str | os.PathLike[str], state: Any) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Read what `save` wrote. Arrays come back writable, in C order, with their dtype and shape.
+    """Return the state that `save` wrote to `path`. Arrays are writable, in C order, with their dtype and shape.
 
     CheckpointError if the file is missing, unreadable, truncated, not a checkpoint, of another format version, or
     lacks an array that its tree names.
@@ -76,15 +71,9 @@ def load(path: str | os.PathLike[str]) -> Any:
     record = _read_record(path)
     try:
         with safe_open(os.fspath(path), framework="numpy") as file:
-            names = frozenset(file.keys())
-
-            def read(name: str) -> np.ndarray:
-                if name not in names:
-                    raise CheckpointError(f"{os.fspath(path)}: the array {name!r} is missing from the checkpoint")
-                array: np.ndarray = file.get_tensor(name)
-                return array
-
-            return _decode(record["tree"], read)
+            return _decode(record["tree"], {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except CheckpointError as error:  # from _decode, which doesn't know the path
+        raise CheckpointError(f"{os.fspath(path)}: {error}") from None
     except SafetensorError as error:
         raise CheckpointError(f"{os.fspath(path)}: not a valid safetensors file: {error}") from None
     except OSError as error:
@@ -94,7 +83,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 
 def _encode(value: Any, where: tuple[str, ...], arrays: dict[str, np.ndarray]) -> Any:
-    """The JSON node for `value`; arrays met on the way are added to `arrays` under a name made of their path."""
+    """Return the JSON node for `value`. Arrays are added to `arrays` under a name made of their path, `where`."""
     if value is None or isinstance(value, (bool, str)) or type(value) is int:
         return value
     if type(value) is float:
@@ -108,36 +97,38 @@ def _encode(value: Any, where: tuple[str, ...], arrays: dict[str, np.ndarray]) -
         return {"list" if isinstance(value, list) else "tuple": nodes}
     if isinstance(value, np.ndarray) and value.dtype.name in DTYPES:
         name = "/".join(where).encode("utf-8", "backslashreplace").decode("utf-8")
-        while name in arrays or name == "__metadata__":  # {"a/b": x} beside {"a": {"b": y}}; safetensors' own key
+        while name in arrays or name == "__metadata__":  # {"a/b": x} and {"a": {"b": y}}, or safetensors' own key
             name += "'"
-        arrays[name] = np.asarray(value, order="C")  # safetensors writes the buffer as it lies in memory
+        arrays[name] = np.asarray(value, order="C")  # safetensors writes the memory as it is
         return {"array": name}
     if device_of(value) != "cpu":
-        raise TypeError(f"checkpoint entry {'/'.join(where)!r}: an array on a GPU; minirnn.devices.host copies it")
+        raise TypeError(f"checkpoint entry {'/'.join(where)!r}: an array on a GPU; copy it with minirnn.devices.host")
     kind = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
     raise TypeError(f"checkpoint entry {'/'.join(where)!r}: {kind} can't be stored; convert it to a plain value first")
 
 
-def _decode(node: Any, read: Callable[[str], np.ndarray]) -> Any:
-    """The value that `_encode` made `node` from; `read` fetches an array by name."""
+def _decode(node: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """Return the value that `_encode` encoded as `node`. arrays: the arrays of the file, by name."""
     content: Any
     if not isinstance(node, dict):
         return node
     kind, content = next(iter(node.items())) if len(node) == 1 else ("", None)
     if kind == "array":
-        return read(content)
+        if content not in arrays:
+            raise CheckpointError(f"the array {content!r} is missing from the checkpoint")
+        return arrays[content]
     if kind == "dict":
-        return {key: _decode(item, read) for key, item in content.items()}
+        return {key: _decode(item, arrays) for key, item in content.items()}
     if kind in ("list", "tuple"):
-        items = [_decode(item, read) for item in content]
+        items = [_decode(item, arrays) for item in content]
         return items if kind == "list" else tuple(items)
     if kind == "float":
         return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[content]
-    raise TypeError(f"no such node: {', '.join(node)}")
+    raise TypeError(f"unknown kind of node: {', '.join(node)}")
 
 
 def _read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The JSON record in the file's metadata, after checks that tell a truncated checkpoint from something else.
+    """Return the JSON record in the file's metadata. The checks distinguish a truncated checkpoint from another file.
 
     A safetensors file is 8 bytes with the header's length (little endian), the header (JSON), then the arrays.
     """
@@ -146,15 +137,15 @@ def _read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             length = int.from_bytes(file.read(8), "little")
-            header = file.read(min(length, MAX_HEADER))
+            header = file.read(min(length, MAX_HEADER_BYTES))
     except OSError as error:
         raise CheckpointError(f"{name}: cannot read the checkpoint: {error.strerror or error}") from None
     if size == 0:
         raise CheckpointError(f"{name}: truncated: the file is empty")
-    if not b"{".startswith(header[:1]) or length > MAX_HEADER:
+    if not b"{".startswith(header[:1]) or length > MAX_HEADER_BYTES:
         raise CheckpointError(f"{name}: not a checkpoint (it is not a safetensors file)")
     if size < 8 or len(header) < length:
-        raise CheckpointError(f"{name}: truncated: {size} bytes, the header alone needs {8 + length}")
+        raise CheckpointError(f"{name}: truncated: the file has {size} bytes, the header alone needs {8 + length}")
     try:
         entries = json.loads(header)
         metadata = entries.pop("__metadata__", {})
@@ -164,17 +155,16 @@ def _read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise CheckpointError(f"{name}: not a checkpoint (its header is damaged)") from None
     if not isinstance(record, dict):
         raise CheckpointError(f"{name}: a safetensors file, but not a minirnn checkpoint")
-    if record.get("version") != VERSION:
-        found = record.get("version")
-        raise CheckpointError(f"{name}: format version {found}, this version of minirnn reads version {VERSION}")
+    if (found := record.get("version")) != VERSION:
+        raise CheckpointError(f"{name}: format version {found}: this version of minirnn reads only version {VERSION}")
     if size != needed:
         problem = "truncated" if size < needed else "wrong size"
-        raise CheckpointError(f"{name}: {problem}: {size} bytes, its header promises {needed}")
+        raise CheckpointError(f"{name}: {problem}: the file has {size} bytes, its header describes {needed}")
     return record
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace the file at `path` by `content`, or raise OSError and leave it as it was."""
+    """Replace the file at `path` by `content`, or raise OSError and leave the file unchanged."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -186,7 +176,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-    if os.name == "posix":  # the new name itself reaches the disk with the folder
+    if os.name == "posix":  # forces the new name to disk
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

@@ -1,4 +1,4 @@
-"""The process-wide generator: seeding, and a state that JSON can hold."""
+"""The process-wide generator: seeding, and a state that JSON can represent."""
 
 import json
 
@@ -33,11 +33,11 @@ def test_state_continues_the_draws_through_json():
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "7", None, True])
 def test_a_bad_seed_is_named(seed):
-    with pytest.raises(ValueError, match="seed must be an int >= 0"):
+    with pytest.raises(ValueError, match="seed: expected an int >= 0"):
         random.manual_seed(seed)
 
 
 @pytest.mark.parametrize("state", [{}, {"bit_generator": "MT19937"}, {"bit_generator": "PCG64", "state": {"state": 1}}])
 def test_a_bad_state_is_refused(state):
-    with pytest.raises(ValueError, match="not a state of the random generator"):
+    with pytest.raises(ValueError, match="expected a state of the random generator"):
         random.set_state(state)

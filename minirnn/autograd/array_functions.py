@@ -1,7 +1,7 @@
-"""What NumPy's functions mean on Tensors: arguments put in order for a primitive, or compositions of primitives.
+"""The implementations of NumPy's functions on Tensors: arguments put in order for a primitive, or compositions.
 
-A function of NumPy that has no entry here raises a TypeError that names it. Signatures are NumPy's, less the options
-(out, dtype, where, initial, order) that have no meaning in a graph.
+A NumPy function that has no entry here raises a TypeError that names the function. Signatures are NumPy's, without the
+options (out, dtype, where, initial, order) that have no meaning in a graph.
 """
 
 from __future__ import annotations
@@ -14,39 +14,36 @@ from typing import Any
 import numpy as np
 
 from minirnn.autograd import devices, ops
+from minirnn.autograd.array_methods import tnp
+from minirnn.autograd.dtypes import constant
 from minirnn.autograd.graph import Array
-from minirnn.autograd.tensor import FUNCTIONS, PLAIN, Tensor, apply, constant, plain, unary, xp
+from minirnn.autograd.tensor import FUNCTIONS, PLAIN, Tensor, apply, plain, unary
 
 PLAIN.update(
-    # ufuncs
-    (np.sign, np.floor, np.ceil, np.trunc, np.rint, np.isfinite, np.isnan, np.isinf, np.signbit),
-)
-PLAIN.update((np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal))
-PLAIN.update((np.logical_and, np.logical_or, np.logical_not, np.logical_xor))
-PLAIN.update((np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.count_nonzero, np.any, np.all, np.round))
-PLAIN.update((np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.result_type))
-PLAIN.update(
-    (np.array_equal, np.allclose, np.isclose, np.iscomplexobj, np.isrealobj, np.shares_memory, np.searchsorted)
+    {
+        *(np.sign, np.floor, np.ceil, np.trunc, np.rint, np.isfinite, np.isnan, np.isinf, np.signbit),  # ufuncs
+        *(np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal),
+        *(np.logical_and, np.logical_or, np.logical_not, np.logical_xor),
+        *(np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.count_nonzero, np.any, np.all, np.round),
+        *(np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.result_type),
+        *(np.array_equal, np.allclose, np.isclose, np.iscomplexobj, np.isrealobj, np.shares_memory, np.searchsorted),
+    }
 )
 
 
-def means(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Enter the decorated function as what these functions of NumPy mean on Tensors."""
+def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Enter the decorated function as the implementation of these NumPy functions on Tensors."""
 
     def enter(handler: Callable[..., Any]) -> Callable[..., Any]:
-        for function in functions:
-            FUNCTIONS[function] = handler
+        handler.__qualname__ = f"np.{functions[0].__name__}"  # Python's own TypeErrors show this name
+        FUNCTIONS.update(dict.fromkeys(functions, handler))
         return handler
 
     return enter
 
 
-def _size(x: Tensor, axis: Any) -> int:
-    """The number of elements of x that a reduction over axis takes together."""
-    return math.prod(x.shape[a] for a in _axes(axis, x.ndim))
-
-
 def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Return the axes as a tuple of non-negative ints; None stands for all axes."""
     if axis is None:
         return tuple(range(ndim))
     axes = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
@@ -56,8 +53,13 @@ def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
     return tuple(a % ndim for a in axes)
 
 
+def _size(x: Tensor, axis: Any) -> int:
+    """Return the number of elements of x that a reduction over axis combines into one."""
+    return math.prod(x.shape[a] for a in _axes(axis, x.ndim))
+
+
 def _arrays(fn: Any, operands: Sequence[Any]) -> list[Any]:
-    """The operands, with scalars and lists among them made arrays of the dtype of the Tensors."""
+    """Return the operands with scalars and lists converted to arrays of the Tensors' dtype."""
     like = next((x.data for x in operands if isinstance(x, Tensor) and x.dtype.kind == "f"), None)
     if like is None:
         return list(operands)
@@ -73,65 +75,56 @@ def _arrays(fn: Any, operands: Sequence[Any]) -> list[Any]:
 # ---------------------------------------------------------------------------------------------- choice
 
 
-@means(np.full_like)
+@implements(np.full_like)
 def _full_like(a: Any, fill_value: Any, *args: Any, **options: Any) -> Array:
     if isinstance(fill_value, Tensor) and fill_value.requires_grad:
         raise TypeError("np.full_like would lose the gradient of its fill value; write np.ones_like(a) * value")
     return np.full_like(plain(a), plain(fill_value), *args, **options)
 
 
-@means(np.where)
+@implements(np.where)
 def _where(condition: Any, *branches: Any) -> Any:
     if not any(isinstance(b, Tensor) for b in branches):
         return np.where(plain(condition), *branches)
-    return apply(ops._where, *branches, c=plain(condition))
+    return apply(ops.where, *branches, condition=plain(condition))
 
 
-@means(np.clip)
+@implements(np.clip)
 def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Tensor:
     low, high = a_min if min is None else min, a_max if max is None else max
     if not isinstance(a, Tensor) or isinstance(low, Tensor) or isinstance(high, Tensor):
         raise TypeError("np.clip: the bounds are constants; with Tensors write np.minimum(np.maximum(a, low), high)")
-    return apply(ops._clip, a, low=constant(low, a.dtype, np.clip), high=constant(high, a.dtype, np.clip))
+    return apply(ops.clip, a, low=constant(low, a.dtype, np.clip), high=constant(high, a.dtype, np.clip))
 
 
 # ---------------------------------------------------------------------------------------------- reductions
 
 
-@means(np.sum)
-def _sum(a: Tensor, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-    return apply(np.sum, a, axis=axis, keepdims=keepdims)
+def _reduction(primitive: Callable[..., Any]) -> Callable[..., Tensor]:
+    """Return the implementation of a reduction that is a primitive."""
+    return lambda a, axis=None, *, keepdims=False: apply(primitive, a, axis=axis, keepdims=keepdims)
 
 
-@means(np.max, np.amax)
-def _max(a: Tensor, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-    return apply(np.max, a, axis=axis, keepdims=keepdims)
+implements(np.sum)(_reduction(np.sum))
+implements(np.max, np.amax)(_reduction(np.max))
+implements(np.min, np.amin)(_reduction(np.min))
 
 
-@means(np.min, np.amin)
-def _min(a: Tensor, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-    return apply(np.min, a, axis=axis, keepdims=keepdims)
+implements(np.mean)(lambda a, axis=None, *, keepdims=False: a.sum(axis, keepdims) / _size(a, axis))
 
 
-@means(np.mean)
-def _mean(a: Tensor, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-    return xp.sum(a, axis=axis, keepdims=keepdims) / _size(a, axis)
-
-
-@means(np.var)
+@implements(np.var)
 def _var(a: Tensor, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Tensor:
     centred = a - a.mean(axis, keepdims=True)
-    return xp.square(centred).sum(axis, keepdims) / max(_size(a, axis) - ddof, 0)
+    return tnp.square(centred).sum(axis, keepdims) / max(_size(a, axis) - ddof, 0)
 
 
-@means(np.std)
-def _std(a: Tensor, axis: Any = None, *, ddof: int = 0, keepdims: bool = False) -> Tensor:
-    return unary(ops._root, a.var(axis, ddof, keepdims))
+implements(np.std)(lambda a, axis=None, *, ddof=0, keepdims=False: unary(ops.root, a.var(axis, ddof, keepdims)))
 
 
-@means(np.prod)
+@implements(np.prod)
 def _prod(a: Tensor, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-    """By halves, so that the derivative needs no division and zeros are nothing special."""
+    """Multiply halves of the elements together, so that the derivative needs no division and zeros are no exception."""
     axes = _axes(axis, a.ndim)
     rest = [i for i in range(a.ndim) if i not in axes]
     n = math.prod(a.shape[i] for i in axes)
@@ -141,156 +134,127 @@ def _prod(a: Tensor, axis: Any = None, *, keepdims: bool = False) -> Tensor:
     while n > 1:
         half = n // 2
         pairs = x[..., :half] * x[..., half : 2 * half]
-        x = xp.concatenate([pairs, x[..., 2 * half :]], -1) if n % 2 else pairs
+        x = tnp.concatenate([pairs, x[..., 2 * half :]], -1) if n % 2 else pairs
         n -= half
     return x.reshape(
         *(1 if i in axes else a.shape[i] for i in range(a.ndim)) if keepdims else (a.shape[i] for i in rest)
     )
 
 
-@means(np.cumsum)
-def _cumsum(a: Tensor, axis: Any = None) -> Tensor:
-    if axis is None:
-        a, axis = a.ravel(), 0
-    return apply(np.cumsum, a, axis=axis)
+implements(np.cumsum)(
+    lambda a, axis=None: apply(np.cumsum, a.ravel(), axis=0) if axis is None else apply(np.cumsum, a, axis=axis)
+)
 
 
 # ---------------------------------------------------------------------------------------------- shape
 
 
-@means(np.reshape)
+@implements(np.reshape)
 def _reshape(a: Tensor, shape: Any, order: str = "C") -> Tensor:
     if order != "C":
-        raise TypeError(f"np.reshape on Tensors: order is 'C', got {order!r}")
-    return apply(ops._reshape, a, shape=shape)
+        raise TypeError(f"np.reshape on Tensors: order: expected 'C', got {order!r}")
+    return apply(ops.reshape, a, shape=shape)
 
 
-@means(np.ravel)
-def _ravel(a: Tensor) -> Tensor:
-    return a.reshape(-1)
+implements(np.transpose)(
+    lambda a, axes=None: apply(np.transpose, a, axes=_axes(range(a.ndim)[::-1] if axes is None else axes, a.ndim))
+)
 
 
-@means(np.expand_dims)
-def _expand_dims(a: Tensor, axis: Any) -> Tensor:
-    return a.reshape(np.expand_dims(a.data, axis).shape)
+def _labelled(a: Tensor) -> Array:
+    """Return an array without elements whose axis i has length i: after a permutation, its shape is the permutation."""
+    return np.empty(tuple(range(a.ndim)))
 
 
-@means(np.squeeze)
-def _squeeze(a: Tensor, axis: Any = None) -> Tensor:
-    return a.reshape(np.squeeze(a.data, axis).shape)
+implements(np.ravel)(lambda a: a.reshape(-1))
+implements(np.expand_dims)(lambda a, axis: a.reshape(np.expand_dims(a.data, axis).shape))
+implements(np.squeeze)(lambda a, axis=None: a.reshape(np.squeeze(a.data, axis).shape))
+implements(np.swapaxes)(lambda a, axis1, axis2: a.transpose(np.swapaxes(_labelled(a), axis1, axis2).shape))
+implements(np.moveaxis)(
+    lambda a, source, destination: a.transpose(np.moveaxis(_labelled(a), source, destination).shape)
+)
+implements(np.broadcast_to)(lambda array, shape: apply(np.broadcast_to, array, shape=shape))
 
 
-@means(np.transpose)
-def _transpose(a: Tensor, axes: Any = None) -> Tensor:
-    if axes is None:
-        axes = range(a.ndim)[::-1]
-    return apply(np.transpose, a, axes=_axes(axes, a.ndim))
-
-
-def _labelled(ndim: int) -> Array:
-    """An array of no elements whose axis i has length i: what a function does to its shape, it does to the axes."""
-    return np.empty(tuple(range(ndim)))
-
-
-@means(np.swapaxes)
-def _swapaxes(a: Tensor, axis1: int, axis2: int) -> Tensor:
-    return a.transpose(np.swapaxes(_labelled(a.ndim), axis1, axis2).shape)
-
-
-@means(np.moveaxis)
-def _moveaxis(a: Tensor, source: Any, destination: Any) -> Tensor:
-    return a.transpose(np.moveaxis(_labelled(a.ndim), source, destination).shape)
-
-
-@means(np.broadcast_to)
-def _broadcast_to(array: Tensor, shape: Any) -> Tensor:
-    return apply(np.broadcast_to, array, shape=shape)
-
-
-@means(Tensor.astype)
+@implements(Tensor.astype)
 def _astype(a: Tensor, dtype: Any) -> Tensor:
     dtype = np.dtype(dtype)
     if dtype == a.dtype:
         return a
     if a.requires_grad and dtype.kind != "f":
         raise TypeError(f"astype: a Tensor that requires grad can't become {dtype}; detach() first")
-    return apply(ops._astype, a, dtype=dtype)
+    return apply(ops.astype, a, dtype=dtype)
 
 
-@means(Tensor.to)
+@implements(Tensor.to)
 def _to(a: Tensor, device: str) -> Tensor:
-    if devices.device_of(a.data) == devices.named(device):
-        return a
-    return apply(ops._to, a, device=device)
+    return a if devices.device_of(a.data) == devices.named(device) else apply(ops.to, a, device=device)
 
 
 # ---------------------------------------------------------------------------------------------- place
 
 
-@means(Tensor.__getitem__)
+@implements(Tensor.__getitem__)
 def _getitem(a: Tensor, index: Any) -> Tensor:
-    return apply(ops._getitem, a, index=devices.own_index(plain(index), a.data, a.shape))
+    return apply(ops.getitem, a, index=devices.own_index(plain(index), a.data, a.shape))
 
 
 def _along(axis: int, part: Any) -> tuple[Any, ...]:
-    """The index that takes `part` of one axis and all of those before it."""
+    """Return the index that takes `part` of one axis and everything of the axes before it."""
     return (*(slice(None),) * axis, part)
 
 
-@means(np.take)
+@implements(np.take)
 def _take(a: Any, indices: Any, axis: Any = None) -> Tensor:
-    if not isinstance(a, Tensor):
-        return np.take(a, plain(indices), axis)
     indices = plain(indices)
+    if not isinstance(a, Tensor):
+        return np.take(a, indices, axis)
     if isinstance(indices, (list, tuple)):
         indices = np.asarray(indices, None if len(indices) else np.intp)
-    if getattr(getattr(indices, "dtype", None), "kind", "") == "b":  # np.take counts with them, indexing would select
+    if getattr(getattr(indices, "dtype", None), "kind", "") == "b":  # for np.take bools are 0 and 1, not a mask
         indices = indices.astype(np.intp)
-    if axis is None:
-        return a.ravel()[indices]
-    (axis,) = _axes(axis, a.ndim)
-    return a[_along(axis, indices)]
+    return a.ravel()[indices] if axis is None else a[_along(_axes(axis, a.ndim)[0], indices)]
 
 
-@means(np.flip)
+@implements(np.flip)
 def _flip(m: Tensor, axis: Any = None) -> Tensor:
     axes = _axes(axis, m.ndim)
     return m[tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(m.ndim))]
 
 
-@means(np.roll)
+@implements(np.roll)
 def _roll(a: Tensor, shift: Any, axis: Any = None) -> Tensor:
     if axis is None:
         return _roll(a.ravel(), shift, 0).reshape(a.shape)
     for s, i in np.broadcast(shift, _axes(axis, a.ndim)):
         n = a.shape[i]
         s = s % n if n else 0
-        a = xp.concatenate([a[_along(i, slice(n - s, None))], a[_along(i, slice(None, n - s))]], i)
+        a = tnp.concatenate([a[_along(i, slice(n - s, None))], a[_along(i, slice(None, n - s))]], i)
     return a
 
 
-@means(np.split)
+@implements(np.split)
 def _split(ary: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     (axis,) = _axes(axis, ary.ndim)
     pieces = [p.tolist() for p in np.split(np.arange(ary.shape[axis]), indices_or_sections)]
     return [ary[_along(axis, slice(p[0], p[-1] + 1) if p else slice(0))] for p in pieces]
 
 
-@means(np.concatenate)
+@implements(np.concatenate)
 def _concatenate(arrays: Sequence[Any], axis: Any = 0) -> Tensor:
     arrays = _arrays(np.concatenate, arrays)
     if axis is None:
-        return xp.concatenate([xp.ravel(a) for a in arrays])
+        return tnp.concatenate([tnp.ravel(a) for a in arrays])
     (axis,) = _axes(axis, np.ndim(arrays[0]))
-    return apply(ops._concatenate, *arrays, axis=axis)
+    return apply(ops.concatenate, *arrays, axis=axis)
 
 
-@means(np.stack)
-def _stack(arrays: Sequence[Any], axis: int = 0) -> Tensor:
-    return xp.concatenate([xp.expand_dims(a, axis) for a in _arrays(np.stack, arrays)], axis)
+implements(np.stack)(
+    lambda arrays, axis=0: tnp.concatenate([tnp.expand_dims(a, axis) for a in _arrays(np.stack, arrays)], axis)
+)
 
 
-@means(np.repeat)
+@implements(np.repeat)
 def _repeat(a: Tensor, repeats: Any, axis: Any = None) -> Tensor:
     if axis is None:
         a, axis = a.ravel(), 0
@@ -298,43 +262,44 @@ def _repeat(a: Tensor, repeats: Any, axis: Any = None) -> Tensor:
     return a[_along(axis, np.repeat(np.arange(a.shape[axis]), repeats))]
 
 
-@means(np.tile)
+@implements(np.tile)
 def _tile(A: Tensor, reps: Any) -> Tensor:
     reps = (reps,) if isinstance(reps, (int, np.integer)) else tuple(reps)
     ndim = max(A.ndim, len(reps))
     shape, reps = (1,) * (ndim - A.ndim) + A.shape, (1,) * (ndim - len(reps)) + reps
     split = [n for s in shape for n in (1, s)]
     repeated = [n for r, s in zip(reps, shape, strict=True) for n in (r, s)]
-    return _broadcast_to(A.reshape(split), repeated).reshape([r * s for r, s in zip(reps, shape, strict=True)])
+    tiled = [r * s for r, s in zip(reps, shape, strict=True)]
+    return tnp.broadcast_to(A.reshape(split), repeated).reshape(tiled)
 
 
-@means(np.pad)
+@implements(np.pad)
 def _pad(array: Tensor, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Tensor:
     if mode != "constant" or not isinstance(constant_values, (int, float)):
-        raise TypeError(f"np.pad on Tensors: mode is 'constant' with one value, got {mode!r}, {constant_values!r}")
+        raise TypeError(
+            f"np.pad on Tensors: expected mode='constant' and one value, got {mode!r} and {constant_values!r}"
+        )
     widths = tuple((int(a), int(b)) for a, b in np.broadcast_to(pad_width, (array.ndim, 2)))
-    return apply(ops._pad, array, widths=widths, value=constant_values)
+    return apply(ops.pad, array, widths=widths, value=constant_values)
 
 
 # ---------------------------------------------------------------------------------------------- products
 
 
-@means(np.outer)
+@implements(np.outer)
 def _outer(a: Any, b: Any) -> Tensor:
     a, b = _arrays(np.outer, (a, b))
-    return xp.reshape(a, (-1, 1)) * xp.reshape(b, (1, -1))
+    return tnp.reshape(a, (-1, 1)) * tnp.reshape(b, (1, -1))
 
 
-@means(np.dot)
+@implements(np.dot)
 def _dot(a: Any, b: Any) -> Tensor:
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return a * b
-    if np.ndim(b) <= 2:
-        return a @ b
-    return xp.tensordot(a, b, (-1, -2))
+    return a @ b if np.ndim(b) <= 2 else tnp.tensordot(a, b, (-1, -2))
 
 
-@means(np.tensordot)
+@implements(np.tensordot)
 def _tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
     a, b = _arrays(np.tensordot, (a, b))
     n, m = np.ndim(a), np.ndim(b)
@@ -346,16 +311,16 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
         raise ValueError(f"np.tensordot: axes {over_a} of {shape_a} and {over_b} of {shape_b} differ in length")
     k = math.prod(shape_a[i] for i in over_a)
     out_a, out_b = [shape_a[i] for i in rest_a], [shape_b[i] for i in rest_b]
-    left = xp.reshape(xp.transpose(a, (*rest_a, *over_a)), (math.prod(out_a), k))
-    right = xp.reshape(xp.transpose(b, (*over_b, *rest_b)), (k, math.prod(out_b)))
-    return xp.reshape(left @ right, (*out_a, *out_b))
+    left = tnp.reshape(tnp.transpose(a, (*rest_a, *over_a)), (math.prod(out_a), k))
+    right = tnp.reshape(tnp.transpose(b, (*over_b, *rest_b)), (k, math.prod(out_b)))
+    return tnp.reshape(left @ right, (*out_a, *out_b))
 
 
-@means(np.einsum)
+@implements(np.einsum)
 def _einsum(subscripts: Any, *operands: Any) -> Tensor:
-    """Any subscripts string; ellipses are spelt out and repeated indices become diagonals before the primitive."""
+    """Spell ellipses out and replace repeated indices by diagonals, so that the primitive needs neither."""
     if not isinstance(subscripts, str):
-        raise TypeError("np.einsum on Tensors: write the subscripts as a string, such as 'ij,jk->ik'")
+        raise TypeError("np.einsum on Tensors: subscripts: expected a string such as 'ij,jk->ik' as the first argument")
     terms, out = _spelt_out(subscripts.replace(" ", ""), [np.ndim(x) for x in operands])
     xs = _arrays(np.einsum, operands)
     for i, term in enumerate(terms):
@@ -365,23 +330,23 @@ def _einsum(subscripts: Any, *operands: Any) -> Tensor:
                 n, m = np.shape(xs[i])[p], np.shape(xs[i])[q]
                 if n != m:
                     raise ValueError(f"np.einsum: the index {s!r} of operand {i} has lengths {n} and {m}")
-                xs[i] = xp.moveaxis(xs[i], (p, q), (0, 1))[np.arange(n), np.arange(n)]
+                xs[i] = tnp.moveaxis(xs[i], (p, q), (0, 1))[np.arange(n), np.arange(n)]
                 term = s + "".join(c for j, c in enumerate(term) if j not in (p, q))
         terms[i] = term
-    return apply(ops._einsum, *xs, subscripts=",".join(terms) + "->" + out)
+    return apply(ops.einsum, *xs, subscripts=",".join(terms) + "->" + out)
 
 
 def _spelt_out(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
-    """The terms and the output, with letters for every axis under an ellipsis, and the implicit output written."""
+    """Return the terms and the output with a letter for every axis of an ellipsis. The output is always explicit."""
     left, arrow, out = subscripts.partition("->")
     terms = left.split(",")
     if len(terms) != len(ndims):
-        raise ValueError(f"np.einsum: {len(terms)} terms in {subscripts!r} for {len(ndims)} operands")
+        raise ValueError(f"np.einsum: subscripts: {subscripts!r} has {len(terms)} terms for {len(ndims)} operands")
     if not arrow:
         letters = left.replace(",", "").replace(".", "")
         out = "..." * ("..." in left) + "".join(sorted(s for s in letters if letters.count(s) == 1))
     elif "..." in left and "..." not in out:
-        raise ValueError(f"np.einsum: the output of {subscripts!r} lacks the ellipsis")
+        raise ValueError(f"np.einsum: subscripts: the output of {subscripts!r} lacks the ellipsis '...'")
     free = [s for s in string.ascii_letters if s not in subscripts]
     hidden = [n - len(t.replace("...", "")) if "..." in t else 0 for t, n in zip(terms, ndims, strict=True)]
     most = max(hidden, default=0)

@@ -1,10 +1,10 @@
-"""Where arrays live: on the host, as NumPy's, or on a GPU, as CuPy's; and how they get from one to the other.
+"""The two devices of an array: the host (NumPy arrays) and a GPU (CuPy arrays), and how arrays move between them.
 
-Nothing says to an operation where to compute: that is where its arrays are, and all of them must be in one place. So a
-model is moved once, `model.to("cupy")`, and inputs with `to`. What the engine itself moves from the host, since it
-comes about there: arrays of indices, ids, targets and lengths, after they were checked; dropout's masks; values that
-initialisers draw; state dicts that are loaded. What it copies to the host: state dicts, `.numpy()`, `.item()`, and the
-numbers that decide something in Python. Nothing else ever moves, and CuPy is imported when it is first asked for.
+An operation runs on the device of its arrays, which must all be on one device. A model is moved once with
+`model.to("cupy")`, and inputs with `to`. The engine itself moves to the GPU only arrays that are made on the host:
+indices, ids, targets and lengths, after validation; dropout masks; the values of initialisers; state dicts that are
+loaded. It copies to the host: state dicts, `.numpy()`, `.item()`, and numbers on which a decision in Python depends.
+Nothing else moves. CuPy is imported at first use.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ __all__ = ["DEVICES", "DeviceError", "device_of", "host", "like", "module_of", "
 Array = Any
 
 DEVICES = ("cpu", "cupy")
-ALIASES = {"gpu": "cupy", "cuda": "cupy"}  # for people who type
+ALIASES = {"gpu": "cupy", "cuda": "cupy"}  # accepted on the command line
 INSTALL = "pip install 'minirnn[gpu]', or 'cupy-cuda12x[ctk]' for a driver of CUDA 12"
 
 
 class DeviceError(RuntimeError):
-    """A device that can't be used here. The message says why, and what to install."""
+    """A device that is not available. The message says why, and what to install."""
 
 
 def device_of(array: Array) -> str:
-    """ "cpu" for arrays and scalars of NumPy and of Python, "cupy" for CuPy's arrays."""
+    """Return "cupy" for CuPy arrays, and "cpu" for NumPy arrays and all scalars."""
     if isinstance(array, (np.ndarray, np.generic)):
         return "cpu"
     return "cupy" if type(array).__module__.partition(".")[0] == "cupy" else "cpu"
 
 
 def module_of(array: Array) -> Any:
-    """The module whose functions make arrays of this kind: numpy, or cupy."""
+    """Return the module whose functions make arrays of this kind: numpy or cupy."""
     return np if device_of(array) == "cpu" else importlib.import_module("cupy")
 
 
 def host(array: Array) -> np.ndarray:
-    """The array as NumPy's: itself if it is one, else a copy, for which the GPU's work is waited for."""
+    """Return the array as a NumPy array: itself, or a copy from the GPU. The copy synchronises with the GPU."""
     return np.asarray(array) if device_of(array) == "cpu" else array.get()
 
 
 def to(array: Array, device: str) -> Array:
-    """The array on `device`, "cpu" or "cupy": itself if it is there, else a copy.
+    """Return the array on `device`, "cpu" or "cupy": itself if it is there, otherwise a copy.
 
-    ValueError for another name; DeviceError where there is no CuPy or no GPU.
+    ValueError for another name; DeviceError if there is no CuPy or no GPU.
     """
     if named(device) == "cpu":
         return host(array)
@@ -55,21 +55,21 @@ def to(array: Array, device: str) -> Array:
 
 
 def like(array: Array, other: Array) -> Array:
-    """The array where `other` is: itself if it is there, else, from the host, a copy. TypeError from elsewhere."""
+    """Return the array on the device of `other`: itself, or a copy from the host. TypeError for a GPU array."""
     if type(array) is type(other):
         return array
     if device_of(array) != "cpu":
         if device_of(other) == "cpu":
-            raise TypeError(_mixed("this", [array, other]))
+            raise TypeError(_mixed("like", [array, other]))
         return array
     return np.asarray(array) if device_of(other) == "cpu" else np.asarray(array, like=other)
 
 
 def own_index(index: Any, array: Array, shape: tuple[int, ...]) -> Any:
-    """An index into `shape` whose arrays are copies, and where `array` is.
+    """Return an index into `shape` whose arrays are copies on the device of `array`.
 
-    Copies, because whoever reuses a buffer of ids must not change a graph. What comes from the host for a GPU is looked
-    at first, IndexError: there an index out of range would count on from the other end, without a word.
+    They are copies so that code that reuses a buffer of ids does not change a graph. Indices from the host for a GPU
+    are checked first (IndexError), because CuPy silently wraps indices that are out of range.
     """
     if isinstance(index, (int, slice)):
         return index
@@ -90,24 +90,25 @@ def _own(part: Any, array: Array) -> Any:
 
 
 def number_like(array: Array, value: Any) -> Array:
-    """value as an array of no axes, of array's dtype and where it is. (CuPy takes full_like's `shape=()` for None.)"""
+    """Return value as a 0-d array of the dtype and on the device of `array`."""
+    # Not shape=(): CuPy's full_like treats it as None.
     return np.full_like(array, value, shape=(1,)).reshape(())
 
 
 def named(device: Any) -> str:
-    """`device` if it is one of DEVICES; ValueError otherwise."""
+    """Return `device` if it is one of DEVICES; ValueError otherwise."""
     if device not in DEVICES:
         raise ValueError(f"device: expected one of {', '.join(map(repr, DEVICES))}, got {device!r}")
     return str(device)
 
 
 def from_name(name: str) -> str:
-    """The device that a person means: "cpu", "cupy", or "gpu" and "cuda", which mean "cupy"."""
+    """Return the device with this name: "cpu", "cupy", or "gpu" and "cuda", which mean "cupy"."""
     return named(ALIASES.get(name, name))
 
 
 def why_not_cupy() -> str | None:
-    """None if CuPy can compute here, else the reason, with what to install."""
+    """Return None if CuPy can use a GPU here, otherwise the reason, with what to install."""
     try:
         _cupy()
     except DeviceError as error:
@@ -116,7 +117,7 @@ def why_not_cupy() -> str | None:
 
 
 def refuse_mixed(what: str, arrays: Any) -> None:
-    """TypeError that names `what` and the devices if there are arrays of several among `arrays`."""
+    """Raise a TypeError that names `what` and the devices if the arrays are on more than one device."""
     arrays = [a for a in arrays if hasattr(a, "__array_function__")]
     if len(set(map(device_of, arrays))) > 1:
         raise TypeError(_mixed(what, arrays)) from None
@@ -125,13 +126,13 @@ def refuse_mixed(what: str, arrays: Any) -> None:
 def _mixed(what: str, arrays: Any) -> str:
     found = " and ".join(f"{device_of(a)} (shape {a.shape})" for a in arrays)
     return (
-        f"{what}: arrays on two devices, {found}. Nothing is moved unasked: minirnn.devices.to(array, "
-        '"cupy") or "cpu" moves an array, module.to(...) a module'
+        f"{what}: arrays on two devices, {found}. Arrays are never moved automatically: move an array with "
+        'minirnn.devices.to(array, "cupy") or "cpu", a module with module.to(...)'
     )
 
 
 def _cupy() -> Any:
-    """CuPy, where it can compute."""
+    """Return the module cupy; DeviceError if it can't use a GPU here."""
     try:
         cupy: Any = importlib.import_module("cupy")
     except Exception as error:  # a broken CUDA installation can fail in any way
@@ -139,14 +140,13 @@ def _cupy() -> Any:
             raise DeviceError(f"CuPy is not installed; {INSTALL}") from None
         raise DeviceError(f"CuPy is installed, but importing it fails: {_first_line(error)}") from None
     try:
-        if cupy.cuda.runtime.getDeviceCount() < 1:
-            raise DeviceError(f"CuPy {cupy.__version__} finds no GPU")
-    except DeviceError:
-        raise
+        found = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:
         raise DeviceError(
             f"CuPy {cupy.__version__} can't use a GPU here: {_first_line(error)}. It needs an NVIDIA GPU and its driver"
         ) from None
+    if found < 1:
+        raise DeviceError(f"CuPy {cupy.__version__} finds no GPU")
     return cupy
 
 

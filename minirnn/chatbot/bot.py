@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minirnn import checkpoint, nn
-from minirnn.autograd.graph import no_grad
+from minirnn.autograd import no_grad
 from minirnn.chatbot.conversations import BOT, NUMBER, SPECIAL, UNKNOWN, USER, Vocabulary, read, write
 from minirnn.chatbot.model import ConversationModel
 from minirnn.checkpoint import CheckpointError

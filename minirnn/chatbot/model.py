@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minirnn import nn
-from minirnn.autograd.tensor import Tensor
+from minirnn.autograd import Tensor
 from minirnn.language.model import CELLS
 
 __all__ = ["ATTENTIONS", "Batch", "ConversationModel", "copied_or_said"]

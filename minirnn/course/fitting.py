@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minirnn import nn, optim
-from minirnn.autograd.tensor import Tensor
+from minirnn.autograd import Tensor
 
 __all__ = ["fit"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minirnn import nn
-from minirnn.autograd.tensor import Tensor
+from minirnn.autograd import Tensor
 
 __all__ = ["TASKS", "Task", "first_symbol_of"]
 

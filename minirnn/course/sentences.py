@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minirnn import nn
-from minirnn.autograd.tensor import Tensor
+from minirnn.autograd import Tensor
 from minirnn.language.model import CELLS
 
 __all__ = ["PADDING", "Vocabulary", "WordReader"]

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minirnn import nn
-from minirnn.autograd import devices
-from minirnn.autograd.tensor import Tensor
+from minirnn.autograd import Tensor, devices
 
 __all__ = ["CELLS", "LanguageModel", "from_arrays", "step_states", "to_arrays"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from minirnn.autograd import no_grad
 from minirnn.autograd.devices import host
-from minirnn.autograd.graph import no_grad
 from minirnn.language import UNKNOWN, CharTokenizer, WordTokenizer
 from minirnn.language.model import LanguageModel, step_states, to_arrays
 

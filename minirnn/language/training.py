@@ -30,8 +30,7 @@ except ImportError:  # Windows has none: there, two runs in one folder are not n
 import numpy as np
 
 from minirnn import checkpoint, optim, random
-from minirnn.autograd import devices
-from minirnn.autograd.graph import no_grad
+from minirnn.autograd import devices, no_grad
 from minirnn.checkpoint import CheckpointError
 from minirnn.language import Batches, CharTokenizer, Corpus, TextTooShort, split, tokenizer_from_state
 from minirnn.language.model import CELLS, LanguageModel, from_arrays, to_arrays

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.autograd import devices
+from minirnn.autograd import Tensor, apply_fused, devices, plain
 from minirnn.autograd.ops import log_softmax, relu, sigmoid, softmax
-from minirnn.autograd.tensor import Tensor, apply_fused, plain
 from minirnn.nn import init
 
 __all__ = ["cross_entropy", "dropout", "log_softmax", "mse_loss", "relu", "sigmoid", "softmax"]

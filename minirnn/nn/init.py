@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minirnn import random
-from minirnn.autograd import devices
-from minirnn.autograd.tensor import Tensor
+from minirnn.autograd import Tensor, devices
 
 Array = Any
 Filled = TypeVar("Filled")

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minirnn.autograd import devices
-from minirnn.autograd.tensor import Tensor
+from minirnn.autograd import Tensor, devices
 from minirnn.nn import functional, init
 from minirnn.nn.module import Module, Parameter, float_dtype
 

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple, Self, overload
 import numpy as np
 import numpy.typing as npt
 
-from minirnn.autograd import devices
-from minirnn.autograd.tensor import Tensor
+from minirnn.autograd import Tensor, devices
 
 Array = Any
 

@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minirnn.autograd import devices
-from minirnn.autograd.graph import is_grad_enabled
-from minirnn.autograd.tensor import Tensor, of_array, xp
+from minirnn.autograd import Tensor, devices, is_grad_enabled, of_array, tnp
 from minirnn.nn import functional, init
 from minirnn.nn.layers import _size
 from minirnn.nn.module import Module, Parameter, float_dtype
@@ -163,7 +161,7 @@ class _Layers(_Recurrent):
         if batched and self.batch_first:
             x = x.swapaxes(0, 1)
         elif not batched:
-            x = xp.expand_dims(x, 1)
+            x = tnp.expand_dims(x, 1)
         T, B = x.shape[:2]
         if T == 0:
             raise ValueError(f"x: expected at least one time step, got T = 0 (shape {x.shape}, time first)")
@@ -171,7 +169,7 @@ class _Layers(_Recurrent):
         shape = (count, B, self.hidden_size) if batched else (count, self.hidden_size)
         states = self._states(state, shape, like)
         if not batched:
-            states = tuple(xp.expand_dims(s, 1) for s in states)
+            states = tuple(tnp.expand_dims(s, 1) for s in states)
         layers = [[self._weights(f"_l{k}{d}") for d in self._directions] for k in range(self.num_layers)]
         between = self._between if self.dropout and self.training else None
         ends = check_lengths(lengths, T, B)

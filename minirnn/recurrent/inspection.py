@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.autograd.graph import no_grad
-from minirnn.autograd.tensor import plain
+from minirnn.autograd import no_grad, plain
 from minirnn.recurrent.sequence import STEPS
 from minirnn_kernels.gates import gru_gates_backward, lstm_gates_backward, rnn_gates_backward
 

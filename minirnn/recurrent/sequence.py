@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.autograd import devices, ops
-from minirnn.autograd.graph import Array, is_grad_enabled
-from minirnn.autograd.tensor import Tensor, apply, apply_fused, of_array, plain, xp
+from minirnn.autograd import Array, Tensor, apply, apply_fused, devices, is_grad_enabled, of_array, ops, plain, tnp
 from minirnn.recurrent import cells
 from minirnn.recurrent.backends import chosen
 from minirnn_kernels.contract import Kernels
@@ -147,8 +145,8 @@ def run(
             y, final = layer(kind, reverse(out, lengths) if j else out, initial, weights, lengths, **options)
             outputs.append(reverse(y, lengths) if j else y)
             finals.append(final)
-        out = outputs[0] if len(outputs) == 1 else xp.concatenate(outputs, -1)
-    return out, tuple(xp.stack(s) for s in zip(*finals, strict=True))
+        out = outputs[0] if len(outputs) == 1 else tnp.concatenate(outputs, -1)
+    return out, tuple(tnp.stack(s) for s in zip(*finals, strict=True))
 
 
 def detach(state: Any) -> Any:

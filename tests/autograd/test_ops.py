@@ -208,7 +208,7 @@ def unreached(places):
     """
     missing = []
     for fn, rules in RULES.items():
-        if fn is ops._to:
+        if fn is ops.to:
             continue
         reached = {p.argument for p in places if p.kind == "wrong" and p.fn is fn}
         missing += [f"{name_of(fn)}, argument {i}" for i in range(len(rules)) if i not in reached]

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.autograd.tensor import Tensor
+from minirnn.autograd import Tensor
 from minirnn.gradcheck import Report, check, compare
 from minirnn.recurrent import cells
 

@@ -36,7 +36,7 @@ from minirnn import nn, no_grad, plots, random
 from minirnn.course.experiment import Effort, Outcome, Progress, Table
 from minirnn.course.fitting import fit
 from minirnn.course.sentences import Vocabulary, WordReader
-from minirnn.autograd.tensor import Tensor
+from minirnn.autograd import Tensor
 
 CLAIM = "An LSTM carries the subject's number over nested clauses to the verb; a simple RNN loses it."
 SOURCE = "The course's lecture on long-term dependencies; Elman 1991; Linzen, Dupoux and Goldberg 2016."

@@ -34,7 +34,7 @@ import numpy as np
 
 from minirnn.language.beam import beam_search
 from minirnn.course.experiment import Effort, Numbers, Outcome, Progress, Table
-from minirnn.autograd.graph import no_grad
+from minirnn.autograd import no_grad
 from minirnn.language.model import LanguageModel, from_arrays, to_arrays
 from minirnn.nn import cross_entropy
 from minirnn.plots import lines, new_figure, style

@@ -45,7 +45,7 @@ from minirnn.course.experiment import Effort, Outcome, Progress, Table
 from minirnn.course.fitting import fit
 from minirnn.course.memory_tasks import TASKS, Task
 from minirnn.language.model import CELLS
-from minirnn.autograd.tensor import Tensor
+from minirnn.autograd import Tensor
 
 CLAIM = "A simple RNN forgets within 10 to 15 steps; an LSTM remembers over 100 and more."
 SOURCE = "The course's lecture on long-term dependencies; Hochreiter and Schmidhuber 1997, section 5."

@@ -32,7 +32,7 @@ from minirnn import nn, no_grad, plots, random
 from minirnn.course.experiment import Effort, Outcome, Progress, Table
 from minirnn.course.fitting import fit
 from minirnn.course.sentences import PADDING, Vocabulary, WordReader
-from minirnn.autograd.tensor import Tensor
+from minirnn.autograd import Tensor
 
 CLAIM = (
     "A bag of words can't tell sentences apart that differ in the order of their words only; an RNN and an LSTM can."

@@ -38,10 +38,9 @@ from minirnn.recurrent import backends
 from minirnn.course.experiment import Effort, Outcome, Progress, Table
 from minirnn.course.fitting import fit
 from minirnn.course.recall import SYMBOLS, TOKENS, after_a_gap
-from minirnn.autograd.graph import no_grad
+from minirnn.autograd import Tensor, no_grad
 from minirnn.language.model import LanguageModel
 from minirnn.recurrent.sequence import detach
-from minirnn.autograd.tensor import Tensor
 from minirnn.language import Batches, CharTokenizer, load_corpus, split
 
 CLAIM = (

@@ -33,7 +33,7 @@ from minirnn import nn, plots, random
 from minirnn.course.experiment import Effort, Outcome, Progress, Table
 from minirnn.course.fitting import fit
 from minirnn.course.recall import SYMBOLS, TOKENS, at_random
-from minirnn.autograd.graph import no_grad
+from minirnn.autograd import no_grad
 from minirnn.recurrent.inspection import gates, influence
 from minirnn.language.model import LanguageModel
 

@@ -1,0 +1,27 @@
+"""A context manager that counts the calls of a function's rules."""
+
+from minirnn.autograd.graph import RULES
+from tests.autograd.planted import _Rules, replaced
+
+
+class Counted:
+    """Counts the calls of one function's rules, per argument."""
+
+    def __init__(self, fn):
+        self.calls = {}
+
+        def wrap(i, vjp):
+            def counting(*args, **params):
+                self.calls[i] = self.calls.get(i, 0) + 1
+                return vjp(*args, **params)
+
+            return counting
+
+        self.replaced = replaced(RULES, {fn: _Rules(RULES[fn], wrap)})
+
+    def __enter__(self):
+        self.replaced.__enter__()
+        return self.calls
+
+    def __exit__(self, *error):
+        self.replaced.__exit__(*error)
