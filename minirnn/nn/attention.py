@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minirnn.nn import functional, init
-from minirnn.nn.layers import Linear, _size
+from minirnn.nn.layers import Linear, checked_size
 from minirnn.nn.module import Module, Parameter
 
 __all__ = ["AdditiveAttention", "DotAttention"]
@@ -82,7 +82,7 @@ class AdditiveAttention(_Attention):
         dtype: npt.DTypeLike = np.float32,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self.of_query = Linear(query_size, _size("size", size), bias=False, dtype=dtype, rng=rng)
+        self.of_query = Linear(query_size, checked_size("size", size), bias=False, dtype=dtype, rng=rng)
         self.of_memory = Linear(memory_size, size, dtype=dtype, rng=rng)
         self.weight = init.fan_uniform_(Parameter(np.empty(size, self.of_query.weight.dtype)), size, rng)
 

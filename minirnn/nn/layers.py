@@ -36,8 +36,8 @@ class Linear(Module):
         dtype: npt.DTypeLike = np.float32,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self.in_features = _size("in_features", in_features)
-        self.out_features = _size("out_features", out_features)
+        self.in_features = checked_size("in_features", in_features)
+        self.out_features = checked_size("out_features", out_features)
         shape = (self.out_features, self.in_features)
         self.weight = init.fan_uniform_(Parameter(np.empty(shape, float_dtype(dtype))), self.in_features, rng)
         self.bias: Parameter | None = None
@@ -73,8 +73,8 @@ class Embedding(Module):
         dtype: npt.DTypeLike = np.float32,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self.num_embeddings = _size("num_embeddings", num_embeddings)
-        self.embedding_dim = _size("embedding_dim", embedding_dim)
+        self.num_embeddings = checked_size("num_embeddings", num_embeddings)
+        self.embedding_dim = checked_size("embedding_dim", embedding_dim)
         shape = (self.num_embeddings, self.embedding_dim)
         self.weight = init.normal_(Parameter(np.empty(shape, float_dtype(dtype))), rng=rng)
 
@@ -124,7 +124,7 @@ class LayerNorm(Module):
         self, normalized_shape: int | Sequence[int], eps: float = 1e-5, *, dtype: npt.DTypeLike = np.float32
     ) -> None:
         shape = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)
-        self.normalized_shape = tuple(_size("normalized_shape", n) for n in shape)
+        self.normalized_shape = tuple(checked_size("normalized_shape", n) for n in shape)
         if not self.normalized_shape:
             raise ValueError("normalized_shape: expected at least one axis")
         self.eps = eps
@@ -157,7 +157,7 @@ class Sigmoid(Module):
         return functional.sigmoid(x)
 
 
-def _size(name: str, value: Any) -> int:
+def checked_size(name: str, value: Any) -> int:
     try:
         size = operator.index(value)
     except TypeError:

@@ -232,13 +232,13 @@ H0 = np.zeros((1, 2, 4), np.float32)
         (lambda m: m(X.astype(np.float64)), TypeError, r"x: expected dtype float32 like the parameters, got float64"),
         (lambda m: m(X.astype(int)), TypeError, r"x: expected dtype float32 like the parameters, got int64"),
         (lambda m: m([[1.0]]), TypeError, r"x: expected a Tensor or an array, got list"),
-        (lambda m: m(X, H0), TypeError, r"the state of an LSTM is a pair \(h0, c0\)"),
+        (lambda m: m(X, H0), TypeError, r"state: expected a tuple \(h0, c0\), got ndarray"),
         (lambda m: m(X, (H0, H0[:, :1])), ValueError, r"c0: expected shape \(1, 2, 4\), got \(1, 1, 4\)"),
         (lambda m: m(X, (H0.astype(np.float64), H0)), TypeError, r"h0: expected dtype float32"),
         (lambda m: m(X, lengths=[0, 5]), ValueError, r"lengths: expected values in 1..5, got 0 at index 0"),
         (lambda m: m(X, lengths=[5, 6]), ValueError, r"lengths: expected values in 1..5, got 6 at index 1"),
         (lambda m: m(X, lengths=[5]), ValueError, r"lengths: expected shape \(2,\)"),
-        (lambda m: m(X, lengths=[5.0, 2.0]), TypeError, r"lengths: expected ints, got float64"),
+        (lambda m: m(X, lengths=[5.0, 2.0]), TypeError, r"lengths: expected integers, got float64"),
     ],
 )
 @pytest.mark.parametrize("recorded", [True, False])
@@ -319,7 +319,7 @@ def test_two_directions_and_dropout_take_single_steps_too(kind):
         np.testing.assert_array_equal(thinned(x, thinned_state)[0].data, thinned(x, thinned_state)[0].data)
         with pytest.raises(ValueError, match=r"h0: expected shape \(4, 2, 4\), got \(2, 2, 4\)"):
             both(x, thinned_state)
-    with pytest.raises(ValueError, match="no single step"):
+    with pytest.raises(ValueError, match="no single steps"):
         both.step(x[0], [])
 
 
@@ -359,7 +359,7 @@ CELL_H = np.zeros((2, 4), np.float32)
             r"x: expected dtype float32 like the parameters, got float64",
         ),
         (lambda m: m([1.0]), TypeError, r"x: expected a Tensor or an array, got list"),
-        (lambda m: m(X[0], CELL_H), TypeError, r"the state of an LSTM is a pair \(h0, c0\), got ndarray"),
+        (lambda m: m(X[0], CELL_H), TypeError, r"state: expected a tuple \(h0, c0\), got ndarray"),
         (lambda m: m(X[0], (CELL_H, CELL_H[:1])), ValueError, r"c0: expected shape \(2, 4\), got \(1, 4\)"),
         (lambda m: m(X[0], (CELL_H[:, :3], CELL_H)), ValueError, r"h0: expected shape \(2, 4\), got \(2, 3\)"),
         (lambda m: m(X[0], (CELL_H, CELL_H.astype(np.float64))), TypeError, r"c0: expected dtype float32"),

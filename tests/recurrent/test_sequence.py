@@ -6,13 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minirnn import Tensor, grad, nn, no_grad
-from minirnn.recurrent.sequence import STATES, detach, layer, reverse, run, unroll
+from minirnn.recurrent.sequence import layer, reverse, run, unroll
+from minirnn.recurrent.state import detach
+from minirnn_kernels.cell import CELLS
 
 pytestmark = pytest.mark.usefixtures("record")
 
-KINDS = ("rnn", "lstm", "gru")
+KINDS = tuple(CELLS)
+STATES = {name: len(cell.states) for name, cell in CELLS.items()}
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}  # float64, two orders of the same sums
-K = {"rnn": 1, "lstm": 4, "gru": 3}
 
 
 @st.composite
@@ -24,7 +26,8 @@ def sizes(draw):
 def arrays(kind, T, B, I, H, seed, scale=0.8):
     """x, the states, W_ih, W_hh, b_ih, b_hh."""
     rng = np.random.default_rng(seed)
-    shapes = [(T, B, I), *[(B, H)] * STATES[kind], (K[kind] * H, I), (K[kind] * H, H), (K[kind] * H,), (K[kind] * H,)]
+    K = len(CELLS[kind].gates) * H
+    shapes = [(T, B, I), *[(B, H)] * STATES[kind], (K, I), (K, H), (K,), (K,)]
     return [rng.uniform(-scale, scale, shape) for shape in shapes], rng
 
 
@@ -141,7 +144,7 @@ def test_permuted_hidden_units_give_permuted_states(kind, shape, seed):
     values, rng = arrays(kind, *shape, seed)
     n, H = STATES[kind], shape[3]
     p = rng.permutation(H)
-    rows = np.concatenate([p + k * H for k in range(K[kind])])
+    rows = np.concatenate([p + k * H for k in range(len(CELLS[kind].gates))])
     x, states, (W_ih, W_hh, b_ih, b_hh) = values[0], values[1 : 1 + n], values[1 + n :]
     permuted = [x, *(s[:, p] for s in states), W_ih[rows], W_hh[rows][:, p], b_ih[rows], b_hh[rows]]
     with no_grad():

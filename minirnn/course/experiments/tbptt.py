@@ -40,7 +40,7 @@ from minirnn.course.fitting import fit
 from minirnn.course.recall import SYMBOLS, TOKENS, after_a_gap
 from minirnn.autograd import Tensor, no_grad
 from minirnn.language.model import LanguageModel
-from minirnn.recurrent.sequence import detach
+from minirnn.recurrent.state import detach
 from minirnn.language import Batches, CharTokenizer, load_corpus, split
 
 CLAIM = (

@@ -28,7 +28,8 @@ import numpy as np
 from minirnn import plots
 from minirnn.recurrent import cells
 from minirnn.course.experiment import Effort, Outcome, Progress, Table
-from minirnn.recurrent.sequence import STATES, STEPS
+from minirnn.recurrent.cells import STEPS
+from minirnn_kernels.cell import CELLS
 
 CLAIM = "The gradient of a shared weight is the sum of what each step contributes to it."
 SOURCE = "The course week's lecture on backpropagation through time; Werbos (1990), Proceedings of the IEEE 78(10)."
@@ -72,7 +73,7 @@ def drawn_at_random(kind: str, seed: int, T: int, I: int = 2, H: int = 3) -> Net
 
 def forward(network: Network, copies: Sequence[Weights]) -> tuple[Array, Array, list[Any]]:
     """With a copy of the weights for each step -> h (T, H), losses (T,), caches."""
-    states = [np.zeros((1, len(network.v)))] * STATES[network.kind]
+    states = [np.zeros((1, len(network.v)))] * len(CELLS[network.kind].states)
     hs, caches = [], []
     for x, weights in zip(network.x, copies, strict=True):
         *states, cache = STEPS[network.kind](x[None], *states, *weights)
@@ -87,15 +88,15 @@ def backward(network: Network) -> tuple[list[Weights], Array, Array]:
     T = len(network.x)
     h, _, caches = forward(network, [network.weights] * T)
     own = (h @ network.v - network.targets)[:, None] * network.v
-    from_next: Sequence[Array] = [np.zeros((1, len(network.v)))] * STATES[network.kind]
+    from_next: Sequence[Array] = [np.zeros((1, len(network.v)))] * len(CELLS[network.kind].states)
     parts: list[Weights] = []
     dh = np.zeros_like(h)
     for t in reversed(range(T)):
         dh[t] = own[t] + from_next[0][0]
         back: Any = BACK[network.kind]
         _, *results = back(dh[t : t + 1], *from_next[1:], caches[t])
-        from_next = results[: STATES[network.kind]]
-        parts.insert(0, tuple(results[STATES[network.kind] :]))
+        from_next = results[: len(CELLS[network.kind].states)]
+        parts.insert(0, tuple(results[len(CELLS[network.kind].states) :]))
     return parts, dh, own
 
 

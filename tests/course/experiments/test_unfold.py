@@ -5,14 +5,15 @@ import pytest
 
 from minirnn import Tensor, grad
 from minirnn.course.experiments import unfold
-from minirnn.recurrent.sequence import STATES, STEPS
+from minirnn.recurrent.cells import STEPS
+from minirnn_kernels.cell import CELLS
 
 
 @pytest.mark.parametrize("kind", STEPS)
 def test_parts_are_the_gradients_by_the_copies_of_each_step(kind):
     network = unfold.drawn_at_random(kind, seed=3, T=4)
     copies = [tuple(Tensor(w, requires_grad=True) for w in network.weights) for _ in network.x]
-    states = [np.zeros((1, len(network.v)))] * STATES[kind]
+    states = [np.zeros((1, len(network.v)))] * len(CELLS[kind].states)
     loss = 0.0
     for x, wanted, weights in zip(network.x, network.targets, copies, strict=True):
         *states, _ = STEPS[kind](x[None], *states, *weights)
