@@ -1,11 +1,11 @@
-"""The CPU kernels against the best of PyTorch, JAX and ONNX Runtime: the whole suite that the README's table is from.
+"""The CPU kernels against PyTorch, JAX and ONNX Runtime: the whole suite behind the README's table.
 
     python benchmarks/cpu.py                     # everything: about 20 minutes
     python benchmarks/cpu.py --part training     # one part; --help names them
     python benchmarks/readme_table.py benchmarks/results/cpu-DATE-CPU.json
 
-Writes benchmarks/results/cpu-<date>-<cpu>.json, in the format that `minirnn.bench.report` describes. Parts that were
-measured before on the same day and machine are kept, those measured now replace them.
+Writes benchmarks/results/cpu-<date>-<cpu>.json, in the format that `minirnn.bench.report` describes. A part that is
+measured again replaces its earlier result in a file of the same day and machine; the other parts are kept.
 """
 
 from __future__ import annotations
@@ -22,38 +22,40 @@ from rich.console import Console
 from minirnn.bench import machine, report, suite
 from minirnn.bench.errors import BenchError
 from minirnn.bench.peers import COMPILED, PEERS
-from minirnn.bench.sizes import BY_NAME, NINE
+from minirnn.bench.sizes import BY_NAME, NINE, USUAL, Size
 
 RESULTS = Path(__file__).parent / "results"
-USUAL = tuple(BY_NAME[name] for name in ("small", "medium", "char-rnn", "deepbench-512x16", "pytorch"))
-STEP = tuple(BY_NAME[f"online-{H}"] for H in (128, 256, 512))
+ONLINE = tuple(BY_NAME[f"online-{H}"] for H in (128, 256, 512))
 
-# name: what, cells, sizes, on one thread too
-PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[Any, ...], bool]] = {
+# name: what, cells, sizes, whether one thread is measured too
+PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[Size, ...], bool]] = {
     "training": (("training",), ("lstm",), NINE, True),
     "inference": (("inference",), ("lstm",), NINE, True),
     "forward": (("forward",), ("lstm",), NINE, True),
     "others": (("training", "inference"), ("rnn", "gru"), USUAL, False),
     "lengths": (("lengths",), ("lstm", "gru", "rnn"), USUAL, False),
     "gates": (("gates",), ("lstm", "gru", "rnn"), (), True),
-    "step": (("step",), ("lstm", "gru", "rnn"), STEP, True),
+    "step": (("step",), ("lstm", "gru", "rnn"), ONLINE, True),
     "float64": (("training",), ("lstm",), USUAL, False),
 }
 
 
-def plan(part: str, seconds: float, cores: int, names: tuple[str, ...] = PEERS) -> suite.Plan:
-    """What one part measures."""
+def plan(part: str, seconds: float, cores: int, names: tuple[str, ...] = PEERS) -> suite.BenchPlan:
+    """Return the measurements of one part."""
     whats, cells, sizes, alone = PARTS[part]
     threads = tuple(sorted({1, cores})) if alone else (cores,)
     dtypes = ("float64",) if part == "float64" else ("float32",)
-    return suite.Plan(whats, cells, sizes, dtypes, threads, peers=names, seconds=seconds)
+    return suite.BenchPlan(whats, cells, sizes, dtypes, threads, peers=names, seconds=seconds)
 
 
 def merged(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
-    """`new`, with the rows and runs of `old` that it doesn't measure anew."""
+    """Return `new` with the rows and runs of `old` that it does not replace."""
     if old is None:
         return new
-    key = lambda row: json.dumps([row["what"], row["cell"], row["dtype"], row["threads"], row["size"]])
+
+    def key(row: dict[str, Any]) -> str:
+        return json.dumps([row["what"], row["cell"], row["dtype"], row["threads"], row["size"]])
+
     measured = {key(row) for row in new["rows"]}
     rows = [row for row in old["rows"] if key(row) not in measured] + new["rows"]
     runs = [run for run in old["runs"] if run["part"] not in {run["part"] for run in new["runs"]}] + new["runs"]
@@ -62,9 +64,9 @@ def merged(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", action="append", choices=PARTS, help="only this part; several times for several")
-    parser.add_argument("--seconds", type=float, default=4.0, help="for each row, all contenders together")
-    parser.add_argument("--compiled", action="store_true", help="PyTorch with torch.compile too (minutes more)")
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this part; can be repeated")
+    parser.add_argument("--seconds", type=float, default=4.0, help="per row, all contenders together")
+    parser.add_argument("--compiled", action="store_true", help="include torch.compile (takes minutes longer)")
     parser.add_argument("--out", type=Path, help="the file to write, instead of one in benchmarks/results")
     options = parser.parse_args()
     console = Console(width=120)

@@ -1,12 +1,12 @@
-"""How well the check finds, places and names mistakes: prints the rates over benchmarks/student_files/mutants.py.
+"""The rates at which the check detects, places and names the mistakes in benchmarks/student_files/mutants.py.
 
     python benchmarks/diagnosis.py                 everything (about 5 minutes on one core)
     python benchmarks/diagnosis.py --part names    detection, place, name
-    python benchmarks/diagnosis.py --list          each mutant that isn't found, placed and named
+    python benchmarks/diagnosis.py --list          each mutant that is not detected, placed and named
 
-A mutant counts as detected if the verdict isn't "right"; placed, if exactly the tensors, gate blocks and steps that its
-author wrote down are reported, on the base problem and for T = 1; named, if the first name is its mistake (or one that
-is the same function); wrongly named, if the first name is another. What is said to be unknown is neither.
+A mutant is detected if the verdict isn't "right". It is placed if exactly the tensors, gate blocks and steps that its
+author expected are reported, on the base problem and for T = 1. It is named if the first name is its mistake, or an
+equivalent one; it is wrongly named if the first name is another mistake. A verdict of "unknown" is neither.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import random
 import time
 import warnings
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import peer_checks
@@ -29,17 +31,18 @@ from minirnn import gradcheck
 from minirnn.assignments.catalogue.mistakes import MISTAKES
 from minirnn.assignments.catalogue.tasks import TASKS
 from minirnn.assignments.diagnosis.judging import Finding, judge
+from minirnn.assignments.diagnosis.places import Place
 from minirnn.assignments.diagnosis.probes import Probe, probes, problem
 from minirnn.assignments.sandbox.observe import Functions
 
-NOTHING = frozenset(MISTAKES)  # left out of the catalogue: only right or wrong is asked
+NOTHING = frozenset(MISTAKES)  # removed from the catalogue, so that the verdict is only right or wrong
 
 
 def functions(source: str) -> Functions:
     code = compile(source, "student.py", "exec")
 
-    def load():
-        names: dict = {}
+    def load() -> dict[str, Any]:
+        names: dict[str, Any] = {}
         exec(code, names)
         return names
 
@@ -57,8 +60,8 @@ class Score:
     why: str = ""
 
 
-def where(places) -> dict[str, str]:
-    """The wrong tensors with their wrong blocks or steps, in the words of the mutants' expectations."""
+def where(places: Iterable[Place]) -> dict[str, str]:
+    """Return the wrong tensors with their wrong blocks or steps, in the notation of the mutants."""
     found = {}
     for place in places:
         if place.wrong:
@@ -164,7 +167,7 @@ def report(title: str, scores: list[Score], listed: bool) -> None:
 
 
 def thirds(args: argparse.Namespace) -> None:
-    """With a third of the catalogue taken out, the mutants of that third."""
+    """Score the mutants of each third of the catalogue with that third removed from it."""
     ids = sorted({m.mistake for m in mutants.MUTANTS if m.kind == "numbers"})
     for seed in range(args.draws):
         rng = random.Random(seed)
@@ -176,10 +179,10 @@ def thirds(args: argparse.Namespace) -> None:
 
 
 def pairs(args: argparse.Namespace) -> None:
-    """Two mistakes in one file. Where it is wrong is decided by running the right file beside it."""
+    """Score files with two mistakes; the expected places come from a comparison with the right file."""
     pool = [m for m in mutants.MUTANTS if m.kind == "numbers" and m.task == m.cell]
     rng = random.Random(0)
-    scores = []
+    scores: list[Score] = []
     while len(scores) < args.pairs:
         a, b = rng.sample(pool, 2)
         if (
@@ -191,7 +194,7 @@ def pairs(args: argparse.Namespace) -> None:
             continue
         try:
             source = mutants.edited(a.style, a.cell, [*a.edits, *b.edits])
-        except ValueError:  # the second finds nothing to edit any more
+        except ValueError:  # the first edit has removed the text of the second
             continue
         if any(new not in source for old, new in (*a.edits, *b.edits) if new):
             continue
@@ -207,10 +210,11 @@ def pairs(args: argparse.Namespace) -> None:
 
 
 def truth(source: str, style: str, cell: str, probe_name: str) -> dict[str, str] | None:
-    """Where a file's gradients differ from the right file's; None if it doesn't run."""
+    """Return where the gradients of a file differ from those of the right file, or None if it doesn't run."""
     task = TASKS[cell]
     probe = next(p for p in probes(task) if p.name == probe_name)
     given, into = problem(task, probe, 0, {})
+    assert task.backward is not None  # only None for the softmax loss, which has no mutants of this kind
     results = []
     for text in (source, mutants.source(style)):
         names = functions(text).functions
@@ -241,7 +245,7 @@ def truth(source: str, style: str, cell: str, probe_name: str) -> dict[str, str]
 
 
 def odd(args: argparse.Namespace) -> None:
-    """Right files in odd styles must be called right, and float32 inside be noticed."""
+    """Check that right files in unusual styles are judged right, and that float32 inside a file is noticed."""
     alarms = checks = 0
     start = time.perf_counter()
     for name, (task, source) in odd_styles.STYLES.items():
@@ -273,19 +277,18 @@ def odd(args: argparse.Namespace) -> None:
             told += good
             if not good and args.list:
                 print(f"   {name}, seed {seed}: {finding.status} {finding.notes} {finding.problems}")
-    print(f"files that compute in float32 inside: told so and judged right {share(told, total)}")
+    print(f"files that compute in float32: reported as such and judged right {share(told, total)}")
 
 
 def sensitivity(args: argparse.Namespace) -> None:
-    """A relative error in one tensor (all its entries, or a single one), scaled down until it isn't found."""
-    print(
-        "smallest relative error that is found, by powers of ten (3 styles x 3 cells x each tensor x 3 kinds of error):"
-    )
+    """Scale down a relative error in one tensor, or in one entry, until the check no longer detects it."""
+    print("smallest detected relative error, in powers of ten (3 styles x 3 cells x each tensor x 3 kinds of error):")
     limits = []
     for style in mutants.STYLES:
         for cell in mutants.CELLS:
             task = TASKS[cell]
             plain = functions(mutants.source(style)).functions
+            assert task.backward is not None
             for k in range(len(task.gradients)):
                 for kind in ("factor", "entry", "noise"):
                     found = 1.0
@@ -299,14 +302,14 @@ def sensitivity(args: argparse.Namespace) -> None:
     print(
         "   "
         + ", ".join(f"{size:.0e}: {counts[size]}" for size in sorted(counts))
-        + f"; found always: {max(limits):.0e}"
+        + f"; always detected: {max(limits):.0e}"
     )
 
 
-def _off(backward, k: int, kind: str, size: float):
-    """A backward with tensor k off by `size` relative to its largest entry."""
+def _off(backward: Callable[..., Any], k: int, kind: str, size: float) -> Callable[..., Any]:
+    """Return a backward whose tensor k is wrong by `size` relative to its largest entry."""
 
-    def spoiled(dh, cache):
+    def spoiled(dh: Any, cache: Any) -> tuple[Any, ...]:
         results = [np.array(g) for g in backward(dh, cache)]
         g = results[k]
         if kind == "factor":
@@ -321,14 +324,14 @@ def _off(backward, k: int, kind: str, size: float):
 
 
 def peers(args: argparse.Namespace) -> None:
-    """What the usual checks say of the same mutants: each as it is commonly set up."""
+    """Report how many of the same mutants the usual checks detect, each with its common settings."""
     checks = {
         "PyTorch-style (upstream of ones, eps 1e-6, atol 1e-5, rtol 1e-3)": peer_checks.pytorch_style,
         "CS231n-style (relative error below 1e-6 each, h 1e-5, random upstream)": peer_checks.cs231n_style,
         "inner product <v, J^T w> = <J v, w> (one v and w, relative 1e-5)": peer_checks.inner_product,
         "one norm |an - num| / (|an| + |num|) below 1e-5 over the parameters": peer_checks.one_norm,
     }
-    found = Counter()
+    found: Counter[str] = Counter()
     total = 0
     for m in mutants.MUTANTS:
         if m.task != m.cell:
@@ -338,15 +341,15 @@ def peers(args: argparse.Namespace) -> None:
             try:
                 names = functions(m.source).functions
                 found[name] += not check(names[f"{m.cell}_forward"], names[f"{m.cell}_backward"], m.cell)
-            except Exception:  # a check that crashes has found something
+            except Exception:  # a crash counts as a detection
                 found[name] += 1
     for name in checks:
         print(f"{name}: finds {share(found[name], total)}")
 
 
 def verdicts(args: argparse.Namespace) -> None:
-    """Rows of the list that aren't wrong backwards: a tiny step in float32, a kink within the step."""
-    told = Counter()
+    """Count the verdicts on two cases without a mistake: a tiny step in float32, and a kink within the step."""
+    told: Counter[str] = Counter()
     for style in mutants.STYLES:
         for cell in mutants.CELLS:
             found = functions(mutants.source(style)).functions
@@ -387,7 +390,7 @@ PARTS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--part", choices=PARTS, default=None)
-    parser.add_argument("--list", action="store_true", help="each mutant that isn't found, placed and named")
+    parser.add_argument("--list", action="store_true", help="list each mutant that is not detected, placed and named")
     parser.add_argument("--pairs", type=int, default=300, help="how many pairs of mistakes")
     parser.add_argument("--draws", type=int, default=1, help="how many ways to divide the catalogue into thirds")
     parser.add_argument("--seeds", type=int, default=200, help="how many seeds for the right files")

@@ -1,14 +1,14 @@
-"""The CUDA kernels against PyTorch's on cuDNN, JAX and what the GPU can do at most: the rows of on_gpu/plan.py.
+"""The CUDA kernels compared with PyTorch (cuDNN), JAX and the peak of the GPU, on the rows of on_gpu/plan.py.
 
     python benchmarks/gpu.py                         # everything: about half an hour
-    python benchmarks/gpu.py --part lstm             # one part; --list shows them and their rows
-    python benchmarks/gpu.py --rest                  # what an earlier call had no time for
-    python benchmarks/gpu.py --quick                 # a size of each kind: some minutes
+    python benchmarks/gpu.py --part lstm             # one part; --list shows the parts and their rows
+    python benchmarks/gpu.py --rest                  # the rows that an earlier call had no time for
+    python benchmarks/gpu.py --quick                 # one size of each kind: a few minutes
     python benchmarks/gpu.py --show FILE             # the tables of a file of results, no GPU needed
 
-Writes benchmarks/results/gpu-<date>-<gpu>.json (on_gpu/report.py) after each part. Rows that were measured before on
-the same day and machine are kept, those measured now replace them. A row is timed only after every contender's results
-and gradients have been held against float64; none is begun when --minutes are over.
+Writes benchmarks/results/gpu-<date>-<gpu>.json (on_gpu/report.py) after each part. Rows that were measured earlier on
+the same day and machine are kept; rows that are measured now replace them. A row is timed only after the results and
+gradients of every contender have been compared with float64. No row is started after --minutes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import contextlib
 import datetime
 import importlib.metadata
 import json
+import operator
 import re
 import shutil
 import subprocess
@@ -28,15 +29,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from on_gpu import gates, peers
+from on_gpu import gates, ours, peers
 from on_gpu import measure as gpu_measure
 from on_gpu import report as gpu_report
+from on_gpu.contender import Numbers
 from on_gpu.measure import best_of, rated
-from on_gpu.peers import Device, Missing, Numbers
+from on_gpu.ours import Device
 from on_gpu.plan import MODES, PARTS, Row, flop, key, of_dict, rows
 from rich.console import Console
 
 from minirnn.bench import report
+from minirnn.bench.peers import Missing
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = (
@@ -50,18 +53,18 @@ PACKAGES = (
     "nvidia-cudnn-cu13",
     "ml_dtypes",
 )
-HOST_FLOP = 2e10  # without PyTorch the reference is NumPy's on the host: for rows of at most so many operations
-SIDE = 8192  # of the matrices whose product shows the peak
-COPY = 2**31  # bytes of both arrays of the copy that shows the bandwidth
+HOST_FLOP = 2e10  # without PyTorch, NumPy computes the reference of rows with at most this many operations
+SIDE = 8192  # rows and columns of the matrices whose product measures the peak
+COPY = 2**31  # bytes of both arrays of the copy that measures the bandwidth
 
 Tell = Callable[[str], None]
 
 
 def contenders(part: str, row: Row, device: Device) -> gpu_measure.Makers:
-    """Whoever takes part in a row of that part, by name."""
-    made: gpu_measure.Makers = {"ours": partial(peers.ours, device=device)}
+    """Return the contenders of a row, by name."""
+    made: gpu_measure.Makers = {"ours": partial(ours.ours, device=device)}
     if part == "levels":
-        made |= {f"level {level}": partial(peers.ours, device=device, level=level) for level in (1, 2, 3)}
+        made |= {f"level {level}": partial(ours.ours, device=device, level=level) for level in (1, 2, 3)}
     names = ("torch packed", "torch padded") if row.ragged else ("torch",)
     made |= {name: partial(peers.torch, name=name) for name in names}
     if part == "jax":
@@ -70,14 +73,14 @@ def contenders(part: str, row: Row, device: Device) -> gpu_measure.Makers:
 
 
 def reference(numbers: Numbers) -> dict[str, Any]:
-    """A row in float64: PyTorch's, or NumPy's for small rows where PyTorch is missing; `Missing` for others."""
+    """Return the float64 results of a row: PyTorch's, or NumPy's for small rows without PyTorch; else `Missing`."""
     with contextlib.suppress(Missing):
         peers.library("torch")
         name = "torch packed" if numbers.row.ragged else "torch"
         return peers.torch(numbers, name, "float64").once()
     if flop(numbers.row) > HOST_FLOP:
         raise Missing("torch is missing, and the reference on the host would take too long")
-    return peers.ours(numbers, peers.host_device("float64")).once()
+    return ours.ours(numbers, ours.host_device("float64")).once()
 
 
 def measure(
@@ -89,7 +92,7 @@ def measure(
     seconds: float,
     seed: int,
 ) -> dict[str, Any]:
-    """One row of the document."""
+    """Return one row of the document."""
     if row.gates:
         found = gates.measured(row, device, copy, seconds, seed)
     else:
@@ -106,9 +109,9 @@ def run(
     clock: Callable[[], float] = time.monotonic,
     done: frozenset[str] = frozenset(),
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """The measured rows, and the keys of those for which no time was left: none is begun after `until`.
+    """Return the measured rows, and the keys of the rows that were left out: no row is started after `until`.
 
-    done: keys of rows that aren't measured again.
+    done: keys of rows that are not measured again.
     """
     found, left_out = [], []
     for part in parts:
@@ -131,7 +134,7 @@ def run(
 
 
 def ceilings(device: Device, copy: Callable[[int], float], modes: set[str]) -> dict[str, Any]:
-    """Flops a second of a large product in each mode, through PyTorch, and bytes a second of a large copy."""
+    """Return the FLOP/s of a large product in each mode, by PyTorch, and the bytes per second of a large copy."""
     found: dict[str, Any] = {"peaks": {}, "bandwidth": {str(COPY): copy(COPY)}}
     with contextlib.suppress(Missing):
         torch = peers.library("torch")
@@ -141,23 +144,23 @@ def ceilings(device: Device, copy: Callable[[int], float], modes: set[str]) -> d
             a, b = (torch.randn(side, side, dtype=dtype, device="cuda") for _ in range(2))
             clock = peers.torch_clock(torch)
             with peers.torch_mode(torch, mode):
-                found["peaks"][mode] = 2 * side**3 / best_of(clock, lambda a=a, b=b: a @ b)
+                found["peaks"][mode] = 2 * side**3 / best_of(clock, partial(operator.matmul, a, b))
     return found
 
 
 def copier(device: Device) -> Callable[[int], float]:
-    """(bytes of both arrays) -> bytes a second read and written; asked for the same size again, it remembers."""
+    """Return a function (bytes of both arrays) -> bytes per second read and written, which caches its results."""
     known: dict[int, float] = {}
 
     def copy(total: int) -> float:
         if total not in known:
             xp, n = device.xp, max(1, total // 8)
             source, target = xp.ones(n, "float32"), xp.empty(n, "float32")
-            work = lambda: xp.copyto(target, source)
+            work = partial(xp.copyto, target, source)
             try:
                 many = device.repeated(work, gates.CALLS)
-            except Exception:  # as in gates: what can't be captured is called
-                many = lambda: [work() for _ in range(gates.CALLS)]
+            except Exception:  # as in gates: work that can't be captured is called
+                many = partial(gates.repeat, work, gates.CALLS)
             known[total] = 8 * n * gates.CALLS / best_of(device.clock, many)
         return known[total]
 
@@ -165,7 +168,7 @@ def copier(device: Device) -> Callable[[int], float]:
 
 
 def stamp() -> dict[str, Any]:
-    """Date, GPU, driver and versions."""
+    """Return the date, the GPU, the driver and the versions of packages."""
     cupy = peers.library("cupy")
     runtime = cupy.cuda.runtime
     device = runtime.getDevice()
@@ -189,7 +192,7 @@ def stamp() -> dict[str, Any]:
 
 
 def _driver() -> str | None:
-    """The driver's version as nvidia-smi prints it."""
+    """Return the driver's version as nvidia-smi prints it, or None."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return None
@@ -203,15 +206,15 @@ def _driver() -> str | None:
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--part", action="append", choices=PARTS, help="only this part; several times for several")
-    made.add_argument("--quick", action="store_true", help="one size of each kind, and less time for each row")
-    made.add_argument("--seconds", type=float, help="for each row, all contenders together (0.6; quick: 0.2)")
-    made.add_argument("--minutes", type=float, default=9.0, help="begin no row after that many (9)")
-    made.add_argument("--rest", action="store_true", help="only rows that the file hasn't yet")
+    made.add_argument("--part", action="append", choices=PARTS, help="measure only this part; can be repeated")
+    made.add_argument("--quick", action="store_true", help="measure one size of each kind, with less time per row")
+    made.add_argument("--seconds", type=float, help="seconds per row, for all contenders together (0.6; quick: 0.2)")
+    made.add_argument("--minutes", type=float, default=9.0, help="start no row after this many minutes (9)")
+    made.add_argument("--rest", action="store_true", help="measure only rows that are not in the file yet")
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--out", type=Path, help="the file to write, instead of one in benchmarks/results")
-    made.add_argument("--list", action="store_true", help="show the parts and their rows, and end")
-    made.add_argument("--show", type=Path, help="show a file of results, and end")
+    made.add_argument("--list", action="store_true", help="show the parts and their rows, and exit")
+    made.add_argument("--show", type=Path, help="show a file of results, and exit")
     return made
 
 
@@ -230,7 +233,7 @@ def main(arguments: list[str] | None = None) -> int:
         gpu_report.show(console, json.loads(options.show.read_text(encoding="utf-8")))
         return 0
     try:
-        device = peers.cupy_device()
+        device = ours.cupy_device()
     except Missing as missing:
         console.print(f"gpu.py: {missing}", **report.PLAIN)
         return 2

@@ -1,13 +1,13 @@
-"""How time and memory grow: T, B and H (= I) doubled one at a time, exponents fitted; peak memory of a training step.
+"""The growth of time and memory: T, B and H (= I) are doubled one at a time, and exponents are fitted.
 
     python benchmarks/growth.py [--cell lstm] [--json FILE]
 
-Theory: every step of every sequence costs the same, so time grows as T^1 and B^1; its products are H x (I + H) for each
-gate, so with I = H as H^2. A fitted exponent is the slope of a straight line through the logarithms (least squares).
+Theory: every step of every sequence has the same cost, so time grows as T^1 and B^1. The products are H x (I + H) for
+each gate, so with I = H time grows as H^2. A fitted exponent is the least-squares slope of the logarithms.
 
-Memory: a training step (forward and backward) in a fresh process, after one of a small size that loads the code. Peak
-resident memory during the step less that before it, as Linux counts it, for everybody alike; for ours also what NumPy
-allocated at most (tracemalloc). The unit is one number for each B, T and H.
+Memory: a training step (forward and backward) in a new process, after a small step that loads the code. The table shows
+the peak resident memory during the step minus the resident memory before it, as Linux reports it, and for our records
+also the peak of NumPy's allocations (tracemalloc). The unit is one number for each B, T and H.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from minirnn.bench.errors import BenchError
 from minirnn.bench.problems import Problem
 from minirnn.bench.sizes import Size
 from minirnn.bench.worker import OURS
+from minirnn_kernels.cell import CELLS
 
 THEORY = {"T": 1.0, "B": 1.0, "H": 2.0}
-AXES = {  # the range of each, with the others held
+AXES = {  # the sizes along each axis; the other sizes are constant
     "T": [Size(f"T={T}", 32, T, 256, 256, "growth") for T in (16, 32, 64, 128, 256)],
     "B": [Size(f"B={B}", B, 32, 256, 256, "growth") for B in (24, 48, 96, 192, 384)],
     "H": [Size(f"H={H}", 48, 24, H, H, "growth") for H in (128, 256, 512, 1024)],
@@ -42,15 +43,15 @@ SMALL = Size("warm-up", 2, 3, 4, 8, "growth")
 
 
 def exponent(sizes: list[int], seconds: list[float]) -> float:
-    """The slope of log(seconds) over log(sizes)."""
+    """Return the slope of log(seconds) over log(sizes)."""
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
 
 
 def growth(cell: str, seconds: float, console: Console) -> list[dict[str, Any]]:
-    """A row for each axis and contender: {axis, contender, sizes, medians, exponent, theory}."""
+    """Return a row for each axis and contender: {axis, contender, sizes, medians, exponent, theory}."""
     found = []
     for axis, sizes in AXES.items():
-        plan = suite.Plan(("training",), (cell,), tuple(sizes), threads=(1,), peers=("torch",), seconds=seconds)
+        plan = suite.BenchPlan(("training",), (cell,), tuple(sizes), threads=(1,), peers=("torch",), seconds=seconds)
         tell = lambda event: console.print(event["what"], style="dim") if event["event"] == "begin" else None
         rows = suite.run(plan, tell)["rows"]
         for name in rows[0]["times"]:
@@ -64,7 +65,7 @@ def growth(cell: str, seconds: float, console: Console) -> list[dict[str, Any]]:
 
 
 def memory(cell: str) -> list[dict[str, Any]]:
-    """A row for each contender: {contender, bytes, words, numpy_words}; words are for each B T H."""
+    """Return a row for each contender: {contender, bytes, words, numpy_words}; words are per B T H."""
     found = []
     for name in (*OURS, "torch"):
         done = subprocess.run(
@@ -72,7 +73,7 @@ def memory(cell: str) -> list[dict[str, Any]]:
             capture_output=True, text=True, env=machine.environment(1),
         )  # fmt: skip
         if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            last = (done.stderr.strip().splitlines() or ["(no output)"])[-1]
             found.append({"contender": name, "missing": last})
             continue
         measured = json.loads(done.stdout.splitlines()[-1])
@@ -85,7 +86,7 @@ def memory(cell: str) -> list[dict[str, Any]]:
 
 
 def child(name: str, cell: str) -> None:
-    """In a process of its own: the peaks of one training step, as JSON."""
+    """Print the memory peaks of one training step as JSON; runs in its own process."""
 
     def contender(size: Size) -> peers.Contender:
         problem = Problem("training", cell, size)
@@ -115,7 +116,7 @@ def _reset_peak() -> None:
 
 
 def _status(field: str) -> int:
-    """Bytes; /proc/self/status gives kB."""
+    """Return a field of /proc/self/status, which is in kB, in bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return 1024 * int(line.split()[1])
@@ -124,8 +125,8 @@ def _status(field: str) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cell", choices=("lstm", "gru", "rnn"), default="lstm")
-    parser.add_argument("--seconds", type=float, default=2.0, help="for each size, all contenders together")
+    parser.add_argument("--cell", choices=tuple(CELLS), default="lstm")
+    parser.add_argument("--seconds", type=float, default=2.0, help="per size, all contenders together")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -135,15 +136,15 @@ def main() -> None:
     console = Console(width=120)
     grown = growth(options.cell, options.seconds, console)
     table = Table(title=f"{options.cell} training, one thread, float32: time ~ size^exponent")
-    for column in ("doubled", "range", "whose", "exponent", "theory"):
+    for column in ("doubled", "range", "contender", "exponent", "theory"):
         table.add_column(column)
     for row in grown:
         span = f"{row['sizes'][0]} to {row['sizes'][-1]}"
         table.add_row(row["axis"], span, row["contender"], f"{row['exponent']:.2f}", f"{row['theory']:g}")
     console.print(table)
     used = memory(options.cell)
-    table = Table(title=f"peak memory of a training step at {MEMORY}, numbers for each B T H")
-    for column in ("whose", "resident", "allocated by NumPy"):
+    table = Table(title=f"peak memory of a training step at {MEMORY}, in numbers per B T H")
+    for column in ("contender", "resident", "allocated by NumPy"):
         table.add_column(column)
     for row in used:
         shown = row["missing"] if "missing" in row else f"{row['words']:.1f}"

@@ -1,10 +1,10 @@
-"""The part of `minirnn experiment memory --full` that comes first, by itself: RNN and LSTM at a lag of 100, 5 seeds.
+"""The first part of `minirnn experiment memory --full` alone: RNN and LSTM at a lag of 100, with 5 seeds.
 
     python benchmarks/memory_lag100.py [--keys 8] [--out FOLDER]
 
-It prints a line for each network and writes memory-lag100-DATE.json with the learning curves, and the figure, to
-FOLDER (benchmarks/results by default). Seconds are processor time of one thread. With another number of keys it runs
-the first-symbol task only, and the files are named memory-lag100-4keys-DATE or the like.
+The script prints a line for each network, and writes memory-lag100-DATE.json with the learning curves and the figure to
+FOLDER (benchmarks/results by default). Seconds are processor time of one thread. With --keys it runs only the
+first-symbol task, and the names of the files contain the number of keys: memory-lag100-4keys-DATE.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pathlib import Path
 
 from minirnn import plots
 from minirnn.course.experiments import memory
-from minirnn.course.memory_tasks import KEYS, TASKS, first_symbol_of
-from minirnn.language.training import one_blas_thread
+from minirnn.course.memory_tasks import KEYS, MEMORY_TASKS, first_symbol_of
+from minirnn.language import one_blas_thread
 from minirnn.machine import cpu_model
 
 
 def main(folder: Path, keys: int) -> None:
     results = []
-    TASKS["first symbol"] = first_symbol_of(keys)
+    MEMORY_TASKS["first symbol"] = first_symbol_of(keys)
     for setting in memory.lag_100():
         if keys != KEYS and setting.task != "first symbol":
             continue
@@ -34,10 +34,10 @@ def main(folder: Path, keys: int) -> None:
         r = results[-1]
         print(
             f"{r['task']:12} {r['network']:4} seed {r['seed']}: {r['trained']:4} steps, {r['cpu_seconds']:5.1f} s, "
-            f"error {100 * r['error']:.2f} % of that of doing nothing",
+            f"error {100 * r['error']:.2f} % of the error without learning",
             flush=True,
         )
-    outcome = memory.judged(results)
+    outcome = memory.judge(results)
     date = datetime.date.today().isoformat()
     name = f"memory-lag100-{date}" if keys == KEYS else f"memory-lag100-{keys}keys-{date}"
     document = {

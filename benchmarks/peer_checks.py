@@ -1,20 +1,28 @@
-"""Gradient checks as they are commonly written, to see what they say of the same mistakes. True means "right"."""
+"""Gradient checks as they are commonly written, to compare their verdicts on the same mistakes. True means "right"."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
+
+from minirnn_kernels.cell import CELLS
 
 N, T, D, H = 2, 3, 4, 5
 
+Array = np.ndarray[Any, Any]
+Function = Callable[..., Any]
 
-def arguments(cell: str, seed: int = 0, c0: bool = False) -> list[np.ndarray]:
+
+def arguments(cell: str, seed: int = 0, c0: bool = False) -> list[Array]:
     rng = np.random.default_rng(seed)
-    K = {"rnn": H, "lstm": 4 * H, "gru": 3 * H}[cell]
-    biases = [(K,), (K,)] if cell == "gru" else [(K,)]
+    K = len(CELLS[cell].gates) * H
+    biases = [(K,)] * len(CELLS[cell].biases)
     return [0.5 * rng.standard_normal(s) for s in [(N, T, D), (N, H), (D, K), (H, K), *biases]]
 
 
-def numerical(forward, given, k, upstream, h):
+def numerical(forward: Function, given: Sequence[Array], k: int, upstream: Array, h: float) -> Array:
     gradient = np.zeros_like(given[k])
     for index in np.ndindex(gradient.shape):
         values = []
@@ -26,12 +34,12 @@ def numerical(forward, given, k, upstream, h):
     return gradient
 
 
-def _analytic(forward, backward, given, upstream):
+def _analytic(forward: Function, backward: Function, given: Sequence[Array], upstream: Array) -> Sequence[Array]:
     _, cache = forward(*[v.copy() for v in given])
     return backward(upstream.copy(), cache)
 
 
-def pytorch_style(forward, backward, cell):
+def pytorch_style(forward: Function, backward: Function, cell: str) -> bool:
     given = arguments(cell)
     ones = np.ones((N, T, H))
     results = _analytic(forward, backward, given, ones)
@@ -40,7 +48,7 @@ def pytorch_style(forward, backward, cell):
     )
 
 
-def cs231n_style(forward, backward, cell):
+def cs231n_style(forward: Function, backward: Function, cell: str) -> bool:
     given = arguments(cell)
     upstream = np.random.default_rng(1).standard_normal((N, T, H))
     results = _analytic(forward, backward, given, upstream)
@@ -48,10 +56,10 @@ def cs231n_style(forward, backward, cell):
     for k, g in enumerate(results):
         num = numerical(forward, given, k, upstream, 1e-5)
         worst = max(worst, np.max(np.abs(g - num) / np.maximum(1e-8, np.abs(g) + np.abs(num))))
-    return worst < 1e-6
+    return bool(worst < 1e-6)
 
 
-def inner_product(forward, backward, cell):
+def inner_product(forward: Function, backward: Function, cell: str) -> bool:
     given = arguments(cell)
     rng = np.random.default_rng(1)
     w = rng.standard_normal((N, T, H))
@@ -61,14 +69,14 @@ def inner_product(forward, backward, cell):
     ends = [forward(*[x + s * eps * d for x, d in zip(given, v, strict=True)])[0] for s in (0.5, -0.5)]
     right = np.sum(w * (ends[0] - ends[1])) / eps
     left = sum(np.sum(g * d) for g, d in zip(results, v, strict=True))
-    return abs(left - right) < 1e-5 * max(abs(left), abs(right))
+    return bool(abs(left - right) < 1e-5 * max(abs(left), abs(right)))
 
 
-def one_norm(forward, backward, cell):
-    """All parameters' gradients in one long vector, as in many courses; dx and dh0 aren't looked at."""
+def one_norm(forward: Function, backward: Function, cell: str) -> bool:
+    """Compare all parameters' gradients as one long vector, as in many courses; dx and dh0 are ignored."""
     given = arguments(cell)
     upstream = np.random.default_rng(1).standard_normal((N, T, H))
     results = _analytic(forward, backward, given, upstream)
     an = np.concatenate([np.ravel(g) for g in results[2:]])
     num = np.concatenate([numerical(forward, given, k, upstream, 1e-5).ravel() for k in range(2, len(given))])
-    return np.linalg.norm(an - num) / (np.linalg.norm(an) + np.linalg.norm(num)) < 1e-5
+    return bool(np.linalg.norm(an - num) / (np.linalg.norm(an) + np.linalg.norm(num)) < 1e-5)

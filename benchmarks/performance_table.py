@@ -16,7 +16,7 @@ from typing import Any
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- speed: begin, written by benchmarks/performance_table.py -->", "<!-- speed: end -->"
-PEERS = ("torch", "torch compiled", "onnxruntime", "jax", "torch packed", "torch padded", "numpy")
+COLUMNS = ("torch", "torch compiled", "onnxruntime", "jax", "torch packed", "torch padded", "numpy")
 
 
 def section(document: dict[str, Any], name: str) -> str:
@@ -49,7 +49,7 @@ def section(document: dict[str, Any], name: str) -> str:
 
 def _sizes(what: str, rows: list[dict[str, Any]]) -> str:
     """Return a table with a row for each size: minirnn's time and share of the peak, and the peers' relative times."""
-    peers = [name for name in PEERS if any(name in row["ratios"] for row in rows)]
+    peers = [name for name in COLUMNS if any(name in row["ratios"] for row in rows)]
     lines = [
         f"LSTM {what}{' (forward and all gradients)' * (what == 'training')}; "
         "each peer's time as a multiple of minirnn's:",
@@ -69,7 +69,7 @@ def _sizes(what: str, rows: list[dict[str, Any]]) -> str:
 
 def _kinds(document: dict[str, Any]) -> str:
     """Return a table with a row for each kind of run: the geometric mean and the minimum over its sizes."""
-    peers = [name for name in PEERS if any(s["peer"] == name for s in document["summaries"])]
+    peers = [name for name in COLUMNS if any(s["peer"] == name for s in document["summaries"])]
     lines = [
         "Geometric mean over the sizes of each peer's time divided by minirnn's (the minimum in brackets):",
         "",

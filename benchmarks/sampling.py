@@ -1,4 +1,4 @@
-"""One step at a time: microseconds of an LSTM step at B = 1, and characters per second of drawing text.
+"""Single steps: microseconds per LSTM step at B = 1, and characters per second when sampling text.
 
     python benchmarks/sampling.py [--json FILE]
 
@@ -7,9 +7,10 @@ one thread and with two; I = H, float32. Text: one layer of 256, vocabulary 65, 
 against a loop over PyTorch's embedding, LSTMCell and linear layer, with PyTorch's own draw (softmax, multinomial) and
 with a faster one (exponentials, cumulative sum and search in NumPy).
 
-All run in this process, in turns: a round gives each of them a pause, in which the threads of the one before go to
-sleep, some calls to warm up, and then those that are timed. The table gives medians over the rounds and ratios to the
-best of PyTorch. Before that, both sides have computed the same from the same weights.
+All contenders run alternately in this process. In a round each of them has a pause, in which the threads of the
+previous one go to sleep, then calls to warm up, then the calls that are timed. The table shows medians over the rounds
+and ratios to PyTorch's best time. Before the timing, the script checks that both sides compute the same from the same
+weights.
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ from minirnn.language.model import LanguageModel
 from minirnn.language.sampling import generate
 from minirnn.machine import cpu_model
 
-SIZES = (128, 256, 512)
+HIDDEN_SIZES = (128, 256, 512)
 CALLS, ROUNDS = 100, 30
 PAUSE, WARM = 0.1, 0.05  # seconds
 VOCABULARY, HIDDEN, CHARACTERS = 65, 256, 1000
-EPS = float(np.finfo(np.float32).eps)
+FLOAT32_EPSILON = float(np.finfo(np.float32).eps)
 
 
 def medians(runs: dict[str, Callable[[int], Any]], calls: int, rounds: int) -> dict[str, float]:
-    """Microseconds a call. Each run makes as many calls as it is told."""
+    """Return the median microseconds per call; a run takes the number of calls to make."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
@@ -96,14 +97,14 @@ def step_runs(H: int) -> dict[str, Callable[[int], Any]]:
         if reason is None:
             runs[f"minirnn, {name}"] = run = minirnn_run(name)
             for got, right in zip(run(1), expected, strict=True):
-                np.testing.assert_allclose(got.data, right, rtol=0, atol=EPS * (2 * H + 20), err_msg=name)
+                np.testing.assert_allclose(got.data, right, rtol=0, atol=FLOAT32_EPSILON * (2 * H + 20), err_msg=name)
     return runs
 
 
 # ---- text
 
 
-class TorchModel(torch.nn.Module):
+class TorchCharacterModel(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.embedding = torch.nn.Embedding(VOCABULARY, HIDDEN)
@@ -126,7 +127,7 @@ def searched(logits: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def text_runs() -> dict[str, Callable[[int], Any]]:
-    theirs, ours = TorchModel(), LanguageModel(VOCABULARY, "lstm", HIDDEN, embedding=HIDDEN)
+    theirs, ours = TorchCharacterModel(), LanguageModel(VOCABULARY, "lstm", HIDDEN, embedding=HIDDEN)
     state = copied(theirs)
     ours.load_state_dict({n.replace("cell.", "rnn.") + "_l0" * n.startswith("cell"): a for n, a in state.items()})
     tokenizer = CharTokenizer("".join(chr(33 + k) for k in range(VOCABULARY - 1)))
@@ -163,15 +164,17 @@ def text_runs() -> dict[str, Callable[[int], Any]]:
     return runs
 
 
-def check_logits(theirs: TorchModel, ours: LanguageModel, name: str) -> None:
-    """The same characters read by both give the same scores."""
+def check_logits(theirs: TorchCharacterModel, ours: LanguageModel, name: str) -> None:
+    """Check that both models give the same scores for the same characters."""
     zeros = [np.zeros((1, HIDDEN), np.float32) for _ in range(2)]
     state, states = tuple(map(torch.tensor, zeros)), [tuple(zeros)]
     with torch.inference_mode(), minirnn.kernels(name):
         for k in np.random.default_rng(0).integers(0, VOCABULARY, 50):
             expected, state = theirs(torch.tensor([k]), state)
             logits, states = ours.step(np.array([k]), states)
-            np.testing.assert_allclose(logits, expected.numpy(), rtol=0, atol=EPS * 10 * HIDDEN, err_msg=name)
+            np.testing.assert_allclose(
+                logits, expected.numpy(), rtol=0, atol=FLOAT32_EPSILON * 10 * HIDDEN, err_msg=name
+            )
 
 
 def shown(title: str, times: dict[str, float], unit: str, per_second: bool = False) -> dict[str, Any]:
@@ -185,7 +188,7 @@ def shown(title: str, times: dict[str, float], unit: str, per_second: bool = Fal
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     stamp = {
         "cpu": cpu_model(),
@@ -196,11 +199,11 @@ def main() -> None:
     }
     print(", ".join(f"{name} {value}" for name, value in stamp.items()))
     result: dict[str, Any] = {"stamp": stamp, "step": {}}
-    for H in SIZES:
+    for H in HIDDEN_SIZES:
         times = medians(step_runs(H), CALLS, ROUNDS)
         result["step"][H] = shown(f"one LSTM step, B = 1, I = H = {H}", times, "us")
     times = medians(text_runs(), CHARACTERS, ROUNDS // 3)
-    result["text"] = shown(f"drawing text, one layer of {HIDDEN}", times, "characters/s", per_second=True)
+    result["text"] = shown(f"sampling text, one layer of {HIDDEN}", times, "characters/s", per_second=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -1,11 +1,11 @@
-"""The same model trained by PyTorch and by minirnn, side by side: after how many seconds each reaches each loss.
+"""The same model trained by PyTorch and by minirnn: the seconds after which each of them reaches each loss.
 
     python benchmarks/time_to_loss.py --text FILE --minutes 10
 
-Same text and split, same first weights, same windows in the same order, same optimiser, schedule and clipping; only the
-dropout masks are drawn by each for itself. The two take turns of some steps in one process, each is timed during its
-own turns alone, and after each turn both are measured on the validation text, which is not timed. --minutes is the time
-that minirnn trains; PyTorch makes as many steps. Needs PyTorch (pip install '.[peers]').
+Both use the same text and split, the same initial weights, the same windows in the same order, and the same optimiser,
+schedule and clipping; only the dropout masks differ. The two alternate in one process, some steps at a time, and only
+their own steps are timed. After each turn both are evaluated on the validation text, which is not timed. --minutes is
+the training time of minirnn; PyTorch makes the same number of steps. Needs PyTorch (pip install '.[peers]').
 """
 
 import argparse
@@ -14,50 +14,58 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from minirnn.language import Batches, load_corpus
-from minirnn.language.training import TrainConfig, Trainer, calibrate, one_blas_thread
+from minirnn.language import Batches, Corpus, TrainConfig, Trainer, calibrate, load_corpus, one_blas_thread
 from minirnn.recurrent import backends
 
 LOSSES = (2.4, 2.2, 2.0, 1.9, 1.8, 1.7, 1.65, 1.6, 1.55, 1.52, 1.5, 1.49, 1.48, 1.47, 1.46, 1.45, 1.44)
 
 
-class LockedDropout(torch.nn.Dropout):
-    def forward(self, x):
+class TorchLockedDropout(torch.nn.Dropout):
+    """PyTorch's counterpart of `minirnn.nn.LockedDropout`: one mask for all steps."""
+
+    def forward(self, x: Any) -> Any:
         return x * super().forward(x.new_ones(1, *x.shape[1:]))
 
 
-class TorchModel(torch.nn.Module):
-    def __init__(self, config, vocab_size):
+class TorchLanguageModel(torch.nn.Module):
+    """PyTorch's counterpart of `minirnn.language.model.LanguageModel`."""
+
+    def __init__(self, config: TrainConfig, vocab_size: int) -> None:
         super().__init__()
-        between = config.dropout if config.layers > 1 else 0.0
+        dropout = config.dropout or 0.0
+        between = dropout if config.layers > 1 else 0.0
         self.embedding = torch.nn.Embedding(vocab_size, config.embedding)
         self.rnn = torch.nn.LSTM(config.embedding, config.hidden, config.layers, dropout=between)
-        self.embedding_dropout, self.dropout = LockedDropout(config.dropout / 3), LockedDropout(config.dropout)
+        self.embedding_dropout, self.dropout = (
+            TorchLockedDropout(dropout / 3),
+            TorchLockedDropout(dropout),
+        )
         self.linear = torch.nn.Linear(config.hidden, vocab_size)
 
-    def forward(self, ids, state=None):
+    def forward(self, ids: Any, state: Any = None) -> tuple[Any, Any]:
         out, state = self.rnn(self.embedding_dropout(self.embedding(ids)), state)
         return self.linear(self.dropout(out)), state
 
 
 class TorchTrainer:
-    """`minirnn.language.training.Trainer` word for word in PyTorch."""
+    """PyTorch's counterpart of `minirnn.language.training.Trainer`, line by line."""
 
-    def __init__(self, ours: Trainer):
+    def __init__(self, ours: Trainer) -> None:
         self.config = ours.config
         self.rates = ours.schedule
         self.batches = Batches(ours.train_ids, self.config.batch, self.config.seq)
         self.valid_ids = ours.valid_ids
-        self.model = TorchModel(self.config, ours.tokenizer.vocab_size)
+        self.model = TorchLanguageModel(self.config, ours.tokenizer.vocab_size)
         self.model.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in ours.model.state_dict().items()})
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.lr)
-        self.state = None
+        self.state: Any = None
 
-    def step(self, rate):
+    def step(self, rate: float) -> float:
         if self.batches.position == 0:
             self.state = None
         x, y = map(torch.from_numpy, self.batches.next())
@@ -73,9 +81,10 @@ class TorchTrainer:
         self.state = tuple(part.detach() for part in state)
         return float(loss.item())
 
-    def validate(self):
+    def validate(self) -> float:
         streams = max(1, min(self.config.batch, (len(self.valid_ids) - 1) // self.config.seq))
-        state, total, count = None, 0.0, 0
+        state: Any = None
+        total, count = 0.0, 0
         self.model.eval()
         with torch.no_grad():
             for x, y in Batches(self.valid_ids, streams, self.config.seq, keep_tail=True):
@@ -88,15 +97,18 @@ class TorchTrainer:
         return total / count
 
 
-def train(config, corpus, turns):
-    """-> for each side, a list of (steps, seconds of training so far, validation loss)"""
+Curve = list[tuple[int, float, float]]  # steps, seconds of training so far, validation loss
+
+
+def train(config: TrainConfig, corpus: Corpus, turns: int) -> dict[str, Curve]:
+    """Train both models alternately and return a curve for each."""
     ours = Trainer(config, corpus)
     config = ours.config
     theirs = TorchTrainer(ours)
     if config.dropout == 0:
         assert math.isclose(ours.validate(), theirs.validate(), rel_tol=1e-4), "the two models are not the same"
     seconds = {"minirnn": 0.0, "torch": 0.0}
-    curves = {"minirnn": [], "torch": []}
+    curves: dict[str, Curve] = {"minirnn": [], "torch": []}
     turn = max(1, config.steps // turns)
     while ours.steps_done < config.steps:
         steps = min(turn, config.steps - ours.steps_done)
@@ -118,8 +130,8 @@ def train(config, corpus, turns):
     return curves
 
 
-def reached(curve, loss):
-    """Seconds until the curve is at or below this loss for the first time, on a line between two measurements."""
+def reached(curve: Curve, loss: float) -> float | None:
+    """Return the seconds until the curve first reaches this loss, interpolated linearly, or None."""
     before = None
     for _, seconds, value in curve:
         if value <= loss:
@@ -130,7 +142,7 @@ def reached(curve, loss):
     return None
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", default="python-docs")
     length = parser.add_mutually_exclusive_group()

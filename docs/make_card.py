@@ -1,11 +1,11 @@
-"""Write the chatbot's card in docs/chatbot.md from what is stored with its weights."""
+"""Write the chatbot's card into docs/chatbot.md from the data stored with its weights."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from minirnn.chatbot.bot import Chatbot
+from minirnn.chatbot import Chatbot
 from minirnn.commands.apply.train_chatbot import shown
 
 PAGE = Path(__file__).parent / "chatbot.md"
@@ -13,7 +13,7 @@ BLOCK = re.compile(r"(<!-- card: begin.*?-->\n).*?(<!-- card: end -->)", re.DOTA
 
 
 def card(bot: Chatbot) -> str:
-    """The card as Markdown: how the weights were made, and their scores."""
+    """Return the card as Markdown: how the weights were made, and their scores."""
     made, scores = bot.card, bot.card["scores"]
     weights = sum(parameter.size for parameter in bot.model.parameters())
     lines = [
@@ -21,19 +21,19 @@ def card(bot: Chatbot) -> str:
         f"minutes of training, {made['seconds with scoring'] / 60:.1f} with scoring, on {made['cores']} cores "
         f"({made['cpu']}), {made['date']}. {weights:,} weights, {len(bot.vocabulary):,} words.",
         "",
-        f"| {scores['conversations']} test conversations | values of the test | values of training |",
+        f"| {scores['conversations']} held-out conversations | values of the test | values of training |",
         "|---|---:|---:|",
     ]
     lines += [
         f"| {what} | {shown(scores['test'][what])} | {shown(scores['training'][what])} |" for what in scores["test"]
     ]
     acts = ", ".join(f"{act} {counts}" for act, counts in scores["by act"].items())
-    lines += ["", f"Replies exactly right by what the user does, values of the test: {acts}."]
+    lines += ["", f"Exactly right replies by the act of the user, values of the test: {acts}."]
     return "\n".join(lines) + "\n"
 
 
 def page(text: str, bot: Chatbot) -> str:
-    """The page with the bot's card in its place."""
+    """Return the page with the bot's card inserted."""
     return BLOCK.sub(lambda match: match[1] + card(bot) + match[2], text)
 
 

@@ -1,8 +1,8 @@
-"""Run the experiments of the course and write docs/gallery.md from what they stored in docs/gallery/.
+"""Run the experiments of the course, and write docs/gallery.md from the results stored in docs/gallery/.
 
-python docs/make_gallery.py               all of them, then the page: about half an hour on two cores
-python docs/make_gallery.py vanishing     this one, then the page
-python docs/make_gallery.py --page        the page alone, from what is stored
+python docs/make_gallery.py               run all experiments, then write the page: about half an hour on two cores
+python docs/make_gallery.py vanishing     run this experiment, then write the page
+python docs/make_gallery.py --page        only write the page, from the stored results
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from minirnn import course
 HERE = Path(__file__).parent
 HEAD = """# The course week, claim by claim
 
-What lectures on recurrent networks say, each as an experiment: a command, numbers, a figure, and whether it held.
-Every figure and number below comes from the command beside it; `make experiments` runs them all and writes this page.
-Equal seeds give equal numbers, but for those that are times; they were measured on the machine that is named.
+Each claim below comes from lectures on recurrent networks. For each, there is an experiment: a command, its numbers, a
+figure, and a verdict on the claim. `make experiments` runs all of them and writes this page. Equal seeds give equal
+numbers, except for times, which depend on the machine; its name is given with each command.
 
 | experiment | claim | verdict |
 |---|---|---|
@@ -28,23 +29,23 @@ Equal seeds give equal numbers, but for those that are times; they were measured
 
 
 def main(arguments: list[str]) -> None:
-    names = [a for a in arguments if not a.startswith("-")] or list(course.EXPERIMENTS)
     if "--page" not in arguments:
-        for name in names:
+        for name in arguments or course.EXPERIMENTS:
             command = [sys.executable, "-m", "minirnn.cli", "experiment", name, "--out", str(HERE / "gallery")]
             subprocess.run(command, check=True)
     (HERE / "gallery.md").write_text(page(), encoding="utf-8")
 
 
 def page() -> str:
-    """The page, from the stored results of all experiments that have any."""
-    found = [(name, HERE / "gallery" / f"{name}.json") for name in course.EXPERIMENTS]
-    documents = [json.loads(path.read_text(encoding="utf-8")) for _, path in found if path.exists()]
+    """Return the page, with all experiments that have stored results."""
+    paths = [HERE / "gallery" / f"{name}.json" for name in course.EXPERIMENTS]
+    documents = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
     rows = [f"| [{d['experiment']}](#{d['experiment']}) | {d['claim']} | {d['verdict']} |\n" for d in documents]
     return HEAD + "".join(rows) + "".join(map(section, documents))
 
 
 def section(document: dict[str, Any]) -> str:
+    """Return an experiment's section: its command, figure, tables, verdict and claim."""
     name = document["experiment"]
     experiment = course.find(name)
     title = document["about"].splitlines()[0]
@@ -62,14 +63,15 @@ def section(document: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def table(made: course.Table) -> str:
-    def line(cells: Any) -> str:
-        return (
-            "| " + " | ".join(f"{c:.4g}" if isinstance(c, float) else str(c).replace("|", "\\|") for c in cells) + " |"
-        )
+def table(shown: course.Table) -> str:
+    """Return a table as Markdown, with its title above it."""
 
-    rule = "|---" + "|---:" * (len(made.header) - 1) + "|"
-    return "\n".join([f"{made.title}\n", line(made.header), rule, *map(line, made.rows)]) + "\n"
+    def line(cells: Sequence[Any]) -> str:
+        texts = (f"{cell:.4g}" if isinstance(cell, float) else str(cell).replace("|", "\\|") for cell in cells)
+        return f"| {' | '.join(texts)} |"
+
+    rule = "|---" + "|---:" * (len(shown.header) - 1) + "|"
+    return "\n".join([f"{shown.title}\n", line(shown.header), rule, *map(line, shown.rows)]) + "\n"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.metadata
 import os
 import platform
 import shutil
@@ -14,7 +15,15 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["blas_libraries", "cpu_model", "describe_blas", "first_line", "simd_features", "usable_cpus"]
+__all__ = [
+    "blas_libraries",
+    "cpu_model",
+    "describe_blas",
+    "first_line",
+    "package_version",
+    "simd_features",
+    "usable_cpus",
+]
 
 
 def cpu_model() -> str:
@@ -51,6 +60,13 @@ def describe_blas(library: dict[str, Any]) -> str:
     name = f"{library.get('internal_api', 'unknown')} {library.get('version') or ''}".strip()
     kernels = library.get("architecture") or "unknown"
     return f"{name}, {kernels} kernels, {library.get('num_threads', '?')} threads"
+
+
+def package_version(package: str) -> str | None:
+    """Return the version of an installed package, or None if it isn't installed."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version(package)
+    return None
 
 
 def first_line(*command: str) -> str:

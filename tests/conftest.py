@@ -1,6 +1,7 @@
-"""One Hypothesis profile: no deadline (machines are noisy); fixed draws in `make test`, fresh ones in `test-all`.
+"""The Hypothesis profiles and the fixtures that all tests share.
 
-And the fixture `record`: a test that uses it runs with each set of kernels.
+Hypothesis has no deadline, because machines are noisy. `make test` repeats the same draws; `make test-all` draws new
+ones.
 """
 
 import importlib
@@ -18,14 +19,14 @@ hypothesis.settings.register_profile("minirnn", deadline=None, print_blob=True, 
 hypothesis.settings.register_profile("minirnn-all", deadline=None, print_blob=True, max_examples=300)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "minirnn"))
 
-if os.environ.get("MINIRNN_REQUIRE_PEERS"):  # tests skip what they can't compare with; here that would be a failure
+if os.environ.get("MINIRNN_REQUIRE_PEERS"):  # fail here instead of skipping the comparisons with a missing peer
     for peer in ("torch", "autograd"):
         importlib.import_module(peer)
 
 
 @pytest.fixture(scope="module", params=["numpy", pytest.param("numba", marks=pytest.mark.xdist_group("numba"))])
 def record(request):
-    """The kernels that compute the recurrent layers, by name."""
+    """Run the test once with each set of kernels for the recurrent layers. The value is their name."""
     if reason := minirnn_kernels.available()[request.param]:
         pytest.skip(reason)
     with minirnn.kernels(request.param):
@@ -34,7 +35,7 @@ def record(request):
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """`import cupy`, and the kernels "cupy", are stand-ins that compute on the host; the value is the module."""
+    """Replace the module cupy and the kernels "cupy" by fakes that compute on the host. The value is the module."""
     monkeypatch.setitem(sys.modules, "cupy", fake_cupy.module())
     known = {"cupy": fake_cupy.kernels()}
     get = minirnn_kernels.get

@@ -17,7 +17,7 @@ from minirnn.checkpoint import DTYPES, CheckpointError, load, save
 
 
 def same(a, b):
-    """Equal in type, structure, dtype, shape and bits."""
+    """Return True if a and b are equal in type, structure, dtype, shape and bits."""
     if isinstance(a, np.ndarray):
         return type(b) is np.ndarray and a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
     if isinstance(a, dict):
@@ -165,7 +165,7 @@ def test_other_files_are_not_checkpoints(tmp_path, content):
     assert "not a" in message(tmp_path / "f")
 
 
-def test_a_header_that_is_not_one_is_no_checkpoint(tmp_path):
+def test_an_invalid_header_is_not_a_checkpoint(tmp_path):
     for header in (
         b"{broken",
         b'{"a": 1}',
@@ -271,7 +271,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path, good, monkeypatc
 
 
 class HalfFile:
-    """A file whose disk is full after half of the first write."""
+    """A file on a disk that is full after half of the first write."""
 
     def __init__(self, file, full):
         self.file, self.full = file, full
@@ -288,7 +288,7 @@ class HalfFile:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="resource limits are POSIX")
-def test_the_systems_own_file_size_limit_leaves_the_old_file(tmp_path, good):
+def test_the_systems_file_size_limit_leaves_the_old_file(tmp_path, good):
     before = good.read_bytes()
     script = (
         "import resource, sys, numpy as np; from minirnn.checkpoint import save\n"

@@ -1,4 +1,4 @@
-"""`import minirnn` stays light: NumPy and the standard library, nothing else."""
+"""`import minirnn` imports NumPy and the standard library, and no other package."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ def test_import_loads_nothing_but_numpy():
     assert done.stdout.split() == ["minirnn", "minirnn_kernels"], done.stderr
 
 
-def test_save_and_load_are_there_all_the_same():
+def test_save_and_load_are_available_nevertheless():
     import minirnn
 
     assert minirnn.save is minirnn.checkpoint.save

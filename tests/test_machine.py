@@ -1,4 +1,4 @@
-"""The facts about this machine: BLAS in words, and system commands that are missing or fail."""
+"""The facts about this machine: descriptions of BLAS, and system commands that are missing or fail."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The pytest plugin: a fixture whose failures read well; loading it imports nothing of minirnn."""
+"""The pytest plugin: its failures show the report without a traceback, and loading it does not import minirnn."""
 
 import os
 import subprocess
@@ -37,11 +37,11 @@ def test_a_failure_shows_the_table_and_no_traceback(tmp_path):
     assert "check.py" not in done.stdout
 
 
-def test_the_plugin_imports_nothing_of_minirnn():
+def test_loading_the_plugin_does_not_import_minirnn():
     done = run(["-c", "import sys, minirnn_pytest; print([n for n in ('minirnn', 'numpy') if n in sys.modules])"])
     assert done.stdout.strip() == "[]"
 
 
-def test_it_is_declared():
+def test_the_plugin_is_declared_in_pyproject():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert settings["project"]["entry-points"]["pytest11"] == {"minirnn": "minirnn_pytest"}

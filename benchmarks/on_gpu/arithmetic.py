@@ -1,9 +1,9 @@
-"""Rewrites the tables of kernels/README.md that say where the time of a step on a GPU goes: estimates, no measurements.
+"""Rewrites the tables of kernels/README.md on the parts of the time of a step on a GPU: estimates, not measurements.
 
     python benchmarks/on_gpu/arithmetic.py
 
-Sizes and bytes are counted; everything in microseconds is what `cuda_levels` estimates for an H100 (the default of
-`cuda_device.Properties`) and what it chooses a level by. What stands between the two markers is replaced.
+Sizes and bytes are counted. All microseconds are the estimates of `minirnn_kernels.cuda.levels` for an H100 (the
+default of `cuda.device.Properties`), by which it chooses a level. The text between the two markers is replaced.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from minirnn_kernels.cell import LSTM
 from minirnn_kernels.cuda.device import Properties
 from minirnn_kernels.cuda.levels import choose, estimate, parts, step
-from minirnn_kernels.cuda.sequence_pass import LSTM, STORAGES, Plan, Work, plans
+from minirnn_kernels.cuda.plans import STORAGES, Plan, Work, plans
 
 README = Path(__file__).parents[2] / "kernels" / "README.md"
 BEGIN, END = "<!-- arithmetic: begin, written by benchmarks/on_gpu/arithmetic.py -->", "<!-- arithmetic: end -->"
@@ -22,7 +23,7 @@ H100 = Properties()
 SIZES = ((256, 16), (512, 32), (1024, 32))  # H, B
 STEPS = 100
 MODES = {"strict": ("float32", "FMA"), "TF32": ("float32", "TF32"), "bf16": ("bfloat16", "MMA16")}
-COLUMNS = ("launch", "product", "state", "weights", "traffic", "meeting", "rest")
+COLUMNS = ("launch", "product", "state", "weights", "traffic", "barrier", "rest")
 
 
 def lstm(H: int, B: int, mode: str, backward: bool = False) -> Work:
@@ -31,12 +32,12 @@ def lstm(H: int, B: int, mode: str, backward: bool = False) -> Work:
 
 
 def body() -> str:
-    """Everything between the markers."""
+    """Return the text between the markers."""
     return "\n\n".join((sizes(), levels(), modes()))
 
 
 def sizes() -> str:
-    """What is counted: bytes and operations of a step."""
+    """Return the table of the bytes and operations of a step, which are counted."""
     lines = [
         "An LSTM's step, float32, counted:",
         "",
@@ -55,7 +56,7 @@ def sizes() -> str:
 
 
 def levels() -> str:
-    """Each level's step, forward, with TF32: the estimated microseconds of its parts."""
+    """Return the table of the estimated microseconds of a forward step in TF32, by level and part."""
     lines = [
         f"Estimated microseconds of a step, forward, TF32, T = {STEPS}:",
         "",
@@ -73,7 +74,7 @@ def levels() -> str:
 
 
 def _shown(work: Work) -> list[tuple[str, Plan]]:
-    """Levels 1 and 2, and every team that fits."""
+    """Return levels 1 and 2, and every team that fits, with their plans."""
     return [
         (name if name in ("1", "2") else f"3, {name}", plan)
         for name, plan in plans(work, H100).items()
@@ -82,7 +83,7 @@ def _shown(work: Work) -> list[tuple[str, Plan]]:
 
 
 def modes() -> str:
-    """The best of each level, forward and backward, in each mode: microseconds a step, all that a pass takes / T."""
+    """Return the table of the best plan of each level in each mode: the microseconds of a pass divided by T."""
     lines = [
         f"Estimated microseconds of a pass of T = {STEPS} steps by T, forward / backward; the choice is bold:",
         "",
@@ -120,7 +121,7 @@ def _kib(n: int) -> str:
 
 
 def rewritten(text: str, new: str) -> str:
-    """`text` with `new` between its markers; ValueError unless each stands there once, in order."""
+    """Return `text` with `new` between its markers. ValueError unless each marker occurs once, in order."""
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError(f"expected the lines {BEGIN!r} and {END!r} once each, in this order")
     before, rest = text.split(BEGIN)

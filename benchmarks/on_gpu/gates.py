@@ -1,4 +1,4 @@
-"""The pointwise kernels alone, for benchmarks/gpu.py: proven, timed, and held against a copy of as many bytes."""
+"""The pointwise kernels alone, for benchmarks/gpu.py: checked, timed, and compared with a copy of as many bytes."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from on_gpu.contender import Contender
 from on_gpu.measure import compared, error, interleaved
-from on_gpu.peers import Contender, Device, Missing
+from on_gpu.ours import Device
 from on_gpu.plan import MODES, Row, allowed, as_dict, bytes_moved, flop
 
 import minirnn_kernels
+from minirnn.bench.peers import Missing
 from minirnn.bench.pointwise import PointwiseProblem, expected, prepare
 from minirnn.bench.sizes import Size
 
-__all__ = ["measured"]
+__all__ = ["CALLS", "measured", "repeat"]
 
-DRAWN = 512  # rows that are drawn; an array of more repeats them
-CALLS = 20  # in one graph: a call takes the device about as long as it takes the host to ask for it
+DRAWN = 512  # rows that are drawn; larger arrays repeat them
+CALLS = 20  # in one graph, because launching a call takes the host about as long as the call takes the device
 
 
 def measured(row: Row, device: Device, copy: Callable[[int], float], seconds: float, seed: int = 0) -> dict[str, Any]:
-    """A row of the document. copy(n): bytes a second that a copy reads and writes, of arrays of n bytes together."""
+    """Return a row of the document. copy(n): the bytes per second of a copy of two arrays with n bytes together."""
     limit = allowed(row)
     found: dict[str, Any] = {
         "row": as_dict(row), "flop": flop(row), "bytes": bytes_moved(row), "allowed": limit, "sets": 1,
@@ -33,7 +35,7 @@ def measured(row: Row, device: Device, copy: Callable[[int], float], seconds: fl
     storage = MODES[row.mode][0]
 
     def on_device(still: bool) -> dict[str, Any]:
-        """The small problem's arrays, repeated along B."""
+        """Return the arrays of the small problem, repeated along B."""
         times = -(-row.size.B // drawn)
         made = {name: device.array(a, storage) for name, a in small.draw(still).items()}
         return {
@@ -46,7 +48,7 @@ def measured(row: Row, device: Device, copy: Callable[[int], float], seconds: fl
     try:
         arrays = on_device(still=False)
         if not record.accepts(*arrays.values()):
-            raise Missing(f"the {record.name} kernels don't take {storage}")
+            raise Missing(f"the {record.name} kernels can't compute {storage}")
         call, results = prepare(record, small, arrays)
         call()
         got = {name: device.host(a) for name, a in results.items()}
@@ -72,11 +74,17 @@ def measured(row: Row, device: Device, copy: Callable[[int], float], seconds: fl
     return found
 
 
+def repeat(work: Callable[[], Any], n: int) -> None:
+    """Do some work n times."""
+    for _ in range(n):
+        work()
+
+
 def _run(work: Callable[[], Any], device: Device, found: dict[str, Any]) -> Callable[[int], Any]:
-    """`CALLS` calls at once, from a graph if the device can capture them; else one by one, which is noted."""
+    """Return a function that does `CALLS` calls, from a graph if the device can capture them, else with a note."""
     try:
         many = device.repeated(work, CALLS)
-    except Exception as problem:  # whatever the library says about what it can't capture
+    except Exception as problem:  # a library can raise anything for work that it can't capture
         found["notes"]["ours"] = {"no graph": f"{type(problem).__name__}: {problem}"}
-        return lambda k: [work() for _ in range(CALLS)]
+        return lambda k: repeat(work, CALLS)
     return lambda k: many()

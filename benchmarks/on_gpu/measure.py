@@ -1,6 +1,6 @@
-"""Measuring a row for benchmarks/gpu.py: proven right first, then timed in turns; and what the device can do at most.
+"""The measurement of a row for benchmarks/gpu.py: results are checked first, then contenders alternate.
 
-Nothing here knows a library: contenders are those of on_gpu/peers.py, or a test's.
+Nothing here depends on a library: the contenders come from on_gpu/peers.py and on_gpu/ours.py, or from a test.
 """
 
 from __future__ import annotations
@@ -11,28 +11,29 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-from on_gpu.peers import Contender, Missing, Numbers
+from on_gpu.contender import Contender, Numbers
 from on_gpu.plan import Row, allowed, as_dict, bytes_moved, flop, roof
 
 from minirnn.bench import timing
+from minirnn.bench.peers import Missing
 
 __all__ = ["Makers", "error", "interleaved", "measured", "rated"]
 
 ROUNDS = 5
-SETS, SET_BYTES = 6, 128 * 2**20  # so many sets of x and dout at most, or until they are more than twice any L2
+SETS, SET_BYTES = 6, 128 * 2**20  # the most sets of x and dout; the bytes of all sets, more than twice any L2 cache
 
 Array = np.ndarray
 Makers = dict[str, Callable[[Numbers], Contender]]
 
 
 def sets(row: Row) -> int:
-    """How many sets of inputs the calls take in turn, so that none finds its x in the cache."""
+    """Return how many sets of inputs the calls use in turn, so that no call finds its x in the cache."""
     one = max(1, bytes_moved(row))
     return max(1, min(SETS, -(-SET_BYTES // one)))
 
 
 def error(got: dict[str, Array], exact: dict[str, Array]) -> tuple[float, str]:
-    """The worst of ||got - exact|| / ||exact|| over the results that both have, and its name; NaN and gaps are inf."""
+    """Return the largest ||got - exact|| / ||exact|| over the common results, and its name; NaN counts as infinity."""
     worst = 0.0, ""
     assert got.keys() & exact.keys(), f"no results in common: {sorted(got)} and {sorted(exact)}"
     for name in sorted(got.keys() & exact.keys()):
@@ -47,9 +48,9 @@ def error(got: dict[str, Array], exact: dict[str, Array]) -> tuple[float, str]:
 
 
 def interleaved(contenders: Iterable[Contender], seconds: float, rounds: int = ROUNDS) -> dict[str, list[list[float]]]:
-    """Seconds a call: for each contender a list for each round, whose blocks of calls are taken in turns.
+    """Return the seconds per call of each contender: one list per round. The contenders take turns within a round.
 
-    `seconds` is for all together. A block's calls run back to back on the device; a round has up to three blocks.
+    `seconds` is the time for all contenders together. A round has up to three blocks of consecutive calls.
     """
     found, calls = list(contenders), {}
     times: dict[str, list[list[float]]] = {c.name: [] for c in found}
@@ -62,7 +63,7 @@ def interleaved(contenders: Iterable[Contender], seconds: float, rounds: int = R
     for k in range(rounds):
         turn = k % len(found)
         for c in found[turn:] + found[:turn]:
-            c.seconds(1)  # the caches are full of the others' numbers
+            c.seconds(1)  # fills the caches, which hold the other contenders' numbers
             taken = [c.seconds(calls[c.name])]
             while len(taken) < 3 and sum(taken) * calls[c.name] < share * 2 / 3:
                 taken.append(c.seconds(calls[c.name]))
@@ -73,10 +74,10 @@ def interleaved(contenders: Iterable[Contender], seconds: float, rounds: int = R
 def measured(
     row: Row, reference: Callable[[Numbers], dict[str, Array]], makers: Makers, seconds: float, seed: int = 0
 ) -> dict[str, Any]:
-    """A row of the document: errors, times, the ratio; contenders that are wrong are refused.
+    """Return a row of the document: errors, times and ratios. A contender with wrong results is refused.
 
-    reference(numbers): the exact results. makers: the contenders by name, "ours" among them. Each computes other
-    numbers first, so that what a wrong one leaves unwritten doesn't hold what was right the time before.
+    reference(numbers): the exact results. makers: the contenders by name, including "ours". Each contender computes
+    with other numbers first, so that memory that it fails to write does not contain right results by chance.
     """
     numbers, other = Numbers(row, seed, sets(row)), Numbers(row, seed + 1, 1)
     limit = allowed(row)
@@ -94,7 +95,7 @@ def measured(
             if str(missing):
                 found["missing"][name] = str(missing)
             continue
-        except Exception as problem:  # a library may raise anything, and the other rows are worth their time
+        except Exception as problem:  # a library can raise anything, and the other rows must still be measured
             found["refused"][name] = f"{type(problem).__name__}: {problem}"
             continue
         found["errors"][name] = off if np.isfinite(off) else None
@@ -108,7 +109,7 @@ def measured(
 
 
 def compared(rounds: dict[str, list[list[float]]]) -> dict[str, Any]:
-    """times: median and quartiles of each; ratios: theirs / ours; figure: the fastest PyTorch / ours, or None."""
+    """Return times (median and quartiles), ratios (their time / ours) and figure (fastest PyTorch / ours, or None)."""
     made: dict[str, Any] = {
         "times": {name: dataclasses.asdict(timing.summary(each)) for name, each in rounds.items()},
         "ratios": {}, "figure": None,
@@ -121,7 +122,7 @@ def compared(rounds: dict[str, list[list[float]]]) -> dict[str, Any]:
 
 
 def rated(found: dict[str, Any], row: Row, peaks: dict[str, float], bandwidth: float) -> dict[str, Any]:
-    """The row with its roof, and for each time: flops and bytes a second, and which share of the roof that is."""
+    """Return the row with its roof, and for each time the FLOP/s, the bytes per second and the share of the roof."""
     limit = roof(row, peaks, bandwidth)
     for times in found["times"].values():
         times["flops"] = found["flop"] / times["median"]
@@ -131,17 +132,17 @@ def rated(found: dict[str, Any], row: Row, peaks: dict[str, float], bandwidth: f
 
 
 def best_of(clock: Callable[[Callable[[], Any]], float], work: Callable[[], Any], tries: int = 7) -> float:
-    """The shortest of several times of the work, which runs once before: other work can only slow it down."""
+    """Return the shortest of several times of some work, after a first run; other processes can only slow it down."""
     clock(work)
     return min(clock(work) for _ in range(tries))
 
 
 def spread(times: dict[str, Any]) -> float:
-    """Half the distance of the quartiles as a share of the median."""
+    """Return half the distance between the quartiles, as a share of the median."""
     return (times["q3"] - times["q1"]) / 2 / times["median"]
 
 
 def middle(values: Iterable[float]) -> float | None:
-    """The median, None of nothing."""
+    """Return the median, or None if there are no values."""
     there = list(values)
     return statistics.median(there) if there else None

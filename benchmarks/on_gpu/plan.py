@@ -1,17 +1,17 @@
-"""What benchmarks/gpu.py measures: the rows, what each costs at least, and the targets that they are held against.
+"""The rows that benchmarks/gpu.py measures, the least time that each can take, and the targets.
 
-Nothing here needs a GPU. A row is one problem: a cell, sizes, a mode, and what is done.
+Nothing here needs a GPU. A row is one problem: a cell, sizes, a mode, and what is computed.
 
-what        inference   the forward alone, nothing kept
-            forward     the forward of training
-            training    forward and all gradients
+what        inference   the forward pass, which keeps nothing
+            forward     the forward pass of training
+            training    forward pass and all gradients
             gates       the pointwise kernels alone, forward; "gates backward" likewise
-protocol    layer       with the product of the input: I as in the size
-            recurrence  next to nothing of it: 8 inputs, for everybody (PyTorch offers no way to leave it out)
+protocol    layer       includes the product of the input, with I as in the size
+            recurrence  almost without it: 8 inputs for every contender (PyTorch can't omit the product)
 mode        strict      float32, products in float32
-            high        float32, products of 3 x TF32; the peer is at strict
+            high        float32, products of 3 x TF32; the peer computes in strict mode
             tf32        float32, products in TF32
-            float64, bfloat16, float16: storage; 16 bits accumulate in float32
+            float64, bfloat16, float16: storage; 16-bit modes accumulate in float32
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from minirnn.bench.pointwise import COUNTS
-from minirnn.bench.problems import GATES
 from minirnn.bench.sizes import Size
+from minirnn_kernels.cell import CELLS
 
 # mode: name of the storage dtype, its bytes, unit roundoff of a product's factors, unit roundoff of sums
 MODES = {
@@ -43,7 +43,7 @@ FEW_INPUTS = 8
 
 @dataclass(frozen=True)
 class Row:
-    """One problem. `size` is as in its source; `inputs` is what the protocol makes of its I."""
+    """One problem. `size` is as in its source; `inputs` is its I, as changed by the protocol."""
 
     what: str
     cell: str
@@ -67,7 +67,7 @@ class Row:
 
     @property
     def stacked(self) -> bool:
-        """Whether it takes a module: the kernels compute one layer in one direction."""
+        """Whether the row needs a module: the kernels compute one layer in one direction."""
         return self.layers > 1 or self.directions > 1
 
     @property
@@ -76,7 +76,7 @@ class Row:
 
 
 def as_dict(row: Row) -> dict[str, Any]:
-    """The row for JSON; `of_dict` is the inverse."""
+    """Return the row for JSON; `of_dict` is the inverse."""
     return asdict(row)
 
 
@@ -85,7 +85,7 @@ def of_dict(found: dict[str, Any]) -> Row:
 
 
 def lengths(row: Row, seed: int = 0) -> np.ndarray | None:
-    """(B,) lengths, uniform in 1..T and at least one of them T; None for a row without."""
+    """Return lengths (B,), uniform in 1..T with at least one T, or None for a row without lengths."""
     if not row.ragged:
         return None
     drawn = np.random.default_rng(seed).integers(1, row.size.T + 1, row.size.B)
@@ -126,7 +126,7 @@ MEGABYTES = (64, 256, 1024)  # of all arrays of one call of the gates
 
 
 def gate_size(cell: str, backward: bool, megabytes: int) -> Size:
-    """B rows of 1024 units, so that what float32 gates read and write is at least so many MB (of 10^6 bytes)."""
+    """Return B rows of 1024 units whose float32 gates read and write at least this many MB (10^6 bytes)."""
     words = COUNTS[cell, backward].words
     B = math.ceil(megabytes * 10**6 / (4 * words * 1024))
     return Size(f"{megabytes} MB", B, 1, 0, 1024, "the gates of one step")
@@ -134,24 +134,24 @@ def gate_size(cell: str, backward: bool, megabytes: int) -> Size:
 
 # ---- the parts -------------------------------------------------------------------------------------------------------
 
-# name: (what is measured in words, the rows); a few minutes each at the usual seconds per row
+# name of a part: what it measures; each takes a few minutes with the default seconds per row
 PARTS = {
     "lstm": "one LSTM layer at the sizes of the targets: strict, TF32, bf16",
-    "recurrence": "the same without the input's product",
+    "recurrence": "the same almost without the product of the input",
     "deepbench": "DeepBench's and PyTorch's LSTM sizes, FlashRNN at H = 128, and sizes beyond them: strict, TF32, bf16",
-    "half": "fp16, where cuDNN has a persistent kernel, and where it hasn't",
+    "half": "fp16, with and without a persistent kernel in cuDNN",
     "cells": "vanilla RNN and GRU: strict, TF32, bf16",
     "stacks": "two layers, two directions, lengths: strict, TF32, bf16",
     "precise": "3 x TF32 and float64",
-    "levels": "each level forced, beside the one that was chosen",
-    "jax": "JAX's scan too",
-    "gates": "the pointwise kernels alone, against a copy of the same size",
+    "levels": "each level forced, and the chosen level",
+    "jax": "JAX's scan as another contender",
+    "gates": "the pointwise kernels alone, compared with a copy of the same size",
 }
 USUAL = ("strict", "tf32", "bfloat16")
 
 
 def rows(part: str, quick: bool = False) -> list[Row]:
-    """What one part measures, in order; `quick`: the first size of each kind, inference and training only."""
+    """Return the rows of a part, in order; quick: the first size of each kind, inference and training only."""
     return list(_thinned(_rows(part)) if quick else _rows(part))
 
 
@@ -179,7 +179,7 @@ def _rows(part: str) -> Iterator[Row]:
         yield from _product("lstm", FEW, whats=("inference", "training"))
         yield from _product("gru", FEW[:1], whats=("inference", "training"))
     elif part == "gates":
-        for cell in ("rnn", "lstm", "gru"):
+        for cell in CELLS:
             for what in ("gates", "gates backward"):
                 for megabytes in MEGABYTES:
                     yield Row(what, cell, gate_size(cell, what != "gates", megabytes))
@@ -208,7 +208,7 @@ def _thinned(found: Iterable[Row]) -> Iterator[Row]:
 
 
 def _inputs(row: Row) -> list[int]:
-    """The inputs of each layer; both directions have the same."""
+    """Return the number of inputs of each layer, which is the same for both directions."""
     return [row.inputs] + [row.directions * row.size.H] * (row.layers - 1)
 
 
@@ -218,27 +218,31 @@ def _steps(row: Row) -> int:
 
 
 def flop(row: Row) -> int:
-    """Additions and multiplications of the products: 2 K (I + H) a row and step of a layer, thrice in training."""
+    """Return the additions and multiplications of the products.
+
+    These are 2 K (I + H) per row and step of a layer, and three times as many in training.
+    """
     if row.gates:
         return 0
-    H, K = row.size.H, GATES[row.cell] * row.size.H
+    H, K = row.size.H, len(CELLS[row.cell].gates) * row.size.H
     once = sum(2 * K * (I + H) * row.directions for I in _inputs(row)) * _steps(row)
     return once * (3 if row.what == "training" else 1)
 
 
 def bytes_moved(row: Row) -> int:
-    """What has to cross the device's memory: arguments read once, results written once.
+    """Return the bytes that must be read from or written to memory: each argument and each result once.
 
-    A forward's results include what its backward needs beside them (LSTM: gates and c; GRU: gates with q), in the type
-    that sums have. Padding is neither read nor written. What lies between two layers is a result and an argument.
+    The results of a forward pass include the arrays that its backward pass needs (LSTM: gates and c; GRU: gates and q),
+    in the type of sums. Padding is neither read nor written. The states between two layers count as a result and as an
+    argument.
     """
     _, item, _, _ = MODES[row.mode]
     if row.gates:
         return COUNTS[row.cell, row.what != "gates"].words * row.size.B * row.size.H * item
-    H, K, steps = row.size.H, GATES[row.cell] * row.size.H, _steps(row)
+    H, K, steps = row.size.H, len(CELLS[row.cell].gates) * row.size.H, _steps(row)
     total = 0
     for I in _inputs(row):
-        parameters = (K * (I + H) + K * (2 if row.cell == "gru" else 1)) * row.directions
+        parameters = (K * (I + H) + K * len(CELLS[row.cell].biases)) * row.directions
         outputs = steps * H * row.directions
         there = steps * I + parameters
         total += (there + outputs) * item
@@ -250,11 +254,11 @@ def bytes_moved(row: Row) -> int:
 
 
 def allowed(row: Row) -> float:
-    """The error that roundings explain, as a share of a result's norm.
+    """Return the error that rounding explains, relative to the norm of a result.
 
-    A factor's rounding is independent from term to term: relative to the sum it stays what it is, whatever the number
-    of terms. It enters at some eight places on the way (x, W, h, the gates, da, and the same of the steps before, which
-    fade). The roundings of sums grow with the square root of the number of terms.
+    The roundings of factors are independent, so that their relative effect on a sum does not depend on the number of
+    terms. They enter in about eight places (x, W, h, the gates, da, and those of earlier steps, whose effect fades).
+    The roundings of sums grow with the square root of the number of terms.
     """
     _, _, factors, sums = MODES[row.mode]
     terms = max(_inputs(row)) + row.size.H + row.size.B * row.size.T
@@ -262,9 +266,9 @@ def allowed(row: Row) -> float:
 
 
 def roof(row: Row, peaks: dict[str, float], bandwidth: float) -> dict[str, Any] | None:
-    """The least seconds of this row, given flops a second per mode and bytes a second; and which of the two bounds.
+    """Return the least seconds of a row, given FLOP/s per mode and bytes per second, and which of the two bounds it.
 
-    3 x TF32 has a third of TF32's rate. None where a rate wasn't measured.
+    3 x TF32 has a third of TF32's rate. None if a rate was not measured.
     """
     rate = peaks.get("tf32", 0) / 3 if row.mode == "high" else peaks.get(row.mode, 0)
     if not bandwidth or (flop(row) and not rate):
@@ -282,9 +286,9 @@ def roof(row: Row, peaks: dict[str, float], bandwidth: float) -> dict[str, Any] 
 
 @dataclass(frozen=True)
 class Target:
-    """The rows for which `holds` is true must all have a `figure` of at least `least`.
+    """A target: all rows for which `holds` is true must have a `figure` of at least `least`.
 
-    The figure is the peer's time / ours; for the gates, bytes a second as a share of a copy's.
+    The figure is the peer's time / ours, or for gates the bytes per second relative to a copy's.
     """
 
     name: str
@@ -301,7 +305,7 @@ def _plain(row: Row) -> bool:
 
 
 def cudnn_persists(row: Row) -> bool:
-    """Where PyTorch asks cuDNN for its persistent kernel: fp16, one layer, one direction, no packed sequence."""
+    """Return whether PyTorch uses cuDNN's persistent kernel: fp16, one layer, one direction, no packed sequence."""
     return (
         row.mode == "float16" and not row.stacked and not row.ragged and not row.gates
         and row.size.H <= 1024 and row.size.H % 128 == 0 and row.size.B % 8 == 0
@@ -328,10 +332,11 @@ TARGETS = tuple(_targets())
 
 
 def judge(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A line for each target: how many rows it has, how many meet it, the worst; "met", "not met", "not measured".
+    """Return a line for each target: how many rows it has, how many meet it, the worst row, and a verdict.
 
-    found: rows as in the document of results, each with "row" and "figure". A row of ours that was refused counts as
-    not met; one without a figure because the peer is missing doesn't count.
+    The verdict is "met", "not met" or "not measured". found: rows of the document, each with "row" and "figure". If our
+    results of a row were refused, the row does not meet the target. A row without a figure, because the peer is
+    missing, does not count.
     """
     lines, known = [], [(of_dict(f["row"]), f) for f in found]
     for target in TARGETS:
@@ -352,5 +357,5 @@ def judge(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def key(part: str, row: Row) -> str:
-    """What makes two measured rows the same: a part may add contenders to a row of another part."""
+    """Return the identity of a measured row. Parts differ, as a part can add contenders to another part's row."""
     return f"{part}: {row.name}, {row.size}"

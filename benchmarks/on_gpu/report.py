@@ -1,19 +1,19 @@
-"""The results of benchmarks/gpu.py as tables for people: the targets first, then every row.
+"""The results of benchmarks/gpu.py as tables: every row, then the targets.
 
-The document (schema "minirnn-gpu 1"; seconds, bytes and flops a second):
+The document (schema "minirnn-gpu 1"; times in seconds, rates in bytes or FLOP per second):
 
-    schema, seed, command, parts   what was asked
+    schema, seed, command, parts   how the document was made
     machine      date (UTC), gpu, architecture, multiprocessors, memory, l2, driver, cuda, python,
                  versions {package: version}
-    peaks        {mode: flops a second of a large product}, measured in the same process
-    bandwidth    {bytes of both arrays together: bytes a second read and written by a copy}
-    rows         part, row (see gpu_plan.Row), flop, bytes, allowed, sets;
-                 errors {contender: ||difference|| / ||exact||}, refused and missing {contender: why};
+    peaks        {mode: FLOP/s of a large product}, measured in the same process
+    bandwidth    {bytes of both arrays together: bytes per second read and written by a copy}
+    rows         part, row (see plan.Row), flop, bytes, allowed, sets;
+                 errors {contender: ||difference|| / ||exact||}, refused and missing {contender: reason};
                  times {contender: {samples, median, q1, q3, flops, bandwidth, of_roof}},
                  ratios {contender: {median, q1, q3} of its time / ours},
-                 figure (the fastest PyTorch / ours; of gates: bandwidth / a copy's), roof {seconds, by, ...}, notes
-    targets      see gpu_plan.judge
-    left_out     keys of rows that the time didn't suffice for, or that nothing could be held against
+                 figure (the fastest PyTorch / ours; for gates: bandwidth / a copy's), roof {seconds, by, ...}, notes
+    targets      see plan.judge
+    left_out     keys of rows without time left, or without a reference to compare with
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ Document = dict[str, Any]
 
 
 def merged(old: Document | None, new: Document) -> Document:
-    """`new` with those rows of `old` that it doesn't measure anew. ValueError if they are of different machines."""
+    """Return `new` with those rows of `old` that it does not replace. ValueError if the machines differ."""
     if old is None:
         return new | {"targets": judge(new["rows"])}
     for name in ("gpu", "driver", "versions"):
         if old["machine"][name] != new["machine"][name]:
             raise ValueError(
-                f"the results are of two machines: {name} {old['machine'][name]!r}, now {new['machine'][name]!r}"
+                f"the results are from two machines: {name} {old['machine'][name]!r}, now {new['machine'][name]!r}; "
+                "use --out to write another file"
             )
     its_key = lambda found: key(found["part"], of_dict(found["row"]))
     measured = {its_key(found) for found in new["rows"]}
@@ -58,13 +59,13 @@ def merged(old: Document | None, new: Document) -> Document:
 
 
 def show(console: Console, document: Document) -> None:
-    """Everything, for a terminal; the targets last, where the end of a long output is seen."""
+    """Print the whole document. The targets come last, because the end of a long output is visible."""
     machine = document["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     console.print(f"{machine['gpu']}, driver {machine['driver']}, {machine['date']}; {versions}", **PLAIN)
     rates = [f"{mode} {rate / 1e12:.0f} TFLOP/s" for mode, rate in document["peaks"].items()]
     rates += [f"{rate / 1e9:.0f} GB/s in {int(size) / 1e6:.0f} MB" for size, rate in document["bandwidth"].items()]
-    console.print(f"measured at most: {', '.join(rates)}", **PLAIN)
+    console.print(f"measured peaks: {', '.join(rates)}", **PLAIN)
     console.print(table(document["rows"]))
     for found in document["rows"]:
         for name, words in found["refused"].items():
@@ -77,7 +78,7 @@ def show(console: Console, document: Document) -> None:
 
 
 def targets(lines: list[dict[str, Any]]) -> Table:
-    """A line for each target: met, not met, not measured."""
+    """Return a table with a line for each target: met, not met or not measured."""
     made = Table(title="targets: the peer's time / ours", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("target", "at least", "verdict", "rows", "worst", "where"):
         made.add_column(name, overflow="fold")
@@ -92,7 +93,7 @@ def targets(lines: list[dict[str, Any]]) -> Table:
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
-    """A line for each row: our time, its spread, its share of the roof and what bounds it; the others' time / ours."""
+    """Return a table with a line for each row: our time, its spread, its share of the roof, and the ratios of times."""
     names = dict.fromkeys(name for found in rows for name in found["times"] if name != "ours")
     made = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("row", "B,T,I,H", "plan", "ours", "±", "of roof", "by", "error", *names):
@@ -116,5 +117,5 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 
 def _short(plan: str) -> str:
-    """The level and the team of a plan in words, without its other parts."""
+    """Return the level and the team of a plan, without its other parts."""
     return ", ".join(plan.removeprefix("level ").split(", ")[:2])

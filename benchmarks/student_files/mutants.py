@@ -10,12 +10,18 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+sys.path.append(str(Path(__file__).parents[2]))  # for `tests`, if only the folder of benchmarks is on the path
+
+from tests.planting import replaced  # noqa: E402
 
 STYLES = ("fused", "separate", "stacked")
 FOLDER = Path(__file__).parent / "styles"
-GATES = {"rnn": "h", "lstm": "ifog", "gru": "rzn"}
+GATES = {"rnn": "h", "lstm": "ifog", "gru": "rzn"}  # in the order of CS231n, which the students' files have
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,7 @@ def edited(style: str, cell: str, edits: list[tuple[str, str]]) -> str:
     end = len(text) if end < 0 else end
     section = text[start:end]
     for old, new in edits:
-        if old not in section:
-            raise ValueError(f"{style} {cell}: nothing to edit: {old!r}")
-        section = section.replace(old, new)
+        section = replaced(section, old, new, where=f"{style} {cell}")
     return text[:start] + section + text[end:]
 
 
@@ -77,7 +81,7 @@ def place(words: str, cell: str) -> dict[str, str]:
 MUTANTS: list[Mutant] = []
 
 
-def add(mistake, cell, base, one, also=(), variant="", kind="numbers", task="", **edits):
+def add(mistake: str, cell: str, base: str, one: str, also: Any = (), variant: Any = "", kind: Any = "numbers", task: Any = "", **edits: Any) -> None:
     """A mutant in each style that has edits."""
     for style, changes in edits.items():
         text = edited(style, cell, changes)
@@ -101,7 +105,7 @@ END = {
 LINE = {key: re.sub(r"^return ", "", line).strip() for key, line in END.items()}
 
 
-def results(style, cell, change):
+def results(style: str, cell: str, change: Any) -> list[tuple[str, str]]:
     """An edit of the last line: `change` is applied to each result's expression."""
     parts = re.split(r", (?![^(]*\))", LINE[style, cell])
     return [(END[style, cell].strip(), "return " + ", ".join(change(n, part) for n, part in enumerate(parts)))]
@@ -340,7 +344,6 @@ for cell in CELLS:
     add("reshape-for-transpose", cell, "dx:xxxx", "dx:x", "", "Wx", fused=[(f"{da}.dot(Wx.T)", f"{da}.dot(Wx.reshape(-1, x.shape[1]))")],
         **({"separate": [("zh @ Wx.T", "zh @ Wx.reshape(H, D)")]} if cell == "rnn" else {}))
     add("reshape-for-transpose", cell, "carry", "dh0", "wh-untransposed" if cell == "rnn" else "", "Wh", fused=[(("dah" if cell == "gru" else "da") + ".dot(Wh.T)", ("dah" if cell == "gru" else "da") + ".dot(Wh.reshape(-1, prev_h.shape[1]))")])
-    k = {"gru": "left"}.get(cell, "du")
     add("missing-reduction", cell, "dWx:*", "dWx:*", "", "samples kept",
         stacked=[('dWx, dWh = np.zeros(Wx.shape), np.zeros(Wh.shape)', 'dWx, dWh = 0, np.zeros(Wh.shape)'), ('dWx += np.einsum("nd,nk->dk", s["x"], left)', 'dWx = dWx + np.einsum("nd,nk->ndk", s["x"], left)')] if cell == "gru"
         else [("dW = np.zeros(W.shape)", "dW = np.zeros(W.shape)\n    dA = 0"), ('        z = s["z"]\n', '        z = s["z"]\n        dA = dA + z[:, :D, None] * du[:, None]\n'), ("dW[:D], dW[D:]", "dA, dW[D:]")])
@@ -489,12 +492,10 @@ _TASK = {"embedding": "word_embedding", "loss": "temporal_softmax_loss", "attent
 GATES.update(dict.fromkeys(_TASK, "h"))
 
 
-def add_other(mistake, section, style, base, old, new, variant="", kind="numbers", one=""):
-    text = _OTHER[section, style]
-    if old not in text:
-        raise ValueError(f"{section} {style}: nothing to edit: {old!r}")
+def add_other(mistake: str, section: str, style: str, base: str, old: str, new: str, variant: str = "", kind: str = "numbers", one: str = "") -> None:
+    text = replaced(_OTHER[section, style], old, new, where=f"{section} {style}")
     wrong = dict.fromkeys(base.split(), "")
-    MUTANTS.append(Mutant(mistake, variant, section, style, text.replace(old, new), wrong, dict.fromkeys(one.split(), ""), (), _TASK[section], kind))
+    MUTANTS.append(Mutant(mistake, variant, section, style, text, wrong, dict.fromkeys(one.split(), ""), (), _TASK[section], kind))
 
 
 add_other("embedding-scatter", "embedding", "loops", "dW", "dW[x[index]] +=", "dW[x[index]] =", "=")

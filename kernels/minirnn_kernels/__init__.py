@@ -1,9 +1,9 @@
-"""Recurrent kernels behind one contract: the cells' equations, and sequences of them computed in several ways.
+"""Recurrent kernels behind one contract: the equations of the cells, and several implementations of sequences.
 
     kernels = minirnn_kernels.get("numpy")
     out, h_n, c_n, cache = kernels.lstm.forward(x, h0, c0, W_ih, W_hh, b)
 
-Knows NumPy and nothing of minirnn. The contract is kernels/README.md.
+This package depends on NumPy and not on minirnn. kernels/README.md states the contract.
 """
 
 from functools import cache
@@ -14,7 +14,7 @@ from minirnn_kernels.loading import KernelFileError, load
 
 __all__ = ["KernelFileError", "available", "get", "load"]
 
-# Each record stands in a module of its own, as KERNELS; a module that can't run here says so with an ImportError.
+# Each module defines its record as KERNELS. A module that can't run on this machine raises an ImportError.
 _MODULES = {
     "numpy": "minirnn_kernels.reference.sequences",
     "loops": "minirnn_kernels.cpu.loops",
@@ -26,7 +26,7 @@ _MODULES = {
 
 @cache
 def get(name: str) -> Kernels:
-    """The record of that name; ValueError for an unknown one, ImportError for one that can't run here."""
+    """Return the record with this name. ValueError for an unknown name, ImportError if the record can't run here."""
     if name not in _MODULES:
         raise ValueError(f"kernels {name!r} are not known, expected one of {', '.join(map(repr, _MODULES))}")
     record: Kernels = import_module(_MODULES[name]).KERNELS
@@ -34,7 +34,7 @@ def get(name: str) -> Kernels:
 
 
 def available() -> dict[str, str | None]:
-    """Each known name with None if these kernels can run here, else with the reason why they can't."""
+    """Return a dict from each known name to None if the record can run here, else to the reason why it can't."""
     return {name: _reason(name) for name in _MODULES}
 
 

@@ -1,7 +1,7 @@
-"""What a cell is: its name, the gates in the order of the weights' blocks, its states and its biases.
+"""The facts about each cell: its name, the gates in the order of the weights' blocks, its states and its biases.
 
-This is the only table of these facts. Layers, kernels, benchmarks and assignments read it; the equations themselves
-are in `gates.py`.
+This is the only table of these facts. Layers, kernels, benchmarks and assignments read it. The equations are in
+`gates.py`.
 """
 
 from dataclasses import dataclass
@@ -12,15 +12,20 @@ class Cell:
     """One kind of recurrent cell."""
 
     name: str  # as in `nn.LSTM(...).kind`, and as the prefix of its functions: "lstm" for `lstm_step`, `lstm_gates`
-    gates: tuple[str, ...]  # the blocks of W_ih and W_hh, H rows each, in order; the RNN's only block makes h itself
-    states: tuple[str, ...]  # what is carried from step to step; the first is the output
+    gates: tuple[str, ...]  # the blocks of W_ih and W_hh, H rows each, in order; the RNN's only block computes h
+    states: tuple[str, ...]  # the arrays carried from step to step; the first is the output
     biases: tuple[str, ...]  # the biases that a step takes, each with a block per gate
     nonlinearities: tuple[str, ...] = ()  # the values of the option `nonlinearity`, where the cell has one
 
     @property
     def title(self) -> str:
-        """The name as it is written in prose and in PyTorch: "LSTM"."""
+        """The name in prose and in PyTorch: "LSTM"."""
         return self.name.upper()
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """The results of a forward, in order, without the cache: out and the final states."""
+        return ("out", *(f"{state}_n" for state in self.states))
 
     @property
     def inputs(self) -> tuple[str, ...]:

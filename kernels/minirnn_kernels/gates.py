@@ -1,15 +1,15 @@
-"""The equations of the cells: what happens to the pre-activations, forward and backward.
+"""The equations of the cells, from pre-activations to states, forward and backward.
 
-This is the one place where RNN, LSTM and GRU are written down. Everything around the gates is a matrix product and
-lives elsewhere: single steps in `minirnn.recurrent.cells`, whole sequences in the kernels beside this file.
+This is the one place where RNN, LSTM and GRU are defined. Everything around the gates is a matrix product and is
+elsewhere: single steps in `minirnn.recurrent.cells`, whole sequences in the kernels of this package.
 
-Every function is pure and uses NumPy's words only, so that the same lines run on float arrays, on complex arrays (the
-complex step: a derivative without a step size), on anything that implements NumPy's protocols and records a graph,
-and on CuPy arrays. Shapes: the last axis holds the gates' blocks, H columns each; any axes may stand before it. The
+Every function is pure and uses only NumPy's functions, so the same lines run on float arrays, on complex arrays (the
+complex step: a derivative without a step size), on objects that implement NumPy's protocols and record a graph, and
+on CuPy arrays. Shapes: the last axis holds the blocks of the gates, H columns each, after any number of other axes. The
 results have the dtype of the arguments.
 
-Notation: s is the logistic sigmoid, * is elementwise, dq is the derivative of the loss with respect to q. Both
-activations have derivatives in terms of their values, which is why no pre-activation is ever kept:
+Notation: s is the logistic sigmoid, * is elementwise, dq is the derivative of the loss with respect to q. The
+derivatives of both activations are functions of their values, so no pre-activation has to be stored:
 
     s'(a) = s(a) (1 - s(a))         tanh'(a) = 1 - tanh(a)^2
 """
@@ -18,29 +18,30 @@ from typing import Any
 
 import numpy as np
 
-Array = Any  # an ndarray, or whatever answers to NumPy's functions in its place
+from minirnn_kernels.cell import RNN
 
-NONLINEARITIES = ("tanh", "relu")
+Array = Any  # an ndarray, or an object that implements NumPy's functions
 
 
 def check_nonlinearity(nonlinearity: str) -> None:
-    """Raise ValueError unless `nonlinearity` is one that the plain RNN has."""
-    if nonlinearity not in NONLINEARITIES:
-        raise ValueError(f"nonlinearity is {nonlinearity!r}, expected one of {', '.join(map(repr, NONLINEARITIES))}")
+    """Raise ValueError unless `nonlinearity` is one of the RNN's."""
+    if nonlinearity not in RNN.nonlinearities:
+        expected = ", ".join(map(repr, RNN.nonlinearities))
+        raise ValueError(f"nonlinearity is {nonlinearity!r}, expected one of {expected}")
 
 
-# The textbook's 1 / (1 + e^-x) overflows for x << 0, and as e^x / (1 + e^x) for x >> 0. With e = e^-|x| <= 1 neither
-# can: the sign of x only decides whether the numerator is 1 or e. Written with where() and not with abs(), because the
-# sigmoid is an analytic function and abs() is not: it would drop the imaginary part of a complex step.
+# The textbook form 1 / (1 + e^-x) overflows for x << 0, and e^x / (1 + e^x) overflows for x >> 0. With e = e^-|x| <= 1
+# nothing overflows, and the sign of x decides whether the numerator is 1 or e. where() replaces abs(), because abs() is
+# not analytic and would drop the imaginary part of a complex step.
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + e^-x), accurate at both ends; any shape, real or complex."""
+    """Return 1 / (1 + e^-x), accurate for large and small x; any shape, real or complex."""
     positive = x >= 0
     e = np.exp(np.where(positive, -x, x))
     return np.where(positive, 1, e) / (1 + e)
 
 
 def _real(x: Array) -> Array:
-    """What a kink is judged by: the real part of a complex number, and x itself where x has no such part."""
+    """Return the part of x that decides on which side of a kink it is: the real part, or x if it has no such part."""
     return getattr(x, "real", x)
 
 
@@ -50,19 +51,19 @@ def _real(x: Array) -> Array:
 
 
 def rnn_gates(a: Array, nonlinearity: str = "tanh") -> Array:
-    """Pre-activation a (..., H) -> hidden state h (..., H); nonlinearity "tanh" or "relu"."""
+    """Return the hidden state h (..., H) for the pre-activation a (..., H); nonlinearity is "tanh" or "relu"."""
     check_nonlinearity(nonlinearity)
     if nonlinearity == "tanh":
         return np.tanh(a)
-    return np.where(_real(a) <= 0, 0, a)  # in this form NaN stays NaN
+    return np.where(_real(a) <= 0, 0, a)  # this form keeps NaN
 
 
 #     tanh:  da = dh * (1 - h^2)
-#     relu:  da = dh where h > 0, else 0; at the kink itself the derivative is taken as 0, as PyTorch does
+#     relu:  da = dh where h > 0, else 0; the derivative at the kink is defined as 0, as in PyTorch
 
 
 def rnn_gates_backward(dh: Array, h: Array, nonlinearity: str = "tanh") -> Array:
-    """dh (..., H) and the h that `rnn_gates` returned -> da (..., H)."""
+    """Return da (..., H) for dh (..., H) and the h that `rnn_gates` returned."""
     check_nonlinearity(nonlinearity)
     if nonlinearity == "tanh":
         return dh * (1 - h * h)
@@ -78,7 +79,7 @@ def rnn_gates_backward(dh: Array, h: Array, nonlinearity: str = "tanh") -> Array
 
 
 def lstm_gates(a: Array, c_prev: Array) -> tuple[Array, Array, tuple[Array, ...]]:
-    """Pre-activations a (..., 4H) in the order i, f, g, o and c_prev (..., H) -> h (..., H), c (..., H), cache."""
+    """Return h (..., H), c (..., H), cache for pre-activations a (..., 4H), in the order i, f, g, o, and c_prev."""
     H = a.shape[-1] // 4
     i = sigmoid(a[..., :H])
     f = sigmoid(a[..., H : 2 * H])
@@ -90,18 +91,18 @@ def lstm_gates(a: Array, c_prev: Array) -> tuple[Array, Array, tuple[Array, ...]
     return h, c, (i, f, g, o, c_prev, tanh_c)
 
 
-# c reaches the loss along two ways: through h of this step, and directly as the c_prev of the next (the dc that comes
-# in). The first way adds dh * dh/dc = dh * o * (1 - tanh(c)^2). With both in dc, the four factors of c and the one of
-# h give
+# c affects the loss in two ways: through h of this step, and directly as c_prev of the next step (the argument dc). The
+# first way adds dh * dh/dc = dh * o * (1 - tanh(c)^2). With both in dc, the four factors of c and the factor o of h
+# give
 #
 #     do = dh * tanh(c)       di = dc * g       df = dc * c_prev       dg = dc * i       dc_prev = dc * f
 #
-# and each gate passes through its own activation: da_i = di * i (1 - i), ..., da_g = dg * (1 - g^2).
-# From step to step dc is only ever multiplied by f: where f = 1 a gradient survives any number of steps.
+# and each gate has the derivative of its activation: da_i = di * i (1 - i), ..., da_g = dg * (1 - g^2).
+# From step to step dc is only multiplied by f: where f = 1, a gradient survives any number of steps.
 
 
 def lstm_gates_backward(dh: Array, dc: Array, cache: tuple[Array, ...]) -> tuple[Array, Array]:
-    """dh, dc (..., H), the gradients into both results of `lstm_gates` -> da (..., 4H), dc_prev (..., H)."""
+    """Return da (..., 4H), dc_prev (..., H) for dh, dc (..., H), the gradients into h and c of `lstm_gates`."""
     i, f, g, o, c_prev, tanh_c = cache
     do = dh * tanh_c
     dc = dc + dh * o * (1 - tanh_c * tanh_c)
@@ -120,11 +121,11 @@ def lstm_gates_backward(dh: Array, dc: Array, cache: tuple[Array, ...]) -> tuple
 #     n = tanh(a_ih_n + r * a_hh_n)
 #     h = (1 - z) * n + z * h_prev
 #
-# a_ih = W_ih x + b_ih and a_hh = W_hh h_prev + b_hh come separately, because r stands between them.
+# a_ih = W_ih x + b_ih and a_hh = W_hh h_prev + b_hh are separate arguments, because r multiplies only one of them.
 
 
 def gru_gates(a_ih: Array, a_hh: Array, h_prev: Array) -> tuple[Array, tuple[Array, ...]]:
-    """Pre-activations a_ih, a_hh (..., 3H) in the order r, z, n and h_prev (..., H) -> h (..., H), cache."""
+    """Return h (..., H), cache for pre-activations a_ih, a_hh (..., 3H), in the order r, z, n, and h_prev."""
     H = h_prev.shape[-1]
     r = sigmoid(a_ih[..., :H] + a_hh[..., :H])
     z = sigmoid(a_ih[..., H : 2 * H] + a_hh[..., H : 2 * H])
@@ -134,15 +135,15 @@ def gru_gates(a_ih: Array, a_hh: Array, h_prev: Array) -> tuple[Array, tuple[Arr
     return h, (r, z, n, a_hn, h_prev)
 
 
-#     dn = dh * (1 - z)       dz = dh * (h_prev - n)       dh_prev = dh * z    (the way past the product)
+#     dn = dh * (1 - z)       dz = dh * (h_prev - n)       dh_prev = dh * z    (the part past the product)
 #     da_n = dn * (1 - n^2)
 #     dr = da_n * a_hn        da_hn = da_n * r
 #
-# r and z see a_ih + a_hh, so their pre-activations have one gradient that goes to both; the third block differs by r.
+# r and z depend on a_ih + a_hh, so both have the same gradient there; in the third block they differ by the factor r.
 
 
 def gru_gates_backward(dh: Array, cache: tuple[Array, ...]) -> tuple[Array, Array, Array]:
-    """dh (..., H), the gradient into the h of `gru_gates` -> da_ih (..., 3H), da_hh (..., 3H), dh_prev (..., H)."""
+    """Return da_ih (..., 3H), da_hh (..., 3H), dh_prev (..., H) for dh (..., H), the gradient into h of `gru_gates`."""
     r, z, n, a_hn, h_prev = cache
     dz = dh * (h_prev - n)
     da_n = dh * (1 - z) * (1 - n * n)

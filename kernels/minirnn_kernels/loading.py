@@ -1,4 +1,4 @@
-"""A record of kernels from a Python file of the user's."""
+"""Loads a record of kernels from a user's Python file."""
 
 import sys
 import traceback
@@ -10,41 +10,38 @@ from minirnn_kernels.contract import Gates, Kernels
 
 
 class KernelFileError(Exception):
-    """What is wrong with a file that should define kernels, in one sentence."""
+    """A file does not define kernels; the message is one sentence that says where and why."""
 
 
-_loaded: dict[str, ModuleType] = {}  # by name: what `load` has put among the imported modules
+_loaded: dict[str, ModuleType] = {}  # the modules that `load` has added to sys.modules, by name
 
 
 def load(path: str | Path) -> Kernels:
-    """The record that a Python file defines as KERNELS, or the gates that it defines as GATES with NumPy's sequences.
+    """Return the record that a Python file defines as KERNELS, or NumPy's sequences around its GATES.
 
-    The file is run as a module of its own name, and run anew by each call. It isn't proven here:
-    `conformance.prove` does that. KernelFileError says what is missing or wrong in it, and where.
+    Each call runs the file again, as a module with the name of the file. The record is not proven here;
+    `minirnn_kernels.proof.prove` does that. KernelFileError if the file can't be run or defines neither.
     """
     path = Path(path).resolve()
     if not path.is_file():
         raise KernelFileError(f"{path}: there is no such file")
-    module = _run(path)
-    kernels, gates = getattr(module, "KERNELS", None), getattr(module, "GATES", None)
-    if isinstance(kernels, Kernels):
-        return kernels
-    if kernels is not None:
-        raise KernelFileError(
-            f"{path}: KERNELS is a {type(kernels).__name__}, expected minirnn_kernels.contract.Kernels"
-        )
-    if isinstance(gates, Gates):
-        from minirnn_kernels.reference.sequences import sequences
+    from minirnn_kernels.reference.sequences import sequences
 
-        return sequences(gates.name, gates)
-    if gates is not None:
-        raise KernelFileError(f"{path}: GATES is a {type(gates).__name__}, expected minirnn_kernels.contract.Gates")
+    module = _run(path)
+    for name, kind in (("KERNELS", Kernels), ("GATES", Gates)):
+        found = getattr(module, name, None)
+        if isinstance(found, kind):
+            return found if isinstance(found, Kernels) else sequences(found.name, found)
+        if found is not None:
+            raise KernelFileError(
+                f"{path}: {name} is a {type(found).__name__}, expected {kind.__module__}.{kind.__name__}"
+            )
     raise KernelFileError(f"{path}: defines neither KERNELS = Kernels(...) nor GATES = Gates(...)")
 
 
 def _run(path: Path) -> ModuleType:
-    # Numba's cache on disk finds a function's module by its name: it has to be that of an ordinary import of the file,
-    # and the module has to be known under it.
+    # Numba's disk cache finds the module of a function by name. The name must be that of an ordinary import, and the
+    # module must be in sys.modules under it.
     name = path.stem
     if path.suffix != ".py":
         raise KernelFileError(f"{path}: isn't a Python file, expected a name that ends in .py")
@@ -53,7 +50,7 @@ def _run(path: Path) -> ModuleType:
     if _taken(name, path):
         raise KernelFileError(f"{path}: there is another module called {name!r}, give the file another name")
     spec = spec_from_file_location(name, path)
-    assert spec is not None  # there is one for every .py
+    assert spec is not None  # every .py file has a spec
     assert spec.loader is not None
     module = module_from_spec(spec)
     sys.modules[name] = module
@@ -72,12 +69,12 @@ def _run(path: Path) -> ModuleType:
 
 
 def _taken(name: str, path: Path) -> bool:
-    """Whether that name belongs to a module that is neither this file nor put there by an earlier `load`."""
+    """Return whether the name belongs to another module, which is neither this file nor from an earlier `load`."""
     known = sys.modules.get(name)
     if known is not None and known is _loaded.get(name):
         return False
     spec = find_spec(name) if known is None else getattr(known, "__spec__", None)
-    if spec is None or spec.origin is None:  # without an origin: a folder that would be a package if nothing else were
+    if spec is None or spec.origin is None:  # a folder without an __init__ has no origin
         return known is not None
     return Path(spec.origin).resolve() != path
 

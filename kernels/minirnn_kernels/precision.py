@@ -1,28 +1,29 @@
-"""How exactly kernels multiply float32 numbers, where the hardware offers a choice.
+"""The precision of float32 products, on hardware that offers a choice.
 
 | | products of float32 | relative error of a product |
 |---|---|---|
 | "strict" | float32, with fused multiply-adds | 2^-24 |
 | "high" | on tensor cores, each factor split into two TF32 numbers: three products | about 2^-22 |
-| "fast" | on tensor cores, factors rounded to TF32, of 10 bits | 2^-11 |
+| "fast" | on tensor cores, factors rounded to TF32, which stores 10 bits | 2^-11 |
 
-Sums are float32 in all three. An infinite factor gives NaN in "high": its parts are infinity and NaN. Other dtypes have
-one way each: float64 throughout, and 16-bit numbers multiplied on tensor cores and summed in float32. Only CUDA kernels
-have the choice; all others are strict.
+Sums are float32 in all three. An infinite factor gives NaN with "high", because its parts are infinity and NaN. Other
+dtypes have no choice: float64 is used throughout, and 16-bit numbers are multiplied on tensor cores and summed in
+float32. Only CUDA kernels offer the choice; all others are strict.
 """
 
 from contextvars import ContextVar
 
 PRECISIONS = ("strict", "high", "fast")
 
-_process = "strict"  # chosen by a call
-_inside: ContextVar[str | None] = ContextVar("precision", default=None)  # chosen by a with block
+_process = "strict"  # set by a call
+_inside: ContextVar[str | None] = ContextVar("precision", default=None)  # set by a with block
 
 
 class precision:
-    """Choose: `precision("fast")` for the process, or `with precision("fast"):` for a block of one thread or task.
+    """Set the precision: `precision("fast")` for the process, `with precision("fast"):` inside a block.
 
-    A process that makes no choice is strict. A backward pass computes as its forward pass did.
+    A block affects only its own thread or asynchronous task. The default is "strict". A backward pass uses the
+    precision of its forward pass.
     ValueError for a name that isn't one of "strict", "high", "fast".
     """
 
@@ -43,5 +44,5 @@ class precision:
 
 
 def current() -> str:
-    """What has been chosen: "strict", "high" or "fast"."""
+    """Return the current precision: "strict", "high" or "fast"."""
     return _inside.get() or _process

@@ -63,13 +63,8 @@ def _arrays(fn: Any, operands: Sequence[Any]) -> list[Any]:
     like = next((x.data for x in operands if isinstance(x, Tensor) and x.dtype.kind == "f"), None)
     if like is None:
         return list(operands)
-
-    def array(x: Any) -> Any:
-        if isinstance(x, Tensor):
-            return x
-        return constant(x, like.dtype, fn) if np.ndim(x) else devices.number_like(like, x)
-
-    return list(map(array, operands))
+    shaped = [x if isinstance(x, Tensor) or np.ndim(x) else devices.number_like(like, x) for x in operands]
+    return [x if isinstance(x, Tensor) else constant(x, like.dtype, fn) for x in shaped]
 
 
 # ---------------------------------------------------------------------------------------------- choice
@@ -186,17 +181,16 @@ def _astype(a: Tensor, dtype: Any) -> Tensor:
     return apply(ops.astype, a, dtype=dtype)
 
 
-@implements(Tensor.to)
-def _to(a: Tensor, device: str) -> Tensor:
-    return a if devices.device_of(a.data) == devices.named(device) else apply(ops.to, a, device=device)
-
+implements(Tensor.to)(
+    lambda a, device: a if devices.device_of(a.data) == devices.named(device) else apply(ops.to, a, device=device)
+)
 
 # ---------------------------------------------------------------------------------------------- place
 
 
-@implements(Tensor.__getitem__)
-def _getitem(a: Tensor, index: Any) -> Tensor:
-    return apply(ops.getitem, a, index=devices.own_index(plain(index), a.data, a.shape))
+implements(Tensor.__getitem__)(
+    lambda a, index: apply(ops.getitem, a, index=devices.own_index(plain(index), a.data, a.shape))
+)
 
 
 def _along(axis: int, part: Any) -> tuple[Any, ...]:

@@ -90,8 +90,8 @@ def walk(
 
     With `inputs=None`, add the gradients of the leaves to their `.grad`. With `inputs`, visit only the nodes that lead
     to an input, change no `.grad`, and return a dict that contains the gradients of the inputs.
-    `retain` keeps the graph. With `create`, seeds are Tensors and the rules run on Tensors, so that the results have a
-    graph of their own.
+    `retain` keeps the graph. With `create`, seeds are Tensors and the rules run on Tensors, so that the results have
+    their own graph.
     """
     order, leading, kept = _plan(roots, inputs)
     products = _watched_products if watching.get() else _products
@@ -101,7 +101,7 @@ def walk(
         g = grads.get(t) if t in kept else grads.pop(t, None)
         if g is None:  # no path from t to a root carries a gradient
             continue
-        contributions = products(t, g, leading, retain, create)
+        contributions = products(t, g, leading, retain, create)  # the vector-Jacobian products of t's node
         if not retain:
             t._node = FREED
         for p, h in contributions:

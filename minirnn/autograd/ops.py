@@ -57,33 +57,40 @@ class _ForEach(Sequence[Rule]):
         return 1
 
 
-# ---------------------------------------------------------------------------------------------- one argument
+# ---------------------------------------------------------------------------------------------- one or two arguments
 
-rule(np.positive, lambda g, y, x: g)
-rule(np.negative, lambda g, y, x: -g)
-rule(np.absolute, lambda g, y, x: g * np.sign(x))
-rule(np.exp, lambda g, y, x: g * y)
-rule(np.expm1, lambda g, y, x: g * np.exp(x))  # y + 1 would be 0 for x << 0
-rule(np.log, lambda g, y, x: g / x)
-rule(np.log1p, lambda g, y, x: g / (x + 1.0))
-rule(np.sqrt, lambda g, y, x: g * 0.5 / y)
-rule(np.square, lambda g, y, x: g * 2.0 * x)
-rule(np.sin, lambda g, y, x: g * np.cos(x))
-rule(np.cos, lambda g, y, x: -g * np.sin(x))
-rule(np.sinh, lambda g, y, x: g * np.cosh(x))
-rule(np.cosh, lambda g, y, x: g * np.sinh(x))
-rule(np.tanh, lambda g, y, x: g * (1.0 - y * y))
+# function -> the vector-Jacobian product of its argument
+ONE_ARGUMENT: dict[Callable[..., Any], Rule] = {
+    np.positive: lambda g, y, x: g,
+    np.negative: lambda g, y, x: -g,
+    np.absolute: lambda g, y, x: g * np.sign(x),
+    np.exp: lambda g, y, x: g * y,
+    np.expm1: lambda g, y, x: g * np.exp(x),  # y + 1 would be 0 for x << 0
+    np.log: lambda g, y, x: g / x,
+    np.log1p: lambda g, y, x: g / (x + 1.0),
+    np.sqrt: lambda g, y, x: g * 0.5 / y,
+    np.square: lambda g, y, x: g * 2.0 * x,
+    np.sin: lambda g, y, x: g * np.cos(x),
+    np.cos: lambda g, y, x: -g * np.sin(x),
+    np.sinh: lambda g, y, x: g * np.cosh(x),
+    np.cosh: lambda g, y, x: g * np.sinh(x),
+    np.tanh: lambda g, y, x: g * (1.0 - y * y),
+}
 
-# ---------------------------------------------------------------------------------------------- two arguments
+# function -> the vector-Jacobian products of its arguments
+TWO_ARGUMENTS: dict[Callable[..., Any], tuple[Rule, Rule]] = {
+    np.add: (lambda g, y, a, b: g, lambda g, y, a, b: g),
+    np.subtract: (lambda g, y, a, b: g, lambda g, y, a, b: -g),
+    np.multiply: (lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
+    np.true_divide: (lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b),
+    np.power: (lambda g, y, x, p: g * p * _base(x, p) ** (p - 1), lambda g, y, x, p: g * y * _log(x)),
+    np.maximum: (lambda g, y, a, b: _won(g, a, b), lambda g, y, a, b: _won(g, b, a)),
+    np.minimum: (lambda g, y, a, b: _won(g, b, a), lambda g, y, a, b: _won(g, a, b)),
+    np.matmul: (lambda g, y, a, b: _matmul_a(g, a, b), lambda g, y, a, b: _matmul_b(g, a, b)),
+}
 
-rule(np.add, lambda g, y, a, b: g, lambda g, y, a, b: g)
-rule(np.subtract, lambda g, y, a, b: g, lambda g, y, a, b: -g)
-rule(np.multiply, lambda g, y, a, b: g * b, lambda g, y, a, b: g * a)
-rule(np.true_divide, lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b)
-rule(np.power, lambda g, y, x, p: g * p * _base(x, p) ** (p - 1), lambda g, y, x, p: g * y * _log(x))
-rule(np.maximum, lambda g, y, a, b: _won(g, a, b), lambda g, y, a, b: _won(g, b, a))
-rule(np.minimum, lambda g, y, a, b: _won(g, b, a), lambda g, y, a, b: _won(g, a, b))
-rule(np.matmul, lambda g, y, a, b: _matmul_a(g, a, b), lambda g, y, a, b: _matmul_b(g, a, b))
+RULES.update({fn: (vjp,) for fn, vjp in ONE_ARGUMENT.items()})
+RULES.update(TWO_ARGUMENTS)
 
 
 def _base(x: Any, p: Any) -> Any:

@@ -251,12 +251,10 @@ class Tensor(ArrayMethods):
             "np.concatenate or np.stack, or write t.data[...] = v outside of a graph"
         )
 
-    __iadd__ = _in_place("+", operator.add)
-    __isub__ = _in_place("-", operator.sub)
-    __imul__ = _in_place("*", operator.mul)
-    __itruediv__ = _in_place("/", operator.truediv)
-    __ipow__ = _in_place("**", operator.pow)
-    __imatmul__ = _in_place("@", operator.matmul)
+    __iadd__, __isub__, __imul__ = map(_in_place, "+-*", (operator.add, operator.sub, operator.mul))
+    __itruediv__, __ipow__, __imatmul__ = map(
+        _in_place, ("/", "**", "@"), (operator.truediv, operator.pow, operator.matmul)
+    )
 
     # -- methods that array_functions.py implements
 

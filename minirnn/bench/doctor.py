@@ -1,13 +1,11 @@
-"""What this machine offers and what would make it faster: versions, CPU, BLAS, kernels, GPU, folders.
+"""The facts that `minirnn doctor` prints, and advice on speed: versions, CPU, BLAS, kernels, GPU, folders.
 
-Nothing here is needed to compute anything. `examine` returns facts as text, for `minirnn doctor` to print.
+No other part of minirnn depends on this module.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import importlib.metadata
 import os
 import platform
 import sys
@@ -16,59 +14,72 @@ from typing import Any
 
 import numpy as np
 
+import minirnn
+import minirnn_kernels
 from minirnn.autograd import devices
-from minirnn.machine import blas_libraries, cpu_model, describe_blas, first_line, simd_features, usable_cpus
+from minirnn.machine import (
+    blas_libraries,
+    cpu_model,
+    describe_blas,
+    first_line,
+    package_version,
+    simd_features,
+    usable_cpus,
+)
 
-__all__ = ["Finding", "advice", "cuda_levels", "examine", "summary"]
+__all__ = ["Fact", "advice", "cuda_levels", "examine", "summary"]
 
 PACKAGES = ("numpy", "numba", "safetensors", "typer", "rich", "threadpoolctl", "pooch", "torch")
-AVX512 = frozenset({"X86_V4", "AVX512_SKX"})  # NumPy's names, new and old, for the set that SkylakeX kernels need
-LSTM_SIZES = ((50, 50, 128), (25, 64, 512), (25, 64, 1024))  # T, B, H: char-rnn's, and two of DeepBench
+AVX512 = frozenset({"X86_V4", "AVX512_SKX"})  # NumPy's new and old name; OpenBLAS's SkylakeX kernels need it
+LSTM_SIZES = ((50, 50, 128), (25, 64, 512), (25, 64, 1024))  # T, B, H: char-rnn, and two of DeepBench
 AVX2_KERNELS = frozenset({"Haswell", "Zen"})
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One line of the examination: what was looked at, what was found."""
+class Fact:
+    """One line of the report."""
 
     subject: str
     text: str
 
 
-def examine() -> list[Finding]:
-    """Everything, in the order in which it is shown. Takes a second or two: it looks for CUDA."""
-    import minirnn_kernels
+def examine() -> list[Fact]:
+    """Return all facts in the order of the report. Takes a second or two, because it looks for CUDA."""
+    kernels = minirnn_kernels.available().items()
+    return [
+        Fact("Python", f"{platform.python_version()} ({sys.platform}, {platform.machine()})"),
+        *(Fact(name, _version(name) or "not installed") for name in ("minirnn", *PACKAGES)),
+        Fact("CPU", f"{cpu_model()}, {len(usable_cpus())} of {os.cpu_count()} cores usable"),
+        Fact("CPU features", " ".join(simd_features()) or "unknown"),
+        *(Fact("BLAS", text) for text in [*map(describe_blas, blas_libraries())] or ["none found"]),
+        *(Fact(f"kernels: {name}", reason or "can run here") for name, reason in kernels),
+        Fact("CuPy", _cupy()),
+        Fact("GPU", _gpu()),
+        *(Fact("CUDA", text) for text in cuda_levels()),
+        Fact("data folder", _data_folder()),
+    ]
 
-    found = [Finding("Python", f"{platform.python_version()} ({sys.platform}, {platform.machine()})")]
-    found += [Finding(name, _version(name) or "not installed") for name in ("minirnn", *PACKAGES)]
-    found += [Finding("CPU", f"{cpu_model()}, {len(usable_cpus())} of {os.cpu_count()} cores usable")]
-    found += [Finding("CPU features", " ".join(simd_features()) or "unknown")]
-    libraries = blas_libraries()
-    found += [Finding("BLAS", describe_blas(library)) for library in libraries] or [Finding("BLAS", "none found")]
-    for name, reason in minirnn_kernels.available().items():
-        found.append(Finding(f"kernels: {name}", reason or "can run here"))
-    found += [Finding("CuPy", _cupy()), Finding("GPU", _gpu())]
-    found += [Finding("CUDA", text) for text in cuda_levels()]
-    return [*found, Finding("data folder", _data_folder())]
 
-
-def summary() -> list[Finding]:
-    """The three lines that matter most for speed."""
+def summary() -> list[Fact]:
+    """Return the three facts that matter most for speed."""
     libraries = "; ".join(describe_blas(library) for library in blas_libraries()) or "none found"
     versions = f"Python {platform.python_version()}, NumPy {np.__version__}"
     cpu = f"{cpu_model()}, {len(usable_cpus())} cores, {' '.join(simd_features())}"
-    return [Finding("versions", versions), Finding("CPU", cpu), Finding("BLAS", libraries)]
+    return [Fact("versions", versions), Fact("CPU", cpu), Fact("BLAS", libraries)]
 
 
 def advice() -> list[str]:
-    """What would make it faster, each a sentence that says what to do; empty if nothing is known."""
+    """Return sentences that each say how to make computations faster; empty if there is no advice."""
     wide = bool(AVX512 & set(simd_features()))
     found = [text for library in blas_libraries() for text in blas_advice(library, wide, len(usable_cpus()))]
     return found + gpu_advice()
 
 
 def blas_advice(library: dict[str, Any], wide: bool, cores: int) -> list[str]:
-    """Advice on one BLAS, on a CPU that has AVX-512 if `wide`, and that many usable cores."""
+    """Return advice on one BLAS library.
+
+    library: a report of threadpoolctl. wide: whether the CPU has AVX-512. cores: the number of usable cores.
+    """
     found = []
     if wide and library.get("internal_api") == "openblas" and library.get("architecture") in AVX2_KERNELS:
         found.append(
@@ -84,9 +95,7 @@ def blas_advice(library: dict[str, Any], wide: bool, cores: int) -> list[str]:
 
 
 def gpu_advice() -> list[str]:
-    """Why an NVIDIA GPU that is there can't be used; nothing on a machine without one."""
-    import minirnn_kernels
-
+    """Return the reason why an NVIDIA GPU can't be used; empty on a machine without one, or if it can be used."""
     reason = minirnn_kernels.available()["cupy"]
     if reason is None or not _nvidia_smi():
         return []
@@ -94,13 +103,9 @@ def gpu_advice() -> list[str]:
 
 
 def _version(package: str) -> str | None:
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        return importlib.metadata.version(package)
-    if package == "minirnn":
-        from minirnn import __version__
-
-        return f"{__version__} (not installed, run from its folder)"
-    return None
+    if package == "minirnn" and package_version(package) is None:
+        return f"{minirnn.__version__} (not installed, run from its folder)"
+    return package_version(package)
 
 
 def _cupy() -> str:
@@ -112,7 +117,7 @@ def _cupy() -> str:
 
 
 def _gpu() -> str:
-    """The current GPU as CuPy sees it, else what nvidia-smi says."""
+    """Return the description of the current GPU by CuPy, or by nvidia-smi if CuPy can't use it."""
     if devices.why_not_cupy() is not None:
         return _nvidia_smi() or "none found"
     runtime: Any = importlib.import_module("cupy").cuda.runtime
@@ -130,34 +135,33 @@ def _nvidia_smi() -> str:
 
 
 def _cuda(version: int) -> str:
-    """CUDA's way of writing versions, 13020, in the usual one."""
+    """Return a version that CUDA writes as 13020 in the usual form, 13.2."""
     return f"{version // 1000}.{version % 1000 // 10}"
 
 
 def cuda_levels() -> list[str]:
-    """How the kernels "cupy" would compute LSTMs of a few sizes on this GPU; nothing where they can't run.
+    """Return how the kernels "cupy" would compute LSTMs of a few sizes on this GPU; empty if they can't run.
 
-    An estimate chooses, and none of it was measured here.
+    An estimate makes the choice; nothing is measured.
     """
-    import minirnn_kernels
-
     if minirnn_kernels.available()["cupy"] is not None:
         return []
+    from minirnn_kernels.cell import LSTM
     from minirnn_kernels.cuda.levels import explain
-    from minirnn_kernels.cuda.sequence_pass import LSTM, STORAGES, Work
+    from minirnn_kernels.cuda.plans import STORAGES, Work
 
     found = []
     for T, B, H in LSTM_SIZES:
         try:
             text = explain(Work(LSTM, STORAGES["float32"], T, B, H), _properties())
-        except ValueError as error:  # MINIRNN_CUDA_LEVEL asks for what isn't there
+        except ValueError as error:  # MINIRNN_CUDA_LEVEL requests a level that isn't available
             text = str(error)
         found.append(f"LSTM, {T} steps, batch {B}, {H} units: {text}")
     return found
 
 
 def _properties() -> Any:
-    """What the kernels' choice of a level depends on, of the current GPU."""
+    """Return the properties of the current GPU that the choice of a level depends on."""
     device: Any = importlib.import_module("minirnn_kernels.cuda.cupy_device")
     return device.CupyDevice().properties
 

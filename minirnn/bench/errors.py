@@ -1,7 +1,7 @@
-"""What a user can get wrong about a benchmark."""
+"""The error for a mistake in the request for a benchmark."""
 
 __all__ = ["BenchError"]
 
 
 class BenchError(Exception):
-    """A mistake in what was asked, in words for the user."""
+    """A mistake in the request; the message is written for the user."""

@@ -1,10 +1,9 @@
-"""What a result has to be stamped with: the CPU, the libraries and their kernels, threads and load."""
+"""The stamp on a result (CPU, libraries, threads, load), and the threads and cores of a process that measures."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
-import importlib.metadata
 import os
 import platform
 import sys
@@ -13,7 +12,7 @@ from typing import Any
 
 import minirnn
 import minirnn_kernels
-from minirnn.machine import blas_libraries, cpu_model, describe_blas, simd_features, usable_cpus
+from minirnn.machine import blas_libraries, cpu_model, describe_blas, package_version, simd_features, usable_cpus
 
 __all__ = ["THREAD_VARIABLES", "Others", "cores", "environment", "stamp", "use_cores"]
 
@@ -22,7 +21,7 @@ PACKAGES = ("minirnn", "numpy", "numba", "llvmlite", "torch", "jax", "jaxlib", "
 
 
 def environment(threads: int) -> dict[str, str]:
-    """This process's environment for one that finds the same packages, and where every library uses so many threads."""
+    """Return an environment for a process that finds the same packages and whose libraries use `threads` threads."""
     paths = [str(Path(module.__file__ or "").parent.parent) for module in (minirnn, minirnn_kernels)]
     paths += [given] if (given := os.environ.get("PYTHONPATH")) else []
     found = os.pathsep.join(dict.fromkeys(os.pathsep.join(paths).split(os.pathsep)))
@@ -30,20 +29,20 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def use_cores(count: int) -> None:
-    """Keep this process on `count` of its CPUs, on different cores as far as there are: JAX counts what it may use."""
+    """Restrict this process to `count` logical CPUs, on different cores if possible; JAX uses every CPU it may."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores()[:count])
 
 
 def cores() -> list[int]:
-    """The CPUs that this process may use, the first of each core before the second ones of any."""
+    """Return the logical CPUs that this process may use, with one of each core before any second one."""
     usable = usable_cpus()
     firsts = [cpu for cpu in usable if _siblings(cpu)[0] == cpu]
     return [*firsts, *(cpu for cpu in usable if cpu not in firsts)]
 
 
 def _siblings(cpu: int) -> list[int]:
-    """The CPUs of the same core, as Linux lists them ("0,4" or "0-1"); the CPU itself where it doesn't."""
+    """Return the logical CPUs of the same core, which Linux lists as "0,4" or "0-1"; elsewhere only `cpu` itself."""
     with contextlib.suppress(OSError, ValueError):
         text = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text()
         return sorted(int(part) for part in text.replace("-", ",").split(","))
@@ -51,7 +50,7 @@ def _siblings(cpu: int) -> list[int]:
 
 
 def stamp() -> dict[str, Any]:
-    """Date, machine, versions and the BLAS libraries that are loaded now."""
+    """Return the date, the machine, the versions and the BLAS libraries that are loaded now."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "cpu": cpu_model(),
@@ -60,26 +59,20 @@ def stamp() -> dict[str, Any]:
         "simd": simd_features(),
         "system": f"{platform.system()} {platform.release()}",
         "python": sys.version.split()[0],
-        "versions": {name: version for name in PACKAGES if (version := _version(name))},
+        "versions": {name: version for name in PACKAGES if (version := package_version(name))},
         "blas": [describe_blas(library) for library in blas_libraries()],
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
 
 
-def _version(package: str) -> str | None:
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        return importlib.metadata.version(package)
-    return None
-
-
 class Others:
-    """How much of the machine's cores other programs take, from construction on. Linux only; elsewhere None."""
+    """The share of the cores that other programs take, from construction on. Only for Linux; elsewhere it is None."""
 
     def __init__(self) -> None:
         self._begin = _times()
 
     def share(self) -> float | None:
-        """Their part of all cores' time, 0 to 1."""
+        """Return their share of the time of all cores, 0 to 1."""
         if self._begin is None or (now := _times()) is None:
             return None
         total, busy, own = (b - a for a, b in zip(self._begin, now, strict=True))
@@ -87,7 +80,7 @@ class Others:
 
 
 def _times() -> tuple[float, float, float] | None:
-    """Seconds of all cores: in all, not idle, and those of this process and its ended children."""
+    """Return seconds of all cores: in total, not idle, and of this process with its ended children."""
     try:
         user, nice, system, idle, iowait, *rest = map(int, Path("/proc/stat").read_text().split()[1:9])
     except (OSError, ValueError):

@@ -1,15 +1,16 @@
-"""What this machine can do at most, measured in the same run as everything else.
+"""The highest rates of this machine, measured in the same run as everything else.
 
-    multiply-adds   independent ones on vectors in registers: the roof of every matrix product
-    the gates' mix  multiply-adds and divisions in the numbers that a cell's activations need, on registers
-    traffic         a[i] = b[i] + s c[i] over arrays of a given size, in the caches or beyond
+    multiply-adds   independent multiply-adds on vectors in registers: the upper limit of every matrix product
+    the gates' mix  multiply-adds and divisions in registers, in the ratio that the activations of a cell need
+    traffic         a[i] = b[i] + s c[i] over arrays of a given size, in the caches or in memory
 
-Numba compiles the loops and LLVM's vectors are written out, so that nothing depends on what a compiler guesses. Each
-figure is the best of several tries: other work on the machine can only slow it down. `Missing` without the compiler.
+Numba compiles the loops, and the LLVM vector instructions are written out, so that no result depends on a compiler's
+vectorisation. Each figure is the best of several tries, because other work on the machine can only slow it down. All
+functions raise `Missing` without the compiler.
 
-What a table calls a share of the peak is another thing: there the multiply-adds take turns with whoever is timed
-(`multiply_adds`), and both are medians. On a shared machine a core gives less at one minute than at another, and a
-share of its best minute would say more of the neighbours than of the kernel.
+The share of the peak in a table is different: there the multiply-adds take turns with the contenders
+(`multiply_adds`), and both times are medians. A core of a shared machine is slower in one minute than in another, so a
+share of its best minute would describe the other programs rather than the kernel.
 """
 
 from __future__ import annotations
@@ -26,42 +27,42 @@ from minirnn.bench.peers import Missing, library
 
 __all__ = ["ACCUMULATORS", "flops", "mix_seconds", "multiply_adds", "traffic", "vector_bytes"]
 
-ACCUMULATORS = 12  # enough to hide a multiply-add's latency on two pipes, few enough for 16 registers
+ACCUMULATORS = 12  # vectors; enough to hide the latency of a multiply-add on two pipes, few enough for 16 registers
 TRIES = 7
 
 
 def multiply_adds(dtype: str, threads: int) -> tuple[Callable[[], None], int]:
-    """A call that keeps all threads at multiply-adds for some milliseconds, and its floating-point operations."""
+    """Return a call that computes multiply-adds in all threads for some milliseconds, and its number of operations."""
     burn, lanes = _burn(dtype, ACCUMULATORS, 0), vector_bytes() // np.dtype(dtype).itemsize
     n = 1_000_000
-    return lambda: _together(lambda: burn(n, 1.0), threads), 2 * n * ACCUMULATORS * lanes * threads
+    return lambda: _together(lambda _: burn(n, 1.0), threads), 2 * n * ACCUMULATORS * lanes * threads
 
 
 def flops(dtype: str, threads: int) -> float:
-    """Multiplications and additions a second, of all threads together."""
+    """Return the multiplications and additions per second of all threads together."""
     run, operations = multiply_adds(dtype, threads)
     return operations / _best(run)
 
 
 def mix_seconds(dtype: str, threads: int, multiply_adds: int, divisions: int) -> float:
-    """Seconds for each element's share of vectors' multiply-adds and divisions, all threads at work."""
+    """Return the seconds per element for this many multiply-adds and divisions on vectors, in all threads."""
     burn, lanes = _burn(dtype, multiply_adds, divisions), vector_bytes() // np.dtype(dtype).itemsize
     n = 8_000_000 // (multiply_adds + 8 * divisions)
-    return _best(lambda: _together(lambda: burn(n, 1.0), threads)) / (n * lanes * threads)
+    return _best(lambda: _together(lambda _: burn(n, 1.0), threads)) / (n * lanes * threads)
 
 
 def traffic(working_set: int, dtype: str, threads: int) -> float:
-    """Bytes a second that are read and written where the arrays together have `working_set` bytes."""
+    """Return the bytes per second that are read and written in arrays of `working_set` bytes in total."""
     n = max(64, working_set // threads // 3 // np.dtype(dtype).itemsize)
     arrays = [[np.ones(n, dtype) for _ in range(3)] for _ in range(threads)]
     loop = _triad()
     passes = max(1, 30_000_000 // n)
-    seconds = _best(lambda: _together(lambda k: loop(*arrays[k], passes), threads, numbered=True))
+    seconds = _best(lambda: _together(lambda k: loop(*arrays[k], passes), threads))
     return 3 * n * np.dtype(dtype).itemsize * threads * passes / seconds
 
 
 def vector_bytes() -> int:
-    """The width of this CPU's widest vectors."""
+    """Return the width of the widest vectors of this CPU."""
     binding = _binding()
     features = dict(binding.get_host_cpu_features())
     return 64 if features.get("avx512f") else 32 if features.get("avx") else 16
@@ -74,18 +75,18 @@ def _binding() -> Any:
     return library("llvmlite.binding")
 
 
-def _together(work: Callable[..., Any], threads: int, numbered: bool = False) -> None:
-    """Each of `threads` threads does the work once."""
-    others = [threading.Thread(target=work, args=(k,) * numbered) for k in range(1, threads)]
+def _together(work: Callable[[int], Any], threads: int) -> None:
+    """Call work(k) once in each of `threads` threads, numbered from 0."""
+    others = [threading.Thread(target=work, args=(k,)) for k in range(1, threads)]
     for thread in others:
         thread.start()
-    work(*[0] * numbered)
+    work(0)
     for thread in others:
         thread.join()
 
 
 def _best(run: Callable[[], None]) -> float:
-    """The shortest time that a call takes."""
+    """Return the shortest time of a call, in seconds."""
     run()
     best = float("inf")
     for _ in range(TRIES):
@@ -108,9 +109,9 @@ def _triad() -> Any:
 
 @functools.cache
 def _burn(dtype: str, multiply_adds: int, divisions: int) -> Any:
-    """(n, first) -> a number: n rounds of so many vector multiply-adds and divisions, independent of their neighbours.
+    """Return a compiled function (n, first) -> number of n rounds of independent multiply-adds and divisions.
 
-    What they begin with comes from outside: LLVM computes what it can, and 1 / 2 + 1 / 2 it knows to stay 1.
+    The start values come from an argument, because LLVM would compute constant expressions at compile time.
     """
     binding, numba, ir = _binding(), library("numba"), library("llvmlite.ir")
     types, extending = library("numba.core.types"), library("numba.extending")

@@ -1,7 +1,7 @@
-"""Where the time of a first use goes: import, compilation, loading what was compiled before, steady state.
+"""The phases of a first use: import, compilation, loading compiled code from the cache, steady state.
 
-A training step runs in a fresh process, twice: with an empty cache folder (so that everything is compiled), then with
-the folder that the first one filled. `python -m minirnn.bench.phases NAME CELL DTYPE` is such a process.
+A training step runs in two new processes: first with an empty cache folder, so that everything is compiled, then with
+the folder that the first process filled. `python -m minirnn.bench.phases NAME CELL DTYPE` is such a process.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ __all__ = ["measure"]
 
 
 def measure(name: str, cell: str = "lstm", dtype: str = "float32", threads: int = 1) -> dict[str, Any]:
-    """Seconds of each phase for one of our records; RuntimeError if the process fails.
+    """Return the seconds of each phase for one of our records. RuntimeError if the process fails.
 
-    "process_cold" and "process_warm" are whole processes from start to end; "import" is NumPy and the kernels' module;
-    "compile" what the first call took longer with an empty cache than with a full one; "first_call" the first training
-    step with a full cache, of which "cache_load" is what it took longer than a "steady" one.
+    "process_cold" and "process_warm" are whole processes with an empty and with a full cache; "import" is the import of
+    NumPy and of the kernels; "compile" is the difference between the first calls with an empty and with a full cache;
+    "first_call" is the first training step with a full cache; "cache_load" is its difference to a "steady" step.
     """
     with tempfile.TemporaryDirectory(prefix="minirnn-bench-") as folder:
         cold, warm = (_process(folder, name, cell, dtype, threads) for _ in range(2))

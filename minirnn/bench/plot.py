@@ -1,4 +1,4 @@
-"""The document as a figure: the roofline, and the ratios. Readable without colours: markers and hatching tell apart."""
+"""The document as a figure: a roofline, and the ratios. Markers and hatching make it readable without colours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def check(path: Path) -> None:
-    """BenchError if this file can't be drawn: before anything is measured."""
+    """Raise BenchError if this file can't be written as a figure; called before anything is measured."""
     if path.suffix not in SUFFIXES:
         raise BenchError(f"--plot {path}: expected a name that ends in {', '.join(SUFFIXES)}")
     try:
@@ -27,7 +27,7 @@ def check(path: Path) -> None:
 
 
 def draw(document: dict[str, Any], path: Path) -> None:
-    """Write the figure to `path`, complete or not at all. OSError where that can't be done."""
+    """Write the figure to `path` atomically. OSError if the file can't be written."""
     figure_module = importlib.import_module("matplotlib.figure")
     rows = [row for row in document["rows"] if row["ours"] in row["times"]]
     figure = figure_module.Figure(figsize=(11, 2.5 + max(3.0, 0.28 * len(rows))), layout="constrained")
@@ -36,16 +36,16 @@ def draw(document: dict[str, Any], path: Path) -> None:
     _ratios(bars, rows)
     machine = document["machine"]
     figure.suptitle(f"{machine['cpu']}, {machine['date'][:10]}", fontsize=10)
-    beside = path.with_name(f".{path.name}.part{path.suffix}")
+    temporary = path.with_name(f".{path.name}.part{path.suffix}")
     try:
-        figure.savefig(beside)
-        beside.replace(path)
+        figure.savefig(temporary)
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _roofline(axes: Any, document: dict[str, Any], rows: list[dict[str, Any]]) -> None:
-    """GFLOP/s over flop per byte; each number of threads and dtype has its own roof."""
+    """Draw GFLOP/s over flop per byte, with a roof for each number of threads and dtype."""
     products = [row for row in rows if row["flop"]]
     intensity = [row["flop"] / row["bytes"] for row in products]
     reach = np.geomspace(min([1.0, *intensity]) / 2, max([100.0, *intensity]) * 2, 200)
@@ -64,14 +64,14 @@ def _roofline(axes: Any, document: dict[str, Any], rows: list[dict[str, Any]]) -
             linestyle="none", marker=MARKERS[k % len(MARKERS)], markerfacecolor="white", color="black",
             label=f"{kind[0]} {kind[1]}, {kind[2]} thread{'s' * (kind[2] > 1)}",
         )  # fmt: skip
-    axes.set(xscale="log", yscale="log", xlabel="flop per byte that must move", ylabel="GFLOP/s")
+    axes.set(xscale="log", yscale="log", xlabel="flop per byte of necessary traffic", ylabel="GFLOP/s")
     axes.grid(True, which="both", color="0.9")
     if products:
         axes.legend(fontsize=7)
 
 
 def _ratios(axes: Any, rows: list[dict[str, Any]]) -> None:
-    """A bar for each peer at each row, on a logarithmic axis around 1."""
+    """Draw a bar for each peer in each row, on a logarithmic axis around 1."""
     peers = list(dict.fromkeys(name for row in rows for name in row["ratios"]))
     height = 0.8 / max(1, len(peers))
     for k, peer in enumerate(peers):

@@ -1,10 +1,10 @@
-"""One problem to be computed by everybody: its arguments, what it costs, and when two results agree.
+"""One problem that every contender computes: its arguments, its cost, and when two results agree.
 
-training    forward and backward: the gradients of out, with respect to x, the initial states and all weights
-forward     the forward of training, which keeps what its backward needs
-inference   the forward alone, which keeps nothing
+training    forward and backward: the gradients of out with respect to x, the initial states and all weights
+forward     the forward of training, which keeps a cache for the backward
+inference   the forward without a cache
 lengths     training, with lengths drawn from 1..T
-step        T single steps from Python, nothing recorded (times are for one step)
+step        T single steps from Python, without recording gradients (times are for one step)
 """
 
 from __future__ import annotations
@@ -17,18 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from minirnn.bench.sizes import Size
+from minirnn_kernels.cell import CELLS, Cell
 
-__all__ = ["GATES", "STATES", "Problem", "disagreement", "tolerance"]
+__all__ = ["Problem", "disagreement", "tolerance"]
 
 Array = npt.NDArray[Any]
-
-GATES = {"rnn": 1, "lstm": 4, "gru": 3}
-STATES = {"rnn": ("h",), "lstm": ("h", "c"), "gru": ("h",)}
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A cell, a size and a dtype; the arrays are drawn from the seed when they are first asked for."""
+    """A cell, a size and a dtype. The arrays are drawn from the seed at their first use."""
 
     what: str
     cell: str
@@ -37,13 +35,19 @@ class Problem:
     seed: int = 0
 
     @property
-    def biases(self) -> tuple[str, ...]:
-        return ("b_ih", "b_hh") if self.cell == "gru" else ("b",)
+    def spec(self) -> Cell:
+        """The gates, states, biases, arguments and results of the cell."""
+        return CELLS[self.cell]
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        """The names of what has gradients, in the kernel contract's order."""
-        return ("x", *(f"{s}0" for s in STATES[self.cell]), "W_ih", "W_hh", *self.biases)
+    def gradients(self) -> list[str]:
+        """The names of the gradients that a backward returns, in order."""
+        return [f"d{name}" for name in self.spec.inputs]
+
+    @property
+    def weight_rows(self) -> int:
+        """The rows of W_ih and W_hh: H for each gate."""
+        return len(self.spec.gates) * self.size.H
 
     @property
     def trains(self) -> bool:
@@ -51,7 +55,7 @@ class Problem:
 
     @functools.cached_property
     def lengths(self) -> Array | None:
-        """(B,) lengths, uniform in 1..T and at least one of them T; None unless that is what is measured."""
+        """(B,) lengths, uniform in 1..T with at least one of them T; None unless lengths are measured."""
         if self.what != "lengths":
             return None
         drawn = np.random.default_rng(self.seed).integers(1, self.size.T + 1, self.size.B)
@@ -60,13 +64,13 @@ class Problem:
 
     @functools.cached_property
     def arrays(self) -> dict[str, Array]:
-        """`inputs` and "dout", of order 1, weights uniform within 1/sqrt(H) as PyTorch's; zeros past each end."""
+        """The inputs and "dout" of order 1, weights uniform within 1/sqrt(H) as in PyTorch; zeros past each end."""
         s, rng = self.size, np.random.default_rng(self.seed)
-        bound, K = s.H**-0.5, GATES[self.cell] * s.H
+        bound, K = s.H**-0.5, self.weight_rows
         made = {"x": rng.standard_normal((s.T, s.B, s.I)), "dout": rng.standard_normal((s.T, s.B, s.H))}
-        made |= {f"{name}0": rng.uniform(-1, 1, (s.B, s.H)) for name in STATES[self.cell]}
+        made |= {f"{name}0": rng.uniform(-1, 1, (s.B, s.H)) for name in self.spec.states}
         made |= {name: rng.uniform(-bound, bound, (K, n)) for name, n in (("W_ih", s.I), ("W_hh", s.H))}
-        made |= {name: rng.uniform(-bound, bound, K) for name in self.biases}
+        made |= {name: rng.uniform(-bound, bound, K) for name in self.spec.biases}
         if self.lengths is not None:
             past = np.arange(s.T)[:, None] >= self.lengths
             made["x"][past] = made["dout"][past] = 0
@@ -74,31 +78,35 @@ class Problem:
 
     @property
     def arguments(self) -> list[Array]:
-        return [self.arrays[name] for name in self.inputs]
+        return [self.arrays[name] for name in self.spec.inputs]
+
+    @property
+    def two_biases(self) -> tuple[Array, Array]:
+        """b_ih and b_hh as PyTorch has them; b_hh is zero where the cell takes one bias."""
+        b_ih, *b_hh = (self.arrays[name] for name in self.spec.biases)
+        return b_ih, b_hh[0] if b_hh else np.zeros_like(b_ih)
 
     @property
     def flop(self) -> int:
-        """Additions and multiplications of the matrix products: 2 K (I + H) a row and step, three times in training."""
+        """Additions and multiplications of the products: 2 K (I + H) per row and step; in training three times that."""
         s = self.size
         steps = s.B * s.T if self.lengths is None else int(self.lengths.sum())
-        return 2 * GATES[self.cell] * s.H * (s.I + s.H) * steps * (3 if self.trains else 1)
+        return 2 * self.weight_rows * (s.I + s.H) * steps * (3 if self.trains else 1)
 
     @property
     def bytes(self) -> int:
-        """What has to cross the memory at least once: every argument read, every result written."""
-        s, K = self.size, GATES[self.cell] * self.size.H
-        weights = K * (s.I + s.H + len(self.biases))
-        there = s.T * s.B * (s.I + s.H) + weights
-        back = s.T * s.B * (s.I + s.H) + weights if self.trains else 0
-        return int(np.dtype(self.dtype).itemsize) * (there + back)
+        """The least memory traffic: every argument is read once and every result is written once."""
+        s = self.size
+        words = s.T * s.B * (s.I + s.H) + self.weight_rows * (s.I + s.H + len(self.spec.biases))
+        return int(np.dtype(self.dtype).itemsize) * words * (2 if self.trains else 1)
 
 
 def tolerance(problem: Problem) -> float:
-    """The largest error that roundings explain, relative to a result's largest entry.
+    """Return the largest error that roundings explain, relative to the largest entry of a result.
 
-    A pre-activation is a sum of I + H + 1 terms, and the gates add some twenty roundings; T steps hand their errors on;
-    a weight's gradient then sums T B terms. Roundings are as often up as down, so their sum grows with the square root
-    of their number. Four of those: entries by the million, and two results that both have errors.
+    A pre-activation is a sum of I + H + 1 terms, and the gates add some twenty roundings; errors propagate through T
+    steps; the gradient of a weight then sums T B terms. Roundings go up as often as down, so their sum grows with the
+    square root of their number. The factor of four allows for millions of entries and for errors in both results.
     """
     s = problem.size
     terms = s.T * (s.I + s.H + 21) + s.T * s.B
@@ -106,7 +114,10 @@ def tolerance(problem: Problem) -> float:
 
 
 def disagreement(got: dict[str, Array], expected: dict[str, Array], allowed: float) -> tuple[float, str | None]:
-    """The worst error relative to `allowed`, and what is wrong in words: None if every result in both agrees."""
+    """Return the worst error relative to `allowed`, and a description of it, which is None if all results agree.
+
+    Only results with a name in both dicts are compared.
+    """
     worst, words = 0.0, None
     for name in expected.keys() & got.keys():
         a, b = np.asarray(got[name]), np.asarray(expected[name])

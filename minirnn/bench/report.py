@@ -1,36 +1,37 @@
-"""What was measured, as a table for people and as JSON for programs.
+"""The document of a benchmark, as a table for people and as JSON for programs.
 
-The document (schema "minirnn-bench 1"; times in seconds, rates per second unless the name says otherwise):
+Schema "minirnn-bench 1"; times in seconds, rates per second unless the name says otherwise:
 
-    schema, seed      as text and number; all arrays are drawn from the seed
-    command           the arguments, if a command measured
+    schema, seed      a text and a number; all arrays are drawn from the seed
+    command           the command line, if a command measured
     machine           date (UTC), cpu, architecture, cores, simd, system, python, versions {package: version},
                       blas [each loaded BLAS with its kernels and threads], load (of the last minute, at the end)
-    runs              one for each number of threads, each measured in a process of its own:
+    runs              one for each number of threads, each measured in its own process:
         threads
-        others        the part of all cores' time that other programs took meanwhile, 0 to 1; null where unknown
-        flops         {dtype: multiplications and additions a second on registers, at best}
-        traffic       {bytes of the arrays: bytes a second read and written}
+        others        the share of all cores' time that other programs took, 0 to 1; null where unknown
+        flops         {dtype: the highest rate of multiplications and additions in registers}
+        traffic       {bytes of the arrays: bytes per second read and written}
         reason        why there is no peak, or null
-        proofs        {record: null, or what the conformance kit found wrong}
+        proofs        {record: null, or the message of a failed proof}
     rows              one for each problem:
         what          gates, gates backward, forward, inference, training, step, lengths
         cell, dtype, threads
         size          {name, B, T, I, H, origin}
-        ours          the record that is judged
+        ours          the record that the ratios refer to
         flop          of the matrix products (0 for gates); for step, of all its T steps
-        bytes         that have to be read and written at least
+        bytes         the least traffic: every argument read once, every result written once
         tolerance     of an error relative to the largest entry (null for gates, see `pointwise.check`)
-        others        as for the run, while this row's times were taken
-        peak          the same, the median of calls in turns with the contenders': what of_peak is of; null for gates
+        others        as for the run, during this row
+        peak          multiplications and additions per second, the median of calls interleaved with the contenders;
+                      of_peak refers to it; null for gates
         times         {contender: {samples, median, q1, q3, gflops, of_peak}}; a step's times are for one step
-        ratios        {contender: {median, q1, q3}}: its median / ours; quartiles of the same ratio round by round
+        ratios        {contender: {median, q1, q3}}: its median / ours; quartiles of the ratio over the rounds
         errors        {contender: worst error / tolerance}
-        refused       {contender: what is wrong}: it was not timed
-        missing       {contender: why it didn't take part}
+        refused       {contender: what is wrong}; it was not timed
+        missing       {contender: why it did not take part}
         bound         for gates: {seconds, by, traffic, instructions}, see `pointwise.bound`
-    summaries         {what, cell, dtype, threads, ours, peer, geometric_mean, least, sizes}: over the sizes' ratios;
-                      the peer "best" is the fastest library at each size
+    summaries         {what, cell, dtype, threads, ours, peer, geometric_mean, least, sizes}, over the ratios of the
+                      sizes; the peer "best" is the fastest library at each size
     phases            see `phases.measure`
 """
 
@@ -54,7 +55,7 @@ Row = dict[str, Any]
 
 
 def show(console: Console, document: dict[str, Any]) -> None:
-    """Everything, for a terminal."""
+    """Print the document to a terminal."""
     machine = document["machine"]
     console.print(f"{machine['cpu']}, {machine['cores']} cores; {machine['date']}; seed {document['seed']}", **PLAIN)
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
@@ -78,12 +79,12 @@ def show(console: Console, document: dict[str, Any]) -> None:
         console.print(f"[red]WRONG, not timed:[/red] {line}", highlight=False, soft_wrap=True)
 
 
-DISTURBED = 0.03  # of the cores: more than this, taken by other programs, is told
+DISTURBED = 0.03  # share of the cores; a larger share taken by other programs is reported
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 
 
 def duration(seconds: float) -> str:
-    """With three digits and a unit."""
+    """Return a time with three digits and a unit."""
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= scale:
             return f"{seconds / scale:.3g} {unit}"
@@ -91,16 +92,16 @@ def duration(seconds: float) -> str:
 
 
 def write(path: Path, document: dict[str, Any]) -> None:
-    """As JSON, complete or not at all: written beside and renamed. OSError where that can't be done."""
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Write the document as JSON, atomically. OSError if the file can't be written."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(document, file, indent=1)
             file.write("\n")
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
     except BaseException:
-        os.unlink(beside)
+        os.unlink(temporary)
         raise
 
 
@@ -118,7 +119,7 @@ def _roof(run: dict[str, Any]) -> str:
 
 
 def _table(rows: list[Row]) -> Table:
-    """Our median with its quartiles; each peer's median, and the ratio theirs / ours."""
+    """Return a table with our median and its quartiles, and each peer's median and its ratio to ours."""
     ours = rows[0]["ours"]
     peers = list(dict.fromkeys(name for row in rows for name in row["times"] if name != ours))
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -147,7 +148,7 @@ def _table(rows: list[Row]) -> Table:
 
 
 def _time(times: dict[str, Any]) -> str:
-    """The median, and from below to above it how far the quartiles are."""
+    """Return the median, and the distances of the quartiles from it."""
     below, above = (times[name] / times["median"] - 1 for name in ("q1", "q3"))
     return f"{duration(times['median'])}\n{below:+.0%} {above:+.0%}"
 
@@ -158,7 +159,7 @@ def _summary_lines(document: dict[str, Any], key: tuple[Any, ...]) -> list[str]:
     if not found:
         return []
     parts = [f"{s['peer']} {s['geometric_mean']:.2f} (least {s['least']:.2f})" for s in found]
-    return ["geometric mean of theirs / ours: " + ", ".join(parts)]
+    return ["geometric mean of their time / ours: " + ", ".join(parts)]
 
 
 def _phases(found: list[dict[str, Any]]) -> Table:

@@ -1,8 +1,8 @@
-"""The sizes that are measured, under plain names, and where each comes from.
+"""The sizes that are measured, with plain names and their sources.
 
-DeepBench: https://github.com/baidu-research/DeepBench, whose products leave the input's product out; here it is always
-in, with I = H. char-rnn: https://github.com/karpathy/char-rnn, its defaults. FlashRNN: arXiv 2412.07752, figure 4.
-PyTorch: the size of the LSTM case in its own benchmarks.
+DeepBench: https://github.com/baidu-research/DeepBench, which leaves out the product of the input; here it is always
+included, with I = H. char-rnn: https://github.com/karpathy/char-rnn, its defaults. FlashRNN: arXiv 2412.07752,
+figure 4. PyTorch: the size of the LSTM case in its own benchmarks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _deepbench(H: int, B: int, T: int) -> Size:
     return Size(f"deepbench-{H}x{B}", B, T, H, H, "DeepBench, with the input's product")
 
 
-# The nine of the published table: from one sequence to a layer whose weights leave the cache.
+# The sizes of the published table: from one sequence to a layer whose weights do not fit in the cache.
 NINE = (
     Size("single", 1, 64, 64, 128, "one sequence"),
     Size("small", 16, 64, 64, 128, "a first exercise"),
@@ -61,7 +61,7 @@ QUICK = tuple(BY_NAME[name] for name in ("small", "char-rnn"))
 
 
 def named(name: str) -> Size:
-    """The size of that name, or of a text such as "16x64x64x128" (B, T, I, H). ValueError for anything else."""
+    """Return the size with this name, or the size "BxTxIxH", such as "16x64x64x128". ValueError for any other text."""
     if name in BY_NAME:
         return BY_NAME[name]
     parts = name.split("x")

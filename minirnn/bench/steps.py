@@ -1,6 +1,7 @@
-"""Single steps of one sequence from Python, nothing recorded: the cell of each library, as sampling calls it.
+"""Single steps of one sequence from Python without recording gradients: each library's cell, called as in sampling.
 
-A run is the problem's T steps, the state handed on, inside one `no_grad`; the time reported is that of one step.
+A run makes the T steps of the problem inside one `no_grad`, with the state of each step passed to the next. The
+reported time is that of one step.
 """
 
 from __future__ import annotations
@@ -9,17 +10,16 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
-import numpy as np
-
 from minirnn.bench.peers import Contender, Missing, library
-from minirnn.bench.problems import STATES, Array, Problem
+from minirnn.bench.peers.torch_peer import copy_weights
+from minirnn.bench.problems import Array, Problem
 from minirnn_kernels.contract import Kernels
 
 __all__ = ["of_cell", "of_record", "of_torch"]
 
 
 def of_record(record: Kernels, problem: Problem) -> Contender:
-    """A record's own step, called directly."""
+    """Return the step of a record as a contender, called directly."""
     step = record.of(problem.cell).step
     x, states, weights = _parts(problem)
     if not record.accepts(*problem.arguments):
@@ -28,13 +28,13 @@ def of_record(record: Kernels, problem: Problem) -> Contender:
 
 
 def of_cell(name: str, problem: Problem) -> Contender:
-    """minirnn's `nn.LSTMCell` (GRUCell, RNNCell) with the kernels of that name."""
+    """Return minirnn's `nn.LSTMCell`, `GRUCell` or `RNNCell` as a contender, with the kernels of that name."""
     import minirnn
     from minirnn import nn
 
     s, arrays = problem.size, problem.arrays
-    cell = {"lstm": nn.LSTMCell, "gru": nn.GRUCell, "rnn": nn.RNNCell}[problem.cell](s.I, s.H, dtype=problem.dtype)
-    b_ih, b_hh = _two_biases(problem)
+    cell = getattr(nn, f"{problem.spec.title}Cell")(s.I, s.H, dtype=problem.dtype)
+    b_ih, b_hh = problem.two_biases
     cell.load_state_dict({"weight_ih": arrays["W_ih"], "weight_hh": arrays["W_hh"], "bias_ih": b_ih, "bias_hh": b_hh})
     x, states, _ = _parts(problem)
     inside = (lambda: minirnn.kernels(name), minirnn.no_grad)
@@ -45,14 +45,11 @@ def of_cell(name: str, problem: Problem) -> Contender:
 
 
 def of_torch(problem: Problem) -> Contender:
-    """PyTorch's cell under inference_mode."""
+    """Return PyTorch's cell under inference_mode as a contender."""
     torch = library("torch")
-    s, arrays = problem.size, problem.arrays
-    cell = getattr(torch.nn, f"{problem.cell.upper()}Cell")(s.I, s.H, dtype=getattr(torch, problem.dtype))
-    with torch.no_grad():
-        weights = (arrays["W_ih"], arrays["W_hh"], *_two_biases(problem))
-        for parameter, a in zip(cell.parameters(), weights, strict=True):
-            parameter.copy_(torch.from_numpy(a))
+    s = problem.size
+    cell = getattr(torch.nn, f"{problem.spec.title}Cell")(s.I, s.H, dtype=getattr(torch, problem.dtype))
+    copy_weights(torch, problem, cell)
     x, states, _ = _parts(problem)
     tensors = [torch.from_numpy(a) for a in x]
     given = [torch.from_numpy(a) for a in states]
@@ -60,19 +57,14 @@ def of_torch(problem: Problem) -> Contender:
 
 
 def _parts(problem: Problem) -> tuple[Array, list[Array], list[Array]]:
-    """x (T, B, I), the states (B, H), weights and biases."""
+    """Return x (T, B, I), the states (B, H), and the weights with the biases."""
     x, *rest = problem.arguments
-    states = len(STATES[problem.cell])
+    states = len(problem.spec.states)
     return x, rest[:states], rest[states:]
 
 
-def _two_biases(problem: Problem) -> tuple[Array, Array]:
-    b_ih = problem.arrays[problem.biases[0]]
-    return b_ih, problem.arrays.get("b_hh", np.zeros_like(b_ih))
-
-
 def _pytorch_form(problem: Problem, cell: Callable[..., Any]) -> Callable[..., Any]:
-    """A cell that takes an LSTM's two states as a pair, called with the states one by one."""
+    """Return a function of x and the single states, for a cell that takes the two states of an LSTM as a pair."""
     return (lambda x, h, c: cell(x, (h, c))) if problem.cell == "lstm" else cell
 
 
@@ -103,7 +95,7 @@ def _contender(
         return (h,)
 
     def results(made: Any) -> dict[str, Array]:
-        return {f"{s}_n": _array(a) for s, a in zip(STATES[problem.cell], made, strict=True)}
+        return {f"{s}_n": _array(a) for s, a in zip(problem.spec.states, made, strict=True)}
 
     return Contender(name, pairs if problem.cell == "lstm" else singles, results, len(xs))
 

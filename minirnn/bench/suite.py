@@ -1,8 +1,9 @@
-"""Starts a worker for each number of threads and gathers what they measured in one document (see `report`)."""
+"""Starts a worker for each number of threads and collects their measurements in one document (see `report`)."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import signal
 import subprocess
@@ -19,18 +20,21 @@ from minirnn.bench.peers import COMPILED, PEERS
 from minirnn.bench.sizes import Size
 from minirnn.bench.timing import geometric_mean
 
-__all__ = ["SCHEMA", "WHATS", "Plan", "refusals", "run", "summaries"]
+__all__ = ["SCHEMA", "WHATS", "BenchPlan", "refusals", "run", "summaries"]
 
 SCHEMA = "minirnn-bench 1"
 WHATS = ("gates", "forward", "inference", "training", "step", "lengths")
-STEPS = 64  # steps in a run of single ones
+STEPS_PER_RUN = 64  # for the single steps of "step"
 
 Event = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is to be measured. `seconds` is for one row, all contenders together, `kernel` a file with a record."""
+class BenchPlan:
+    """The measurements to make: every combination of the fields in the plural.
+
+    kernel: a file with a record. seconds: the time for one row, all contenders together. rounds: see `timing`.
+    """
 
     whats: tuple[str, ...]
     cells: tuple[str, ...]
@@ -44,15 +48,12 @@ class Plan:
     seed: int = 0
 
     def tasks(self) -> list[dict[str, Any]]:
-        """What a worker measures, in order."""
-        found = []
-        for what in self.whats:
-            for cell in self.cells:
-                for dtype in self.dtypes:
-                    for name, size in self._of(what):
-                        task = {"what": name, "cell": cell, "dtype": dtype, "size": dataclasses.asdict(size)}
-                        found.append(task)
-        return found
+        """Return the rows that a worker measures, in order."""
+        return [
+            {"what": name, "cell": cell, "dtype": dtype, "size": dataclasses.asdict(size)}
+            for what, cell, dtype in itertools.product(self.whats, self.cells, self.dtypes)
+            for name, size in self._of(what)
+        ]
 
     def _of(self, what: str) -> list[tuple[str, Size]]:
         if what == "gates":
@@ -60,13 +61,14 @@ class Plan:
         if what == "step":
             units = sorted({size.H for size in self.sizes})
             return [
-                ("step", Size(f"step-{H}", 1, STEPS, H, H, "one step of one sequence, as in sampling")) for H in units
+                ("step", Size(f"step-{H}", 1, STEPS_PER_RUN, H, H, "one step of one sequence, as in sampling"))
+                for H in units
             ]
         return [(what, size) for size in self.sizes]
 
 
-def run(plan: Plan, tell: Callable[[Event], None]) -> dict[str, Any]:
-    """Measure, handing on every event, and return the document. BenchError if a worker fails."""
+def run(plan: BenchPlan, tell: Callable[[Event], None]) -> dict[str, Any]:
+    """Measure and return the document; `tell` is called with every event. BenchError if a worker fails."""
     document: dict[str, Any] = {"schema": SCHEMA, "seed": plan.seed, "machine": {}, "runs": [], "rows": []}
     for threads in plan.threads:
         found: dict[str, Any] = {
@@ -83,14 +85,14 @@ def run(plan: Plan, tell: Callable[[Event], None]) -> dict[str, Any]:
             tell(event)
             kind = event.pop("event")
             if kind == "machine":
-                document["machine"] = event | {"cores": len(machine.cores())}  # the worker keeps to fewer
+                document["machine"] = event | {"cores": len(machine.cores())}  # the worker uses only some of them
             elif kind == "proof":
                 found["proofs"][event["record"]] = event["error"]
             elif kind == "row":
                 document["rows"].append(event)
             elif kind == "peak":
                 found["reason"] = event["reason"]
-                for name in ("flops", "traffic"):  # measured twice: the higher one is the roof
+                for name in ("flops", "traffic"):  # measured twice; the higher value counts
                     for key, value in event[name].items():
                         found[name][key] = max(value, found[name].get(key, 0.0))
         found["others"] = others.share()
@@ -99,7 +101,7 @@ def run(plan: Plan, tell: Callable[[Event], None]) -> dict[str, Any]:
     return document
 
 
-def _events(plan: Plan, threads: int) -> Iterator[Event]:
+def _events(plan: BenchPlan, threads: int) -> Iterator[Event]:
     asked = {
         "threads": threads,
         "seed": plan.seed,
@@ -112,45 +114,41 @@ def _events(plan: Plan, threads: int) -> Iterator[Event]:
     with tempfile.TemporaryFile("w+") as words, tempfile.TemporaryFile("w+") as given:
         json.dump(asked, given)
         given.seek(0)
-        worker = subprocess.Popen(
+        ended = False
+        with subprocess.Popen(
             [sys.executable, "-m", "minirnn.bench.worker"],
             stdin=given,
             stdout=subprocess.PIPE,
             stderr=words,
             text=True,
             env=machine.environment(threads),
-        )
-        ended = False
-        try:
-            for line in worker.stdout or ():
-                event = json.loads(line)
-                if event["event"] == "mistake":
-                    raise BenchError(event["text"])
-                ended = event["event"] == "end"
-                if not ended:
-                    yield event
-            worker.wait()
-        finally:
-            if worker.poll() is None:
+        ) as worker:
+            try:
+                for line in worker.stdout or ():
+                    event = json.loads(line)
+                    if event["event"] == "mistake":
+                        raise BenchError(event["text"])
+                    ended = event["event"] == "end"
+                    if not ended:
+                        yield event
+            except BaseException:  # includes the GeneratorExit of a caller that stops early
                 worker.kill()
-                worker.wait()
-            if worker.stdout:
-                worker.stdout.close()
+                raise
         if not ended:
             words.seek(0)
             raise BenchError(_ending(worker.returncode, words.read()))
 
 
 def _ending(code: int, words: str) -> str:
-    """Why a worker ended early, with the last thing it said."""
-    last = (words.strip().splitlines() or ["it said nothing"])[-1]
+    """Return why a worker ended early, with the last line of its output."""
+    last = (words.strip().splitlines() or ["(no output)"])[-1]
     if code < 0:
-        return f"the measuring process was ended by {signal.Signals(-code).name}; its last words: {last}"
-    return f"the measuring process ended early with code {code}; its last words: {last}"
+        return f"the measuring process was ended by {signal.Signals(-code).name}; its last line of output: {last}"
+    return f"the measuring process ended early with code {code}; its last line of output: {last}"
 
 
 def _rate(document: dict[str, Any]) -> None:
-    """GFLOP/s and the share of the row's peak, for every time of every row."""
+    """Add GFLOP/s and the share of the row's peak to every time of every row."""
     for row in document["rows"]:
         calls = row["size"]["T"] if row["what"] == "step" else 1
         for times in row["times"].values():
@@ -160,9 +158,9 @@ def _rate(document: dict[str, Any]) -> None:
 
 
 def summaries(rows: list[Event]) -> list[dict[str, Any]]:
-    """For each kind of row and each peer: the geometric mean of the ratios over the sizes, the least, and how many.
+    """Return the geometric mean of the ratios over the sizes, the least ratio and the number of sizes.
 
-    The peer "best" is, at each size, the fastest of the others that are not records of kernels.
+    There is one entry for each kind of row and each peer. The peer "best" is the fastest library at each size.
     """
     groups: dict[tuple[Any, ...], dict[str, list[float]]] = {}
     for row in rows:
@@ -187,7 +185,7 @@ def summaries(rows: list[Event]) -> list[dict[str, Any]]:
 
 
 def refusals(document: dict[str, Any]) -> list[str]:
-    """Everything that was found wrong, a sentence each; empty if all that was measured is right."""
+    """Return a sentence for each wrong result; empty if all measured results are right."""
     found = [
         f"{error} ({each['threads']} threads)"
         for each in document["runs"]

@@ -1,8 +1,8 @@
-"""Repetitions in turns, and what is said about them.
+"""Interleaved timing, and statistics of the times.
 
-Two functions are compared by calls in turns, so that whatever else happens on the machine happens to both. In short
-blocks of calls and not call by call: each library's idle threads spin for a while and would take the cores from the
-next one's, and each leaves the caches full of its own. The first call of a block is not counted.
+Functions are timed alternately, so that other work on the machine affects all of them. Each turn is a short block of
+calls rather than one call: the idle threads of a library spin for a while and would take the cores from the next one,
+and each library fills the caches with its own data. The first call of a block is not counted.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 __all__ = ["Summary", "geometric_mean", "interleaved", "ratio", "summary"]
 
-SHORTEST = 1e-4  # seconds: calls that take less are timed several at once
-PAUSE = 0.01  # seconds between blocks, for the last one's threads to go to sleep
+SHORTEST = 1e-4  # seconds; shorter calls are timed several at once
+PAUSE = 0.01  # seconds between blocks, in which the threads of the last function go to sleep
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Median and quartiles, seconds a call; `samples` is how many times were taken."""
+    """The median and the quartiles in seconds per call, and the number of samples."""
 
     samples: int
     median: float
@@ -35,10 +35,10 @@ def interleaved(
     rounds: int = 5,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[list[float]]]:
-    """Seconds a call of each function: a list for each round. `seconds` is for all together, and about what it takes.
+    """Return the seconds per call of each function, in a list for each round.
 
-    In each round each function has a block of calls, at least one; the order turns from round to round. A function that
-    fills its block with one call has no uncounted call before it.
+    seconds: the approximate time for all functions together. In each round each function has a block of at least one
+    call; the order rotates from round to round. A function whose call fills its block has no uncounted call before.
     """
     names = list(functions)
     times: dict[str, list[list[float]]] = {name: [] for name in names}
@@ -64,33 +64,32 @@ def interleaved(
 
 
 def _one(function: Callable[[], Any], clock: Callable[[], float]) -> float:
-    """About how long a call takes, the first one not counted."""
-    begin = clock()
-    function()
-    first = clock() - begin
-    if first > 1.0:
-        return first
-    begin = clock()
-    function()
-    return clock() - begin
+    """Return the approximate seconds of a call, without counting the first call unless it is long."""
+    for _ in range(2):
+        begin = clock()
+        function()
+        taken = clock() - begin
+        if taken > 1.0:
+            break
+    return taken
 
 
 def summary(rounds: Sequence[Sequence[float]]) -> Summary:
-    """Of all times of all rounds."""
+    """Return the statistics of all times of all rounds."""
     times = [t for taken in rounds for t in taken]
     q1, median, q3 = statistics.quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
     return Summary(len(times), median, q1, q3)
 
 
 def ratio(theirs: Sequence[Sequence[float]], ours: Sequence[Sequence[float]]) -> dict[str, float]:
-    """Their median / our median, above 1 where we are faster; and the quartiles of the same ratio, round by round."""
+    """Return their median / our median, above 1 where we are faster, and the quartiles of the ratio over the rounds."""
     each = [statistics.median(a) / statistics.median(b) for a, b in zip(theirs, ours, strict=True)]
     q1, _, q3 = statistics.quantiles(each, n=4, method="inclusive") if len(each) > 1 else each * 3
     return {"median": summary(theirs).median / summary(ours).median, "q1": q1, "q3": q3}
 
 
 def geometric_mean(ratios: Sequence[float]) -> float:
-    """The mean for ratios: that of a and 1/a is 1. ValueError for none."""
+    """Return the geometric mean, which is 1 for a and 1/a. ValueError for an empty sequence."""
     if not ratios:
         raise ValueError("the geometric mean of no ratios is not defined")
     return statistics.geometric_mean(ratios)

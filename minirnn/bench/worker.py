@@ -1,10 +1,10 @@
-"""A process that measures: `python -m minirnn.bench.worker`, a plan on stdin, events as lines of JSON on stdout.
+"""A process that measures: `python -m minirnn.bench.worker`, with a plan on stdin and events as JSON lines on stdout.
 
-Libraries read their number of threads when they load, so each number of threads has a process of its own, started with
-it in the environment. Events: {"event": "machine" | "peak" | "proof" | "begin" | "row" | "end", ...}.
+Libraries read their number of threads when they load, so each number of threads has its own process, which starts with
+the number in its environment. Events: {"event": "machine" | "peak" | "proof" | "begin" | "row" | "end", ...}.
 
-Nothing is timed before it is right: each record is proven by the conformance kit, and at each size every contender's
-results and gradients are held against the NumPy kernels in float64. What is wrong is refused, by name.
+Only correct contenders are timed: `minirnn_kernels.proof` proves each record, and at each size the results and
+gradients of every contender are compared with those of the NumPy kernels in float64. Wrong ones are refused by name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -27,18 +27,18 @@ from minirnn.bench.peers import Contender, Missing
 from minirnn.bench.problems import Problem, disagreement, tolerance
 from minirnn.bench.sizes import Size
 from minirnn_kernels.contract import Kernels
-from minirnn_kernels.proof.sequences import prove
+from minirnn_kernels.proof import prove
 
-__all__ = ["main", "measure"]
+__all__ = ["main", "measure", "usable_records"]
 
 Event = dict[str, Any]
 
-PEAK = "multiply-adds"  # takes its turn among the contenders
+PEAK = "multiply-adds"  # its name among the contenders
 OURS = ("numba", "numpy")  # the records of this package that take part, the faster first
 
 
 def main() -> None:
-    """Read the plan, measure, write events. What libraries print goes to stderr."""
+    """Read the plan, measure, and write events. The output of libraries goes to stderr."""
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for event in measure(json.load(sys.stdin)):
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def measure(plan: dict[str, Any]) -> Iterator[Event]:
-    """The events of a plan: {"threads", "seed", "seconds", "rounds", "kernel", "peers", "tasks"}."""
+    """Yield the events of a plan: {"threads", "seed", "seconds", "rounds", "kernel", "peers", "tasks"}."""
     threads = plan["threads"]
     machine.use_cores(threads)
     try:
@@ -74,13 +74,16 @@ def measure(plan: dict[str, Any]) -> Iterator[Event]:
 
 
 def _records(kernel: str | None) -> Iterator[Kernels]:
-    """The user's record, then each of ours that can run here, the fastest first. The first is the one to be judged."""
+    """Yield the user's record, then ours. The first one is compared with the peers."""
     if kernel is not None:
         yield minirnn_kernels.load(kernel)
+    yield from map(minirnn_kernels.get, usable_records())
+
+
+def usable_records() -> list[str]:
+    """Return the names of our records that can run here, the fastest first."""
     available = minirnn_kernels.available()
-    for name in OURS:
-        if name in available and available[name] is None:
-            yield minirnn_kernels.get(name)
+    return [name for name in OURS if available[name] is None]
 
 
 def _set_torch_threads(names: list[str], threads: int) -> None:
@@ -92,7 +95,7 @@ def _set_torch_threads(names: list[str], threads: int) -> None:
 
 
 def _proof(record: Kernels) -> str | None:
-    """None, or what the conformance kit found wrong."""
+    """Return None, or the message of the proof if it fails."""
     try:
         prove(record)
     except AssertionError as error:
@@ -101,7 +104,7 @@ def _proof(record: Kernels) -> str | None:
 
 
 def _peak(when: str, plan: dict[str, Any]) -> Event:
-    """Multiply-adds of each dtype, and traffic in the caches and beyond; or why not."""
+    """Return the rates of multiply-adds for each dtype and of traffic in caches and memory, or why there are none."""
     found: Event = {"event": "peak", "when": when, "flops": {}, "traffic": {}, "reason": None}
     try:
         for dtype in sorted({task["dtype"] for task in plan["tasks"]}):
@@ -145,27 +148,36 @@ def _sequences(row: Event, plan: dict[str, Any], size: Size, records: list[Kerne
     problem = Problem(row["what"], row["cell"], size, row["dtype"], plan["seed"])
     row |= {"flop": problem.flop, "bytes": problem.bytes, "tolerance": tolerance(problem)}
     exact = _exact(problem)
+    judge = lambda contender: _judge(contender, exact, tolerance(problem))
+    return _admitted(row, _makers(problem, plan, records), judge)
+
+
+def _admitted(
+    row: Event,
+    makers: Iterable[tuple[str, Callable[[], Contender]]],
+    judge: Callable[[Contender], tuple[float | None, str | None]],
+) -> list[Contender]:
+    """Return the correct contenders; note in the row which are missing, which are refused, and the errors of all."""
     found = []
-    for name, make in _makers(problem, plan, records):
+    for name, make in makers:
         try:
             contender = make()
         except Missing as missing:
             if str(missing):
                 row["missing"][name] = str(missing)
             continue
-        error, words = _judge(contender, exact, tolerance(problem))
-        row["errors"][contender.name] = error
+        row["errors"][name], words = judge(contender)
         if words is None:
             found.append(contender)
         else:
-            row["refused"][contender.name] = words
+            row["refused"][name] = words
     return found
 
 
 def _makers(
     problem: Problem, plan: dict[str, Any], records: list[Kernels]
 ) -> Iterator[tuple[str, Callable[[], Contender]]]:
-    """Whoever may take part, by name, and how to make the contender."""
+    """Yield the name of each possible contender, and a function that makes it."""
     known = minirnn_kernels.available()
     for record in records:
         if problem.what != "step":
@@ -182,26 +194,20 @@ def _makers(
 
 
 def _exact(problem: Problem) -> dict[str, Any]:
-    """What the NumPy kernels make of the same numbers in float64."""
-    exact = dataclasses.replace(problem, dtype="float64")
-    exact.arrays.update({name: a.astype(np.float64) for name, a in problem.arrays.items()})
+    """Return the results of the NumPy kernels for the same numbers in float64."""
     what = "inference" if problem.what == "step" else problem.what
-    contender = peers.of_record(minirnn_kernels.get("numpy"), _as(exact, what))
+    exact = dataclasses.replace(problem, what=what, dtype="float64")
+    exact.arrays.update({name: a.astype(np.float64) for name, a in problem.arrays.items()})
+    contender = peers.of_record(minirnn_kernels.get("numpy"), exact)
     return contender.results(contender.run())
 
 
-def _as(problem: Problem, what: str) -> Problem:
-    other = dataclasses.replace(problem, what=what)
-    other.arrays.update(problem.arrays)
-    return other
-
-
 def _judge(contender: Contender, exact: dict[str, Any], allowed: float) -> tuple[float | None, str | None]:
-    """The worst error as a share of what is allowed; and why the contender is refused, or None."""
+    """Return the worst error relative to the tolerance, and the reason why the contender is refused, or None."""
     try:
         got = contender.results(contender.run())
         error, words = disagreement(got, exact, allowed)
-    except Exception as problem:  # somebody's kernel may raise anything
+    except Exception as problem:  # a user's kernel can raise anything
         return None, f"{type(problem).__name__}: {problem}"
     return (error if np.isfinite(error) else None), words
 
@@ -211,24 +217,16 @@ def _pointwise(row: Event, plan: dict[str, Any], size: Size, records: list[Kerne
         row["cell"], row["what"].endswith("backward"), size, row["dtype"], plan["seed"]
     )
     row |= {"flop": 0, "bytes": problem.bytes, "tolerance": None}
-    found = []
-    for record in records:
-        try:
-            contender = pointwise.contender(record, problem)
-        except Missing as missing:
-            row["missing"][record.name] = str(missing)
-            continue
-        error, words = pointwise.check(record, problem)
-        row["errors"][record.name] = error if np.isfinite(error) else None
-        if words is None:
-            found.append(contender)
-        else:
-            row["refused"][record.name] = words
-    try:
+    with contextlib.suppress(Missing):
         row["bound"] = pointwise.bound(problem, plan["threads"])
-    except Missing:
-        row["bound"] = None
-    return found
+    by_name = {record.name: record for record in records}
+
+    def judge(contender: Contender) -> tuple[float | None, str | None]:
+        error, words = pointwise.check(by_name[contender.name], problem)
+        return (error if np.isfinite(error) else None), words
+
+    makers = ((record.name, partial(pointwise.contender, record, problem)) for record in records)
+    return _admitted(row, makers, judge)
 
 
 if __name__ == "__main__":

@@ -1,32 +1,30 @@
-"""Conversations as arrays for the chatbot's network: words as ids, values forgotten on purpose, batches.
+"""Conversations as arrays for the chatbot's network: words as ids, with some words hidden in training, and batches.
 
-A known value, "Oslo", and an unknown one, "Zyphra", are to be answered alike. So in training each word of a value is
-replaced, in half of the conversations that it occurs in, by what an unknown word looks like; and now and then a word
-that no reply needs.
+The bot should treat a known value, "Oslo", and an unknown one, "Zyphra", in the same way. In training, each word of a
+value is therefore replaced by the id of unknown words in half of the conversations in which it occurs; a word that no
+reply needs is also replaced sometimes.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from minirnn.chatbot.conversations import BOT, NUMBER, SPECIAL, UNKNOWN, USER, Turn, Vocabulary, read, value_words
-from minirnn.chatbot.model import Batch
+from minirnn.chatbot.model import Batch, Ints
 
 __all__ = ["Encoded", "batch", "encode", "shuffled"]
 
-FORGET_VALUE, FORGET_WORD = 0.5, 0.02
-NEIGHBOURS = 64  # batches among which conversations are sorted by length
+HIDE_VALUE, HIDE_WORD = 0.5, 0.02  # probabilities
+SORTED_BATCHES = 64  # batches within which conversations are sorted by length
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """One conversation: for each utterance (user, bot, user, …) its words as ids, and as numbers of their own.
+    """One conversation: for each utterance (user, bot, user, …) the ids and the names of its words.
 
-    Equal words have equal `names`, also those that the vocabulary lacks, whose ids are all alike. The user's utterances
-    end with the mark BOT, the bot's with USER.
+    Two words have the same name only if they are equal; unknown words share one id, but not one name. The user's
+    utterances end with the mark BOT, the bot's with USER.
     """
 
     ids: list[list[int]]
@@ -42,18 +40,16 @@ class Encoded:
 
 
 def encode(turns: Sequence[Turn], vocabulary: Vocabulary, rng: np.random.Generator | None = None) -> Encoded:
-    """The turns as ids. With `rng`, as in training: words are forgotten, each throughout the conversation."""
+    """Return the turns as ids. With `rng`, as in training, hide words, each in the whole conversation."""
     utterances = [words for turn in turns for words in (read(turn.user)[0], turn.words)]
     values = frozenset(value_words())
     replied = {word for words in utterances[1::2] for word in words}
     known: dict[str, int] = {}
     names: dict[str, int] = {}
-    for word in (word for words in utterances for word in words):
-        if word in names:
-            continue
+    for word in dict.fromkeys(word for words in utterances for word in words):
         known[word] = vocabulary.id(word)
         if rng is not None:
-            share = FORGET_VALUE if word in values else 0.0 if word in replied else FORGET_WORD
+            share = HIDE_VALUE if word in values else 0.0 if word in replied else HIDE_WORD
             if rng.random() < share:
                 known[word] = NUMBER if any(map(str.isdigit, word)) else UNKNOWN
         names[word] = known[word] if known[word] >= len(SPECIAL) else len(vocabulary) + len(names)
@@ -65,52 +61,64 @@ def encode(turns: Sequence[Turn], vocabulary: Vocabulary, rng: np.random.Generat
 
 
 def batch(conversations: Sequence[Encoded]) -> Batch:
-    """Conversations of equal numbers of turns as one batch. ValueError where the numbers differ."""
+    """Return conversations with equal numbers of turns as one batch. Raises ValueError if the numbers differ."""
     turns = {conversation.turns for conversation in conversations}
     if len(turns) != 1:
         raise ValueError(f"conversations: expected equal numbers of turns, got {sorted(turns)}")
     B, K = len(conversations), turns.pop()
-    T = max(conversation.length for conversation in conversations)
-    D = max(len(words) for conversation in conversations for words in conversation.ids[1::2])
-    L = max(len(words) for conversation in conversations for words in conversation.ids)
-    ids, names = np.full((T, B), USER), np.full((T, B), -1)
-    utterance = np.full((T, B), 2 * K)
-    places, lengths = np.zeros((L, 2 * K * B), np.int64), np.zeros(2 * K * B, np.int64)
-    starts = np.zeros((B, K), np.int64)
-    previous, sizes = np.full((D, B, K), USER), np.zeros((B, K), np.int64)
-    Q = max(sum(map(len, conversation.ids[1::2])) for conversation in conversations)
-    turn, step, targets = np.zeros((B, Q), np.int64), np.zeros((B, Q), np.int64), np.full((B, Q), -1)
-    wanted, just_said = np.full((B, Q), -2), np.full((B, Q), -2)  # names
-    for b, conversation in enumerate(conversations):
-        place = answered = 0
-        for u, (words, named) in enumerate(zip(conversation.ids, conversation.names, strict=True)):
-            n, m = len(words), b * 2 * K + u
-            ids[place : place + n, b], names[place : place + n, b] = words, named
-            utterance[place : place + n, b] = u
-            lengths[m], places[:n, m] = n, np.arange(place, place + n) * B + b
-            if u % 2:
-                k, at = u // 2, slice(answered, answered + n)
-                starts[b, k], sizes[b, k] = place - 1, n
-                previous[:n, b, k] = [BOT, *words[:-1]]
-                turn[b, at], step[b, at], targets[b, at] = k, np.arange(n), words
-                wanted[b, at], just_said[b, at] = named, [-2, *named[:-1]]
-                answered += n
-            place += n
+    lengths = np.array([len(words) for conversation in conversations for words in conversation.ids])
+    ends = lengths.reshape(B, 2 * K).cumsum(axis=1)  # ends[b, u]: the index t after utterance u
+    spans = zip(ends.reshape(-1) - lengths, ends.reshape(-1), strict=True)
+    places = [range(start * B + m // (2 * K), end * B, B) for m, (start, end) in enumerate(spans)]
+    replies = [conversation.ids[1::2] for conversation in conversations]
+    reply_names = [conversation.names[1::2] for conversation in conversations]
+    names = _columns([_joined(conversation.names) for conversation in conversations], -1)
     before = np.concatenate([np.full((1, B), -1), names[:-1]])
+    targets = _rows([_joined(words) for words in replies], -1)
+    wanted = _rows([_joined(named) for named in reply_names], -2)
+    just_said = _rows([_joined([-2, *words[:-1]] for words in named) for named in reply_names], -2)
     return Batch(
-        ids, utterance, places, lengths, starts, previous, sizes, turn, step, targets,
+        ids=_columns([_joined(conversation.ids) for conversation in conversations], USER),
+        utterance=_columns([_indices(conversation.ids) for conversation in conversations], 2 * K),
+        places=_columns(places, 0),
+        lengths=lengths,
+        starts=ends[:, ::2] - 1,
+        previous=_columns([[BOT, *words[:-1]] for reply in replies for words in reply], USER).reshape(-1, B, K),
+        sizes=lengths.reshape(B, 2 * K)[:, 1::2],
+        turn=_rows([_indices(words) for words in replies], 0),
+        step=_rows([_joined(range(len(reply)) for reply in words) for words in replies], 0),
+        targets=targets,
         said=(targets == USER) | (targets >= len(SPECIAL)),
         same=wanted[..., None] == names.T[:, None],
         follows=just_said[..., None] == before.T[:, None],
-    )  # fmt: skip
+    )
+
+
+def _joined(lists: Iterable[Iterable[int]]) -> list[int]:
+    return [value for values in lists for value in values]
+
+
+def _indices(lists: Iterable[Iterable[int]]) -> list[int]:
+    """Return, for each value of each list, the index of its list."""
+    return [k for k, values in enumerate(lists) for _ in values]
+
+
+def _rows(lists: Sequence[Sequence[int]], fill: int) -> Ints:
+    """Return the lists as the rows of an array, padded with `fill`."""
+    longest = max(map(len, lists))
+    return np.array([[*values, *[fill] * (longest - len(values))] for values in lists])
+
+
+def _columns(lists: Sequence[Sequence[int]], fill: int) -> Ints:
+    return np.ascontiguousarray(_rows(lists, fill).T)
 
 
 def shuffled(pool: Sequence[Encoded], size: int, rng: np.random.Generator) -> Iterator[Batch]:
-    """The pool once, in batches of `size` (the last ones may be smaller) of equal turns and similar lengths."""
+    """Yield every conversation of the pool once, in batches of at most `size`, with equal turns and similar lengths."""
     order = rng.permutation(len(pool))
     groups: list[list[int]] = []
-    for start in range(0, len(order), size * NEIGHBOURS):
-        part = sorted(order[start : start + size * NEIGHBOURS], key=lambda k: (pool[k].turns, pool[k].length))
+    for start in range(0, len(order), size * SORTED_BATCHES):
+        part = sorted(order[start : start + size * SORTED_BATCHES], key=lambda k: (pool[k].turns, pool[k].length))
         for turns in {pool[k].turns for k in part}:
             alike = [k for k in part if pool[k].turns == turns]
             groups += [alike[k : k + size] for k in range(0, len(alike), size)]

@@ -1,12 +1,10 @@
-"""A chatbot that remembers: words in, words out, and the state of the conversation as a value between them."""
-
-from __future__ import annotations
+"""A chatbot that remembers: it maps the user's text and the state of the conversation to a reply and a new state."""
 
 import importlib.resources
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,22 +13,24 @@ from minirnn import checkpoint, nn
 from minirnn.autograd import no_grad
 from minirnn.chatbot.conversations import BOT, NUMBER, SPECIAL, UNKNOWN, USER, Vocabulary, read, write
 from minirnn.chatbot.model import ConversationModel
-from minirnn.checkpoint import CheckpointError
+from minirnn.language import from_arrays, to_arrays
 
 __all__ = ["Answer", "Chatbot", "Conversation"]
 
 Array = npt.NDArray[Any]
 LONGEST_TURN, LONGEST_REPLY = 60, 30  # words
+BOT_KIND, CONVERSATION_KIND = "minirnn chatbot", "minirnn conversation"  # the "kind" in their files
 NOTHING_SAID = "Please say something."
-FORMAT = "minirnn chatbot"
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """All that a bot knows of a conversation, as a value: `reply` returns a new one and leaves the old one as it is.
+    """The state of a conversation, as an immutable value.
 
-    `state`: the encoder's h, or h and c, (1, H) each. For each of the N words said so far: `words` and `spellings`,
-    `utterance`, the number of the utterance that it is in, and its `memory`, (N, M).
+    state: the encoder's h, or h and c, (1, H) each.
+    memory: (N, M), for the N words said so far.
+    words, spellings: these words, in lower case and as they were typed.
+    utterance: for each of these words, the number of its utterance.
     """
 
     state: tuple[Array, ...]
@@ -40,9 +40,9 @@ class Conversation:
     utterance: tuple[int, ...] = ()
 
     def state_dict(self) -> dict[str, Any]:
-        """What `Chatbot.restore` takes: arrays, lists and words, as a checkpoint can hold them."""
+        """Return the state for `Chatbot.restore`, in types that a checkpoint can store."""
         return {
-            "kind": "minirnn conversation",
+            "kind": CONVERSATION_KIND,
             "state": list(self.state),
             "memory": self.memory,
             "words": list(self.words),
@@ -53,11 +53,13 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Answer:
-    """A reply, and why each of its `words` was said.
+    """A reply, with the reasons for its words.
 
-    `weights` (words, N): the attention over the N words said before the reply. `said` (words,): the share of the word's
-    probability that came from the vocabulary; where it is below a half, the word is copied. Both are None without
-    attention. `conversation`: as it is now.
+    weights: (words, N), the attention over the N words said before the reply.
+    said: (words,), the share of each word's probability that is from the vocabulary; below 1/2, the word is copied.
+    conversation: the state after the reply.
+
+    `weights` and `said` are None without attention.
     """
 
     text: str
@@ -69,9 +71,9 @@ class Answer:
 
 @dataclass
 class Chatbot:
-    """A network, its vocabulary, and the conversation that `reply` goes on with.
+    """A network, its vocabulary, and the conversation that `reply` continues.
 
-    `card` says how the weights were made. `answer` does the work, and changes nothing.
+    card: how the weights were made. `answer` computes a reply without changing the bot.
     """
 
     model: ConversationModel
@@ -83,16 +85,16 @@ class Chatbot:
         self.reset()
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | None = None) -> Chatbot:
-        """The bot that `save` wrote, or the one that comes with minirnn; CheckpointError says what is wrong."""
+    def load(cls, path: str | os.PathLike[str] | None = None) -> Self:
+        """Return the bot that `save` wrote to `path`, or minirnn's own chatbot. Raises CheckpointError."""
         if path is None:
             with importlib.resources.as_file(
                 importlib.resources.files("minirnn.chatbot") / "chatbot.safetensors"
             ) as file:
                 return cls.load(file)
         stored = checkpoint.load(path)
-        if not isinstance(stored, dict) or stored.get("kind") != FORMAT:
-            raise CheckpointError(f"{os.fspath(path)}: a checkpoint, but not of a chatbot")
+        if not isinstance(stored, dict) or stored.get("kind") != BOT_KIND:
+            raise checkpoint.CheckpointError(f"{os.fspath(path)}: a checkpoint, but not of a chatbot")
         try:
             vocabulary = Vocabulary(**stored["vocabulary"])
             model = ConversationModel(len(vocabulary), **stored["settings"])
@@ -101,14 +103,14 @@ class Chatbot:
                 raise ValueError("a weight is not a finite number")
             return cls(model, vocabulary, dict(stored["card"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{os.fspath(path)}: the chatbot in it is damaged: {error}") from None
+            raise checkpoint.CheckpointError(f"{os.fspath(path)}: the chatbot in it is damaged: {error}") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write weights, vocabulary and card; the conversation is not part of it."""
+        """Write the weights, the vocabulary and the card. The conversation is not saved."""
         checkpoint.save(
             path,
             {
-                "kind": FORMAT,
+                "kind": BOT_KIND,
                 "settings": self.model.settings,
                 "vocabulary": self.vocabulary.state_dict(),
                 "card": self.card,
@@ -121,13 +123,13 @@ class Chatbot:
         self.conversation = self.beginning()
 
     def reply(self, text: str) -> str:
-        """What the bot says to `text`, which may be anything; it remembers both."""
+        """Return the reply to `text`, which can be any string, and add both to the conversation."""
         answer = self.answer(text, self.conversation)
         self.conversation = answer.conversation
         return answer.text
 
     def beginning(self) -> Conversation:
-        """The conversation in which nothing has been said."""
+        """Return the conversation in which nothing has been said."""
         model = self.model
         dtype = model.embedding.weight.dtype
         width = model.hidden + 2 * (model.hidden // 2) if model.attends else 0
@@ -136,7 +138,7 @@ class Chatbot:
 
     @no_grad()
     def answer(self, text: str, conversation: Conversation) -> Answer:
-        """The reply to `text`, of which the first 60 words count, and why it is that."""
+        """Return the reply to the first 60 words of `text`, with the reasons for it."""
         words, spellings = (parts[:LONGEST_TURN] for parts in read(text))
         if not words:
             return Answer(NOTHING_SAID, (), None, None, conversation)
@@ -146,9 +148,9 @@ class Chatbot:
         return Answer(write(spellings), tuple(words), weights, said, after)
 
     def restore(self, state: dict[str, Any]) -> Conversation:
-        """The conversation that `state_dict` described. ValueError if it isn't one, or not one of this bot's."""
+        """Return the conversation for a state from `state_dict`. Raises ValueError if it does not fit this bot."""
         try:
-            if state["kind"] != "minirnn conversation":
+            if state["kind"] != CONVERSATION_KIND:
                 raise KeyError("kind")
             parts = {name: tuple(state[name]) for name in ("state", "words", "spellings", "utterance")}
             made = Conversation(memory=state["memory"], **parts)
@@ -160,26 +162,25 @@ class Chatbot:
             ascending = ascending and list(made.utterance) == sorted(made.utterance)
         except (KeyError, TypeError, AttributeError):
             raise ValueError("this is not a conversation") from None
-        expected = self.beginning()
-        wanted = [*(array.shape for array in expected.state), expected.memory.shape[1:]]
+        empty = self.beginning()
+        wanted = [*(array.shape for array in empty.state), empty.memory.shape[1:]]
         if shapes != wanted:
             raise ValueError(
-                f"this conversation was held with another bot: its arrays are {shapes}, this bot's {wanted}"
+                f"this conversation was held with another bot: its arrays have the shapes {shapes}, expected {wanted}"
             )
         counts = {len(made.memory), len(made.words), len(made.spellings), len(made.utterance)}
         if len(counts) != 1 or not (finite and texts and ascending):
             raise ValueError("this conversation is damaged")
         return made
 
-    # ---- hearing
+    # ---- reading an utterance
 
     def _hear(self, before: Conversation, words: Sequence[str], spellings: Sequence[str], mark: int) -> Conversation:
-        """The conversation after an utterance that ends with the mark."""
+        """Return the conversation after an utterance that ends with the mark."""
         model = self.model
         ids = np.array([*map(self.vocabulary.id, words), mark])[:, None]
-        given = tuple(part[None] for part in before.state)
-        heard, final = model.encoder(model.embedding(ids), given if model.states > 1 else given[0])
-        state = tuple(part.data[0] for part in (final if model.states > 1 else (final,)))
+        heard, final = model.encoder(model.embedding(ids), from_arrays([part[None] for part in before.state]))
+        state = tuple(part[0] for part in to_arrays(final))
         if not model.attends:
             return Conversation(state, before.memory)
         alone, _ = model.utterances(model.embedding(ids))
@@ -193,20 +194,17 @@ class Chatbot:
             (*before.utterance, *[number] * len(ids)),
         )
 
-    # ---- answering
+    # ---- generating a reply
 
     def _decode(self, before: Conversation) -> tuple[list[str], list[str], Array | None, Array | None]:
-        """The most probable word, one after the other: words, their spellings, attention weights, shares said."""
+        """Return the greedily decoded reply: words, spellings, attention weights, and shares said."""
         decoder = _Decoder(self.model, self.vocabulary, before)
-        words: list[str] = []
-        spellings: list[str] = []
-        looked: list[Array] = []
-        shares: list[float] = []
-        while len(words) < LONGEST_REPLY:
-            said, copied, gate = decoder.step(words[-1] if words else None)
+        reply: list[tuple[str, str, Array, float]] = []  # the word, its spelling, attention weights, share said
+        while len(reply) < LONGEST_REPLY:
+            said, copied, gate = decoder.step(reply[-1][0] if reply else None)
             mixed = decoder.mixture(said, copied, gate)
-            if not words:
-                mixed[USER] = -1.0  # a reply has a word
+            if not reply:
+                mixed[USER] = -1.0  # a reply has at least one word
             best = int(mixed.argmax())
             if best == USER:
                 break
@@ -214,30 +212,27 @@ class Chatbot:
             from_copying = (1.0 - gate) * copied[sources].sum()
             share = 1.0 - float(from_copying / mixed[best]) if from_copying else 1.0
             if share >= 0.5:
-                words.append(self.vocabulary.words[best])
-                spellings.append(words[-1])
+                word = spelling = self.vocabulary.words[best]
             else:
                 source = sources[copied[sources].argmax()]
-                words.append(before.words[source])
-                spellings.append(before.spellings[source])
-            looked.append(copied)
-            shares.append(share)
-        why = (np.array(looked), np.array(shares)) if self.model.attends else (None, None)
-        return words, spellings, *why
+                word, spelling = before.words[source], before.spellings[source]
+            reply.append((word, spelling, copied, share))
+        words, spellings, weights, shares = map(list, zip(*reply, strict=True))
+        return words, spellings, *((np.array(weights), np.array(shares)) if self.model.attends else (None, None))
 
 
 class _Decoder:
-    """The decoder at work on a reply, after the conversation `before`."""
+    """The decoder, with its state within a reply to the conversation `before`."""
 
     def __init__(self, model: ConversationModel, vocabulary: Vocabulary, before: Conversation) -> None:
         self.model, self.vocabulary, self.memory = model, vocabulary, before.memory
         self.age = np.array(before.utterance[-1:]) - np.array(before.utterance, np.int64)
-        self.earlier = np.array(["", *before.words[:-1]])[: len(before.words)]  # the word before each
+        self.earlier = np.array(["", *before.words[:-1]])[: len(before.words)]  # the word before each word
         self.places = _places(before.words, vocabulary)
         self.states = [tuple(part.data for part in model.begin(before.state[0]))]
 
     def step(self, word: str | None) -> tuple[Array, Array, float]:
-        """After `word` (None: at the beginning): the vocabulary's probabilities (V,), attention (N,), the gate g."""
+        """Read `word` (None: the beginning). Return the probabilities (V,), the attention (N,) and the gate g."""
         model = self.model
         index = BOT if word is None else self.vocabulary.id(word)
         row, self.states = model.decoder.step(model.embedding.weight.data[[index]], self.states)
@@ -252,9 +247,9 @@ class _Decoder:
         return nn.softmax(model.scores(row).data[0].astype(np.float64)), copied, gate
 
     def mixture(self, said: Array, copied: Array, gate: float) -> Array:
-        """p of each word of the vocabulary, and of those of the conversation beyond it, as `places` numbers them.
+        """Return the probability of each word: of the vocabulary, then of the conversation's other words by `places`.
 
-        What nobody can say (unknown, number, the bot's mark) gets -1.
+        Words that can't be in a reply (unknown, number, the mark BOT) get -1.
         """
         mixed = np.zeros(max(len(said), self.places.max(initial=0) + 1))
         mixed[: len(said)] = gate * said
@@ -264,7 +259,7 @@ class _Decoder:
 
 
 def _places(words: Sequence[str], vocabulary: Vocabulary) -> Array:
-    """For each word its id or, beyond the vocabulary, a number that equal words share."""
+    """Return the id of each word. Equal words outside the vocabulary share a number above the ids."""
     names: dict[str, int] = {word: k for k, word in enumerate(SPECIAL)}
     for word in words:
         if word not in names:

@@ -1,6 +1,4 @@
-"""Training the chatbot on generated conversations, and scoring it on others: unseen phrasings, unseen values."""
-
-from __future__ import annotations
+"""Training the chatbot on generated conversations, and scoring it on held-out ones: unseen phrasings, unseen values."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -14,20 +12,22 @@ from minirnn.chatbot.batches import encode, shuffled
 from minirnn.chatbot.bot import Chatbot
 from minirnn.chatbot.conversations import DEVICES, FACTS, Split, Turn, Vocabulary, conversation, read
 from minirnn.chatbot.model import ATTENTIONS, ConversationModel
-from minirnn.language.model import CELLS
-from minirnn.language.training import ConfigError, Diverged, one_blas_thread
+from minirnn.language import LAYERS, Diverged, one_blas_thread
+from minirnn.language.config import one_of, positive, require
 
-__all__ = ["ChatbotConfig", "Scores", "conversations", "score", "train"]
+__all__ = ["ChatbotConfig", "Scores", "holds", "make_conversations", "score", "share", "train"]
 
-SEEDS: dict[Split, int] = {"train": 0, "valid": 1, "test": 2}
+PART_SEEDS: dict[Split, int] = {"train": 0, "valid": 1, "test": 2}
 
 
 @dataclass(frozen=True)
 class ChatbotConfig:
-    """The settings of a chatbot's training. `conversations` are made once; each pass forgets other words of them.
+    """The settings of a chatbot's training.
 
-    The learning rate rises over 100 steps to `lr` and falls along half a cosine to 0 at `steps`; the gradient's norm is
-    clipped at 5. `topics` are what the conversations are about.
+    conversations: their number; they are generated once, and each epoch hides other words of them.
+    lr: the learning rate rises to `lr` over 100 steps, then falls to 0 along half a cosine. The norm of the gradient is
+        clipped at 5.
+    topics: the subjects of the conversations.
     """
 
     cell: str = "lstm"
@@ -43,21 +43,21 @@ class ChatbotConfig:
     topics: tuple[str, ...] = (*FACTS, *DEVICES)
 
     def __post_init__(self) -> None:
-        for name, allowed in {"cell": tuple(CELLS), "attention": ATTENTIONS}.items():
-            self._require(name, getattr(self, name) in allowed, "one of " + ", ".join(allowed))
-        for name in ("hidden", "embedding", "conversations", "steps", "batch"):
-            self._require(name, 1 <= getattr(self, name) <= 1_000_000, "from 1 to 1,000,000")
-        self._require("hidden", self.hidden > 1, "at least 2")
-        self._require("seed", self.seed >= 0, "at least 0")
-        self._require("lr", math.isfinite(self.lr) and self.lr > 0, "a finite number above 0")
-        self._require("dropout", 0 <= self.dropout < 1, "at least 0 and below 1")
+        require(
+            self,
+            (
+                one_of("cell", LAYERS),
+                one_of("attention", ATTENTIONS),
+                ("hidden embedding conversations steps batch", lambda n: 1 <= n <= 1_000_000, "from 1 to 1,000,000"),
+                ("hidden", lambda n: n > 1, "at least 2"),
+                ("seed", lambda n: n >= 0, "at least 0"),
+                ("lr", positive, "a finite number above 0"),
+                ("dropout", lambda p: 0 <= p < 1, "at least 0 and below 1"),
+            ),
+        )
 
-    def _require(self, name: str, right: bool, expected: str) -> None:
-        if not right:
-            raise ConfigError(f"{name} must be {expected}, got {getattr(self, name)!r}")
 
-
-def conversations(
+def make_conversations(
     split: Split,
     count: int,
     seed: int = 0,
@@ -65,10 +65,13 @@ def conversations(
     topics: tuple[str, ...] = (*FACTS, *DEVICES),
     told: Callable[[int], object] = lambda done: None,
 ) -> list[list[Turn]]:
-    """So many conversations of a part, which differ from seed to seed; `values` as `conversation` takes it."""
+    """Return `count` conversations of a part and seed; `values` is the parameter of `conversation`.
+
+    `told` is called with the number of conversations after each one.
+    """
     made = []
     for k in range(count):
-        made.append(conversation((seed, SEEDS[split], k), split, values=values, topics=topics))
+        made.append(conversation((seed, PART_SEEDS[split], k), split, values=values, topics=topics))
         told(k + 1)
     return made
 
@@ -79,10 +82,10 @@ def train(
     told: Callable[[int, float], object] = lambda step, loss: None,
     preparing: Callable[[int], object] = lambda done: None,
 ) -> Chatbot:
-    """A chatbot after `config.steps` steps, or as many as were done when `told` or `preparing` raised StopIteration.
+    """Return a chatbot trained for `config.steps` steps, or until `told` or `preparing` raises StopIteration.
 
-    `told` hears the number of each step, from 1, and its loss in nats per word; `preparing` how many conversations are
-    made. Diverged if the loss is no longer a finite number.
+    `told` is called with the number of each step, from 1, and its loss in nats per word; `preparing` with the number of
+    conversations generated so far. Raises Diverged if the loss is no longer a finite number.
     """
     random.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
@@ -95,9 +98,9 @@ def train(
     schedule = optim.CosineLR(optimizer, config.steps, min(100, config.steps // 10))
     step = 0
     try:
-        made = conversations("train", config.conversations, config.seed, topics=config.topics, told=preparing)
+        made = make_conversations("train", config.conversations, config.seed, topics=config.topics, told=preparing)
         while step < config.steps:
-            forgetting = rng if model.attends else None  # who can't copy has to know every word
+            forgetting = rng if model.attends else None  # without attention, the model needs the full vocabulary
             for batch in shuffled([encode(turns, vocabulary, forgetting) for turns in made], config.batch, rng):
                 loss = model(batch).mean()
                 optimizer.zero_grad()
@@ -118,64 +121,68 @@ def train(
 
 @dataclass
 class Scores:
-    """Counts over conversations: `replies` and how many were exactly right; and of the turns that ask for a value that
-    was told, [asked, replies that hold it], by the number of turns since it was told, and apart for values with a word
-    that the bot doesn't know (`unknown`) and others (`known`)."""
+    """Counts over conversations.
+
+    replies, exact: the number of replies, and of replies that are exactly right.
+    by_act: for each act, with relatives separate, [replies, exactly right].
+    by_distance: for the questions about a told value, by the number of turns since it was told, [questions, replies
+        that contain the value].
+    unknown, known: the same for values with at least one word outside the vocabulary, and for the other values.
+    """
 
     replies: int = 0
     exact: int = 0
     by_distance: dict[int, list[int]] = field(default_factory=dict)
-    by_act: dict[str, list[int]] = field(default_factory=dict)  # [replies, exactly right], relatives apart
+    by_act: dict[str, list[int]] = field(default_factory=dict)
     unknown: list[int] = field(default_factory=lambda: [0, 0])
     known: list[int] = field(default_factory=lambda: [0, 0])
 
     @property
     def exact_share(self) -> float:
-        """Of all replies, those that are exactly right."""
+        """The share of all replies that are exactly right."""
         return share(self.exact, self.replies)
 
     @property
     def recalls(self) -> int:
-        """The questions for a told value."""
+        """The number of questions about a told value."""
         return self.unknown[0] + self.known[0]
 
     @property
     def recall_share(self) -> float:
-        """Of the questions for a told value, those whose reply holds it."""
+        """The share of the questions about a told value whose reply contains the value."""
         return share(self.unknown[1] + self.known[1], self.recalls)
 
 
 def share(right: int, of: int) -> float:
-    """right / of, or nan where there is nothing to count."""
+    """Return right / of, or nan if `of` is 0."""
     return right / of if of else math.nan
 
 
 def score(bot: Chatbot, held: Iterable[list[Turn]]) -> Scores:
-    """Hold the conversations with the bot, each from its beginning; the user's turns don't depend on the replies."""
+    """Play the conversations with the bot, each from its beginning. The user's turns do not depend on the replies."""
     scores = Scores()
     for turns in held:
         state = bot.beginning()
         for turn in turns:
             answer = bot.answer(turn.user, state)
             state = answer.conversation
+            exact = answer.text == turn.reply
             scores.replies += 1
-            scores.exact += answer.text == turn.reply
+            scores.exact += exact
             act = turn.act + " (relative)" * ("relation" in turn.topic)
-            counts = scores.by_act.setdefault(act, [0, 0])
-            counts[0] += 1
-            counts[1] += answer.text == turn.reply
+            tallies = [(scores.by_act.setdefault(act, [0, 0]), exact)]
             if turn.act == "ask":
                 known = all(word in bot.vocabulary for word in turn.value)
-                for counts in (
-                    scores.known if known else scores.unknown,
-                    scores.by_distance.setdefault(turn.since, [0, 0]),
-                ):
-                    counts[0] += 1
-                    counts[1] += holds(answer.text, turn.value)
+                recalled = holds(answer.text, turn.value)
+                tallies.append((scores.known if known else scores.unknown, recalled))
+                tallies.append((scores.by_distance.setdefault(turn.since, [0, 0]), recalled))
+            for tally, right in tallies:
+                tally[0] += 1
+                tally[1] += right
     return scores
 
 
 def holds(reply: str, value: tuple[str, ...]) -> bool:
-    """Whether the words of `value` stand in the reply, next to each other."""
+    """Return whether the reply contains the words of `value`, next to each other."""
     words = tuple(read(reply)[0])
     return any(words[k : k + len(value)] == value for k in range(len(words)))

@@ -1,1 +1,1 @@
-"""What the subcommands of `minirnn` do, a module for each; `minirnn.cli` declares them and reads their options."""
+"""The subcommands of `minirnn`, one module each, in the groups of the help. `minirnn.cli` declares their options."""

@@ -1,7 +1,5 @@
 """How a command ends when something is wrong: one message on stderr and exit code 2, never a traceback."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys
@@ -14,15 +12,13 @@ from minirnn.autograd import devices
 from minirnn.autograd.devices import DeviceError
 from minirnn.bench.errors import BenchError
 from minirnn.checkpoint import CheckpointError
-from minirnn.language import CorpusError, TextTooShort
-from minirnn.language.sampling import SamplingError
-from minirnn.language.training import ConfigError, Diverged
+from minirnn.language import ConfigError, CorpusError, Diverged, SamplingError, TextTooShort
 from minirnn.plots import PlotError
 from minirnn.recurrent import backends
 
-__all__ = ["MISTAKES", "reported", "usable"]
+__all__ = ["USER_ERRORS", "reported", "usable"]
 
-MISTAKES = (
+USER_ERRORS = (  # the exceptions that a user can cause
     BenchError,
     CheckpointError,
     ConfigError,
@@ -35,21 +31,11 @@ MISTAKES = (
 )
 
 
-def _check_kernels() -> None:
-    """ConfigError if the environment asks for kernels that aren't there, before anything is begun with them."""
-    if name := os.environ.get("MINIRNN_KERNELS"):
-        try:
-            minirnn_kernels.get(name)
-        except (ValueError, ImportError) as error:
-            raise ConfigError(f"MINIRNN_KERNELS: {error}") from None
-
-
 def usable(device: str) -> str:
-    """The device that `--device` names; DeviceError or ConfigError if models can't be computed there."""
+    """Return the device that `--device` names. Raises DeviceError or ConfigError if models can't be computed on it."""
     found = devices.from_name(device)
-    array = devices.to(np.zeros(1), found)
     try:
-        backends.chosen(array)
+        backends.chosen(devices.to(np.zeros(1), found))
     except (ValueError, ImportError, TypeError) as error:
         raise ConfigError(f"--device {device}: {error}") from None
     return found
@@ -57,11 +43,15 @@ def usable(device: str) -> str:
 
 @contextlib.contextmanager
 def reported(command: str) -> Iterator[None]:
-    """Turns the exceptions that a user can cause into a message and an exit; anything else is a bug and passes."""
+    """Turn the exceptions that a user can cause into a message and an exit. Any other exception is a bug and passes."""
     try:
-        _check_kernels()
+        if kernels := os.environ.get("MINIRNN_KERNELS"):
+            try:
+                minirnn_kernels.get(kernels)
+            except (ValueError, ImportError) as error:
+                raise ConfigError(f"MINIRNN_KERNELS: {error}") from None
         yield
-    except MISTAKES as error:
+    except USER_ERRORS as error:
         message, code = str(error), 2
     except MemoryError as error:
         message, code = f"not enough memory: {error}", 2

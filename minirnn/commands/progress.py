@@ -1,6 +1,4 @@
-"""How a run is shown: a live bar on a terminal, plain lines elsewhere."""
-
-from __future__ import annotations
+"""The display of a training run: a live bar on a terminal, plain lines elsewhere."""
 
 import contextlib
 import math
@@ -10,27 +8,28 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from minirnn.language.training import Reporter, StepReport, Trainer
+from minirnn.commands.output import say
+from minirnn.language import Reporter, StepReport, Trainer
 
 __all__ = ["describe_loss", "reporting"]
 
-PLAIN_SECONDS = 10.0  # between plain lines
+PLAIN_SECONDS = 10.0  # least time between plain lines
 
 
 def describe_loss(nats: float) -> str:
-    """A loss in both units: nats, and bits = nats / ln 2."""
+    """Return a loss in nats and in bits = nats / ln 2."""
     return f"{nats:.4f} nats ({nats / math.log(2):.4f} bits) per character"
 
 
 class Meter:
-    """Smoothed loss and speed of a run, for the eye only: nothing here is stored."""
+    """The smoothed loss and the speed of a run, for display only."""
 
     def __init__(self, trainer: Trainer) -> None:
         self.total = trainer.config.steps
         self.characters = trainer.config.batch * trainer.config.seq
         self.first = trainer.steps_done
         self.began = self.mark = time.perf_counter()
-        self.training = 0.0  # seconds in steps alone
+        self.training = 0.0  # seconds spent in steps
         self.loss = 0.0
         self.report: StepReport | None = None
 
@@ -38,17 +37,17 @@ class Meter:
         self.training += time.perf_counter() - self.mark
         self.mark = time.perf_counter()
         self.report = report
-        weight = max(1 / (report.step - self.first), 0.05)  # the mean at first, then of the last 20 steps or so
+        weight = max(1 / (report.step - self.first), 0.05)  # first the mean, then a moving average of about 20 steps
         self.loss += weight * (report.loss - self.loss)
 
     def pause(self) -> None:
-        """The time since the last step was not spent on training; before the first one it doesn't count at all."""
+        """Exclude the time since the last step from the training time; before the first step, also from the total."""
         self.mark = time.perf_counter()
         if self.report is None:
             self.began = self.mark
 
     def text(self) -> str:
-        """Loss, gradient norm, speed and time left, of the run so far."""
+        """Return the loss, the gradient norm, the speed and the time left."""
         if self.report is None:
             return ""
         done = self.report.step - self.first
@@ -60,7 +59,7 @@ class Meter:
 
 
 class PlainReporter:
-    """A line at each validation, and one now and then between them."""
+    """Prints a line at each validation, and at most every PLAIN_SECONDS between them."""
 
     def __init__(self, console: Console, meter: Meter) -> None:
         self.console, self.meter = console, meter
@@ -77,12 +76,12 @@ class PlainReporter:
         self._line(f"step {step}/{self.meter.total}  {self.meter.text()}  validation {describe_loss(loss)}{mark}")
 
     def _line(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self.console, text)
         self.last = time.perf_counter()
 
 
 class BarReporter:
-    """One live line: bar, step, loss, gradient norm, characters a second, time left, and the last validation."""
+    """One live line: bar, step, loss, gradient norm, characters per second, time left, and the last validation."""
 
     def __init__(self, progress: Progress, task: TaskID, meter: Meter) -> None:
         self.progress, self.task, self.meter = progress, task, meter
@@ -98,7 +97,7 @@ class BarReporter:
 
 @contextlib.contextmanager
 def reporting(trainer: Trainer, console: Console) -> Iterator[Reporter]:
-    """The reporter that suits the console, for as long as the run lasts."""
+    """Yield a reporter for the console: a bar on a terminal, else plain lines."""
     meter = Meter(trainer)
     if not console.is_terminal:
         yield PlainReporter(console, meter)

@@ -1,26 +1,42 @@
-"""What an experiment is, and the list of them.
+"""What an experiment is, the list of all experiments, and what their runs share.
 
-An experiment is a module of this package: its docstring tells the claim and where it comes from to a reader, and it has
+An experiment is a module of `minirnn.course.experiments`. Its docstring explains the claim, its source and the method.
+The module defines
 
     CLAIM, SOURCE                       one sentence each
-    run(effort, seed, progress)         -> Outcome, computed from nothing but the seed
-    tables(numbers)                     -> what to print of the numbers
-    draw(numbers)                       -> the figure of the numbers
+    run(effort, seed, progress)         -> Outcome, which depends only on the effort and the seed
+    tables(numbers)                     -> the tables to print
+    draw(numbers)                       -> the figure
 
-`tables` and `draw` see the numbers only, as they stand in the JSON file, so a figure can be drawn again from that.
+`tables` and `draw` read only the numbers stored in the JSON file, so a figure can be redrawn from that file.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, TypeVar, cast
 
-__all__ = ["EXPERIMENTS", "Effort", "Experiment", "Outcome", "Progress", "Table", "find"]
+__all__ = [
+    "EXPERIMENTS",
+    "Effort",
+    "Experiment",
+    "Numbers",
+    "Outcome",
+    "Progress",
+    "Table",
+    "find",
+    "percent",
+    "tracked",
+    "verdict",
+    "where",
+]
 
-Effort = Literal["quick", "default", "full"]  # about 20 seconds, at most 5 minutes, everything; on two cores
-Numbers = Mapping[str, Any]  # what JSON can hold
+Effort = Literal["quick", "default", "full"]  # on two cores: about 20 seconds, at most 5 minutes, no limit
+Verdict = Literal["held", "held in part", "did not hold"]
+Numbers = Mapping[str, Any]  # JSON values only
+Item = TypeVar("Item")
 
 EXPERIMENTS = (
     "order",
@@ -39,14 +55,17 @@ EXPERIMENTS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """The numbers of a run, what was measured in one sentence, and whether the claim held.
+    """The result of a run.
 
-    `why`: where it didn't hold, or in part only, what the numbers say instead, in a sentence or two.
+    numbers: the measurements; the tables and the figure are made from them.
+    measured: the result in one sentence.
+    verdict: whether the claim held.
+    why: one or two sentences on what the numbers show instead; required unless the claim held.
     """
 
     numbers: Numbers
     measured: str
-    verdict: Literal["held", "held in part", "did not hold"]
+    verdict: Verdict
     why: str = ""
 
     def __post_init__(self) -> None:
@@ -56,7 +75,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text and numbers under a title, one cell for each word of the header."""
+    """A title, a header, and rows with one cell per header entry."""
 
     title: str
     header: Sequence[str]
@@ -64,13 +83,13 @@ class Table:
 
 
 class Progress(Protocol):
-    """Who is told how far a run is: a share in [0, 1] and what it is at."""
+    """A function that shows the progress of a run: the completed share in [0, 1], and the current activity."""
 
     def __call__(self, done: float, what: str) -> None: ...
 
 
 class Experiment(Protocol):
-    """What a module of this package looks like from outside."""
+    """The interface of an experiment's module."""
 
     CLAIM: str
     SOURCE: str
@@ -83,7 +102,43 @@ class Experiment(Protocol):
 
 
 def find(name: str) -> Experiment:
-    """The experiment of this name. ValueError lists the names there are."""
+    """Return the experiment called `name`. Raise ValueError, listing the valid names, if there is none."""
     if name not in EXPERIMENTS:
         raise ValueError(f"experiment: expected one of {', '.join(EXPERIMENTS)}, got {name!r}")
     return cast(Experiment, importlib.import_module(f"minirnn.course.experiments.{name}"))
+
+
+def tracked(
+    items: Sequence[Item],
+    progress: Progress,
+    label: Callable[[Item], str],
+    cost: Callable[[Item], float] = lambda _: 1.0,
+) -> Iterator[tuple[Item, Callable[[float], None]]]:
+    """Yield each item with a function that reports which share of this item's work is done.
+
+    The progress over all items counts each with its `cost`, in any unit; `label` names the item that is being run.
+    """
+    total, done = sum(map(cost, items)), 0.0
+    for item in items:
+
+        def report(share: float, item: Item = item, done: float = done) -> None:
+            progress((done + share * cost(item)) / total, label(item))
+
+        report(0.0)
+        yield item, report
+        done += cost(item)
+
+
+def verdict(held: bool, in_part: bool) -> Verdict:
+    """Return the verdict of a claim that held, or held in part."""
+    return "held" if held else "held in part" if in_part else "did not hold"
+
+
+def where(rows: Sequence[Numbers], **values: Any) -> list[Numbers]:
+    """Return the rows that have these values."""
+    return [row for row in rows if all(row[key] == value for key, value in values.items())]
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    """Return a share as a percentage with `digits` decimals; "-" for None, a share of nothing."""
+    return "-" if share is None else f"{share:.{digits}%}"

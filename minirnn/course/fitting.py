@@ -1,4 +1,4 @@
-"""The training loop that the experiments share: Adam on fresh batches, the gradient's norm clipped."""
+"""The training loop shared by the experiments: Adam on a new batch at each step, with gradient clipping by norm."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minirnn import nn, optim
-from minirnn.autograd import Tensor
+from minirnn import Tensor, nn, optim
 
 __all__ = ["fit"]
 
@@ -23,11 +22,11 @@ def fit(
     clip_norm: float = 5.0,
     told: Callable[[int, float], object] = lambda step, loss: None,
 ) -> tuple[list[float], list[float]]:
-    """Train for `steps` steps on `loss_of(step)`; returns each step's loss and its gradient's norm before clipping.
+    """Train for `steps` steps on `loss_of(step)`; return the losses and the gradients' norms before clipping.
 
-    The rate falls from `lr` to 0 along half a cosine after a short warm-up. `told` hears each step's number, from 1,
-    and loss, and ends the run by answering True. A step whose loss or gradient isn't finite changes nothing and ends
-    the run.
+    The learning rate rises to `lr` in a short warm-up, then falls to 0 along half a cosine. After each step,
+    `told(step, loss)` is called with the step's number, from 1; training stops early when it returns True. Training
+    also stops at a loss or gradient that is not finite, without an update of the weights.
     """
     parameters: Sequence[Any] = list(model.parameters())
     optimizer = optim.Adam(parameters, lr=lr)
@@ -39,10 +38,9 @@ def fit(
             loss = loss_of(step)
             optimizer.zero_grad()
             loss.backward()
-            norm = float(optim.clip_grad_norm_(parameters, clip_norm))
+            norms.append(float(optim.clip_grad_norm_(parameters, clip_norm)))
         losses.append(float(loss.item()))
-        norms.append(norm)
-        if not (math.isfinite(losses[-1]) and math.isfinite(norm)):
+        if not (math.isfinite(losses[-1]) and math.isfinite(norms[-1])):
             break
         optimizer.step()
         schedule.step()

@@ -1,20 +1,22 @@
-"""A task that needs memory and little else, shared by experiments: say the last symbol that you saw."""
+"""A task that needs memory and little else: repeat the last symbol seen, with noise after it."""
 
 from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["NOISE", "SYMBOLS", "TOKENS", "after_a_gap", "at_random"]
+__all__ = ["CHANCE", "HALFWAY", "NOISE", "SYMBOLS", "TOKENS", "after_a_gap", "at_random"]
 
-SYMBOLS = 4  # tokens 0 .. 3 are to be remembered
-NOISE = 4  # tokens 4 .. 7 are not
+SYMBOLS = 4  # tokens 0 .. 3: the network has to remember these
+NOISE = 4  # tokens 4 .. 7: the network can ignore these
 TOKENS = SYMBOLS + NOISE
+CHANCE = 1 / SYMBOLS  # the accuracy of a guess among the symbols
+HALFWAY = (1 + CHANCE) / 2  # the accuracy halfway between a guess and a perfect memory
 
 
 def at_random(rng: np.random.Generator, T: int, B: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Ids and targets (T, B): a symbol at step 0 and then at each step with probability `rate`, noise elsewhere.
+    """Return ids and targets (T, B): a symbol at step 0 and at each later step with probability `rate`, else noise.
 
-    The target of each step is the last symbol up to it, so a symbol has to be kept for 1/rate steps on average.
+    The target of a step is the last symbol up to that step, so a symbol has to be kept for 1/rate steps on average.
     """
     marked = rng.random((T, B)) < rate
     marked[0] = True
@@ -25,14 +27,14 @@ def at_random(rng: np.random.Generator, T: int, B: int, rate: float) -> tuple[np
 
 
 def after_a_gap(rng: np.random.Generator, T: int, B: int, gap: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ids and targets (T, B): a symbol every gap + 1 steps, from a random one on; asked for `gap` steps after it.
+    """Return ids and targets (T, B): a symbol every gap + 1 steps, which is the target `gap` steps later.
 
-    Targets of other steps are -100: they don't count.
+    The first symbol of each sequence is at a random step. The other steps have the target -100, which the loss ignores.
     """
     phase = (np.arange(T)[:, None] - rng.integers(0, gap + 1, B)) % (gap + 1)
     symbols = rng.integers(0, SYMBOLS, (T, B))
     ids = np.where(phase == 0, symbols, rng.integers(SYMBOLS, TOKENS, (T, B)))
-    asked = (phase == gap) & (np.arange(T)[:, None] >= gap)
+    t, b = np.nonzero((phase == gap) & (np.arange(T)[:, None] >= gap))
     targets = np.full((T, B), -100)
-    targets[asked] = ids[np.nonzero(asked)[0] - gap, np.nonzero(asked)[1]]
+    targets[t, b] = ids[t - gap, b]
     return ids, targets

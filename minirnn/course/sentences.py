@@ -1,4 +1,4 @@
-"""What the experiments on generated English share: a vocabulary, batches of sentences, and networks that read them."""
+"""Shared by the experiments on generated English: word ids, batches of sentences, and a network that reads them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from minirnn import nn
-from minirnn.autograd import Tensor
-from minirnn.language.model import CELLS
+from minirnn import Tensor, nn
+from minirnn.language.model import LAYERS
 
-__all__ = ["PADDING", "Vocabulary", "WordReader"]
+__all__ = ["PADDING", "WordIds", "WordReader"]
 
-PADDING = 0  # the id that fills up the shorter sentences of a batch
+PADDING = 0  # the id that pads the shorter sentences of a batch
 Array = np.ndarray[Any, Any]
 
 
-class Vocabulary:
-    """The words of some sentences, and their ids from 1 on, in alphabetical order."""
+class WordIds:
+    """The words of the given sentences, and their ids from 1 in alphabetical order."""
 
     def __init__(self, sentences: Iterable[Sequence[str]]) -> None:
         self.words = sorted({word for sentence in sentences for word in sentence})
@@ -26,7 +25,7 @@ class Vocabulary:
         self.size = len(self.words) + 1
 
     def encode(self, sentences: Sequence[Sequence[str]]) -> tuple[Array, Array]:
-        """ids (T, B), filled up with PADDING to the longest, and lengths (B,). KeyError for an unknown word."""
+        """Return ids (T, B), padded with PADDING, and lengths (B,). Raise KeyError for an unknown word."""
         lengths = np.array([len(sentence) for sentence in sentences])
         ids = np.full((lengths.max(), len(sentences)), PADDING)
         for k, sentence in enumerate(sentences):
@@ -35,14 +34,14 @@ class Vocabulary:
 
 
 class WordReader(nn.Module):
-    """Embeddings, one recurrent layer ("rnn", "lstm" or "gru"), and two scores, for no and yes, after each word.
+    """Embeddings, one recurrent layer ("rnn", "lstm" or "gru"), and two scores after each word, for no and yes.
 
-    ids (T, B) -> scores (T, B, 2). Those behind a sentence's last word are for the caller to leave out.
+    ids (T, B) -> scores (T, B, 2). The scores after a sentence's last word have no meaning.
     """
 
     def __init__(self, vocabulary: int, cell: str, embedding: int, hidden: int) -> None:
         self.embedding = nn.Embedding(vocabulary, embedding)
-        self.rnn = CELLS[cell](embedding, hidden)
+        self.rnn = LAYERS[cell](embedding, hidden)
         self.linear = nn.Linear(hidden, 2)
 
     def forward(self, ids: Array) -> Tensor:

@@ -1,6 +1,4 @@
-"""What counting alone reaches: unigram and bigram models, to hold a network's loss against."""
-
-from __future__ import annotations
+"""Unigram and bigram models: the baselines for a network's loss."""
 
 import numpy as np
 
@@ -8,16 +6,16 @@ __all__ = ["bigram_loss", "unigram_loss"]
 
 
 def unigram_loss(train: np.ndarray, valid: np.ndarray, vocab_size: int) -> float:
-    """Mean -log p(token) over `valid`, in nats, p from counts in `train` with one added to each (Laplace)."""
+    """Return the mean of -log p(token) over `valid`, in nats, with p from the counts in `train` plus one (Laplace)."""
     counts = np.bincount(train, minlength=vocab_size) + 1.0
     return float(-np.mean(np.log(counts / counts.sum())[valid]))
 
 
 def bigram_loss(train: np.ndarray, valid: np.ndarray, vocab_size: int) -> float:
-    """Mean -log p(token | the one before) over `valid`, in nats, p from pair counts in `train` with one added to each.
+    """Return the mean of -log p(token | previous token) over `valid`, in nats, with p from the pair counts plus one.
 
-    The first token of `valid` is taken to follow the last one of `train`. Only pairs that occur are stored, so a
-    vocabulary of many words costs no more than the text.
+    The first token of `valid` follows the last token of `train`. Only the pairs that occur are stored, so the memory
+    depends on the length of the text and not on the size of the vocabulary.
     """
     pairs, counts = np.unique(train[:-1] * vocab_size + train[1:], return_counts=True)
     before = np.concatenate([train[-1:], valid[:-1]])

@@ -1,7 +1,5 @@
 """Contiguous batches for truncated backpropagation through time, and the train/validation split."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,11 +8,11 @@ __all__ = ["Batches", "TextTooShort", "split"]
 
 
 class TextTooShort(ValueError):
-    """A text doesn't fill one batch. The message says how long it is and how long it must be."""
+    """The text is too short for one batch. The message says how long it is and how long it must be."""
 
 
 def split(ids: np.ndarray, fraction: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
-    """The ids before the last `fraction` of them, for training, and the rest, for validation (rounded down)."""
+    """Split `ids` into a training part and a validation part: the last `fraction` of the ids, rounded down."""
     if not 0 < fraction < 1:
         raise ValueError(f"fraction must be between 0 and 1, got {fraction}")
     cut = len(ids) - int(len(ids) * fraction)
@@ -22,15 +20,16 @@ def split(ids: np.ndarray, fraction: float = 0.1) -> tuple[np.ndarray, np.ndarra
 
 
 class Batches:
-    """`ids` (n,) read as `batch` parallel streams, `seq` steps at a time, the next token being the target.
+    """`ids` (n,) as `batch` parallel streams, read `seq` steps at a time, with the next token as the target.
 
-    Stream b is the b-th of `batch` equal pieces of the text. Window k is x, y of shape (seq, batch), time-major, with
-    x[t, b] the id at place k * seq + t of stream b and y[t, b] the one after it. So window k + 1 goes on where window
-    k stopped, in every column, and a network's state is carried from one to the next; window 0 wants a fresh state.
-    What doesn't fill a window at the end of the streams is left out, or with `keep_tail` is one last, shorter window.
+    Stream b is the b-th of `batch` equal pieces of the text. Window k is a pair x, y of shape (seq, batch), time-major:
+    x[t, b] is the id at index k * seq + t of stream b, and y[t, b] is the id after it. In every column, window k + 1
+    continues where window k ends, so a network's state is carried from window to window; window 0 needs a new state.
+    The ids at the end of the streams that do not fill a window are left out; with `keep_tail` they form a shorter
+    window.
 
-    `position` is the index of the window that `next` gives; store and set it to stop and continue. Iterating goes from
-    there to the end of the text, and leaves it at 0.
+    `position` is the index of the window that `next` returns next: store it to stop, set it to continue. Iteration runs
+    from `position` to the end of the text and resets `position` to 0.
     """
 
     def __init__(self, ids: np.ndarray, batch: int, seq: int, *, keep_tail: bool = False) -> None:
@@ -49,18 +48,18 @@ class Batches:
         self.position = 0
 
     def __len__(self) -> int:
-        """How many windows one pass through the text has."""
+        """Return the number of windows in one pass through the text."""
         return self._count
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Window `index` as x, y."""
+        """Return window `index` as x, y."""
         if not 0 <= index < self._count:
             raise IndexError(f"window {index} is out of range: there are windows 0 to {self._count - 1}")
         place = slice(index * self._seq, (index + 1) * self._seq)
         return np.ascontiguousarray(self._x[place]), np.ascontiguousarray(self._y[place])
 
     def next(self) -> tuple[np.ndarray, np.ndarray]:
-        """The window at `position`, which moves on by one, from the last window to the first."""
+        """Return the window at `position` and advance `position` by one, from the last window to the first."""
         window = self[self.position]
         self.position = (self.position + 1) % self._count
         return window

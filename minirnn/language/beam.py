@@ -1,28 +1,26 @@
-"""Beam search: a likely text instead of a drawn one.
+"""Beam search: a likely text instead of a sampled one.
 
-At each step every text of the beam is continued by every token, and the `width` likeliest of these stay. A width of 1
-is the greedy choice; a width of all texts there are finds the likeliest of all. All texts are equally long, so that
-their log-probabilities compare as they are. Source: Graves 2012, "Sequence transduction with recurrent neural
-networks", algorithm 1, without its blanks.
+Each step extends every text of the beam by every token and keeps the `width` most likely results. A width of 1 is the
+greedy choice; a width of all possible texts finds the most likely text. All texts have the same length, so their
+log-probabilities are comparable. Source: Graves 2012, "Sequence transduction with recurrent neural networks",
+algorithm 1, without the blanks.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from minirnn.autograd.devices import host, like
-from minirnn.language import UNKNOWN, CharTokenizer, WordTokenizer
 from minirnn.language.model import LanguageModel
 from minirnn.language.sampling import SamplingError, prompt_ids, read
+from minirnn.language.tokenizers import UNKNOWN, CharTokenizer, WordTokenizer
 
 __all__ = ["Candidate", "beam_search"]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A continuation, and the log (nats) of the probability that the model gives it after the prompt."""
+    """A continuation, and the log (nats) of its probability after the prompt."""
 
     text: str
     log_probability: float
@@ -31,11 +29,14 @@ class Candidate:
 def beam_search(
     model: LanguageModel, tokenizer: CharTokenizer | WordTokenizer, prompt: str, length: int, width: int
 ) -> list[Candidate]:
-    """The `width` likeliest continuations of `prompt` by `length` tokens that the search finds, the best first.
+    """Return the `width` most likely continuations of `prompt` by `length` tokens that the search finds, best first.
 
-    Fewer than `width` where there are fewer texts. The prompt is read as by `sampling.generate`, and the unknown token
-    is never chosen: the others' probabilities are scaled to sum to 1. Of equally likely texts the lower ids come first.
-    SamplingError for a prompt with tokens the model doesn't know, length < 0, width < 1 and broken weights.
+    The list is shorter if there are fewer than `width` texts. The prompt is read as in `sampling.generate`. The unknown
+    token is never chosen: the probabilities of the other tokens are scaled to sum to 1. Of equally likely texts, the
+    one with the lower ids comes first.
+
+    Raises SamplingError for a prompt with unknown tokens, for length < 0 or width < 1, and for weights that give scores
+    that are not finite.
     """
     if length < 0 or width < 1:
         raise SamplingError(f"length must be at least 0 and the beam's width at least 1, got {length} and {width}")
@@ -55,7 +56,7 @@ def beam_search(
 
 
 def _log_probabilities(logits: np.ndarray) -> np.ndarray:
-    """log softmax of each row (B, V) in float64, the unknown token left out."""
+    """Return the log softmax of each row (B, V) in float64, without the unknown token."""
     scores = logits.astype(np.float64)
     scores[:, UNKNOWN] = -np.inf
     best = scores.max(axis=1, keepdims=True)

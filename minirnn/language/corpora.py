@@ -1,6 +1,4 @@
-"""Where text comes from: what every Python ships, one named download, or any UTF-8 file."""
-
-from __future__ import annotations
+"""Sources of text: the documentation that every Python ships, one named download, or any UTF-8 file."""
 
 import hashlib
 import importlib
@@ -18,12 +16,12 @@ SHAKESPEARE_FILE = "tinyshakespeare.txt"
 
 
 class CorpusError(ValueError):
-    """A text can't be had. The message names it and the reason."""
+    """A text can't be loaded. The message names the text and the reason."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text, the name or absolute path it was loaded by, and the SHA-256 of its bytes."""
+    """A text, its name or absolute path, and the SHA-256 of its bytes."""
 
     text: str
     name: str
@@ -31,15 +29,18 @@ class Corpus:
 
 
 def load_corpus(name_or_path: str | os.PathLike[str]) -> Corpus:
-    """The corpus `python-docs` or `shakespeare`, or the text in a UTF-8 file (a leading byte-order mark is dropped).
+    """Return the corpus `python-docs` or `shakespeare`, or the text in a UTF-8 file (a byte-order mark is dropped).
 
-    `python-docs` is the reference text behind Python's help(), about 470,000 characters; it differs from version to
-    version, and so does its hash. `shakespeare` (1,115,394 characters) is downloaded once into `data_folder()`.
-    A name wins over a file of that name; write ./shakespeare for the file. CorpusError says what went wrong.
+    `python-docs` is the reference text behind Python's help(), about 470,000 characters; the text and its hash differ
+    between Python versions. `shakespeare` (1,115,394 characters) is downloaded once into `data_folder()`. A corpus name
+    takes precedence over a file with the same name; write ./shakespeare for the file. Raises CorpusError.
     """
     name = os.fspath(name_or_path)
     if name == "python-docs":
-        return _python_docs()
+        from pydoc_data.topics import topics
+
+        text = "\n".join(topics[key] for key in sorted(topics))
+        return Corpus(text, name, hashlib.sha256(text.encode()).hexdigest())
     if name == "shakespeare":
         content = _shakespeare()
     else:
@@ -56,7 +57,7 @@ def load_corpus(name_or_path: str | os.PathLike[str]) -> Corpus:
 
 
 def data_folder() -> Path:
-    """Where downloads are kept: MINIRNN_DATA if set, else `minirnn` in the user's cache folder."""
+    """Return the folder for downloads: MINIRNN_DATA if it is set, else `minirnn` in the user's cache folder."""
     home = Path.home()
     if chosen := os.environ.get("MINIRNN_DATA"):
         return Path(chosen)
@@ -67,25 +68,18 @@ def data_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "minirnn"
 
 
-def _python_docs() -> Corpus:
-    from pydoc_data.topics import topics
-
-    text = "\n".join(topics[name] for name in sorted(topics))
-    return Corpus(text, "python-docs", hashlib.sha256(text.encode()).hexdigest())
-
-
 def _file(name: str) -> bytes:
     try:
         return Path(name).read_bytes()
     except FileNotFoundError:
-        known = "python-docs, shakespeare, or the path of a UTF-8 file"
-        raise CorpusError(f"no corpus and no file is called {name!r}; there are {known}") from None
+        expected = "python-docs, shakespeare, or the path of a UTF-8 file"
+        raise CorpusError(f"no corpus and no file is called {name!r}; expected {expected}") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise CorpusError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _shakespeare() -> bytes:
-    """The file from the cache, or else downloaded by pooch; its hash is checked either way."""
+    """Return the file from the cache, or download it with pooch. The hash is checked in both cases."""
     path = data_folder() / SHAKESPEARE_FILE
     if path.exists():
         content = _file(str(path))
@@ -93,7 +87,7 @@ def _shakespeare() -> bytes:
         if found != SHAKESPEARE_SHA256:
             raise CorpusError(
                 f"{path} is not the expected text: SHA-256 {found}, expected {SHAKESPEARE_SHA256}; "
-                "delete it to have it downloaded again"
+                "delete the file to download it again"
             )
         return content
     by_hand = f"put the file from {SHAKESPEARE_URL} at {path}"

@@ -1,6 +1,4 @@
-"""How much a text repeats itself, and whether it has entered a loop ("the the the the")."""
-
-from __future__ import annotations
+"""Measures of repetition in a text, and the detection of a loop at its end ("the the the the")."""
 
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
@@ -9,10 +7,10 @@ __all__ = ["Loop", "ending_loop", "repeated_share"]
 
 
 def repeated_share(tokens: Sequence[Hashable], n: int) -> float:
-    """The share, in [0, 1], of the n-grams of `tokens` that occurred before; 0 where there is no n-gram.
+    """Return the share, in [0, 1], of the n-grams of `tokens` that occurred before; 0 if there is no n-gram.
 
-    One minus the number of distinct n-grams divided by that of all. Source: Welleck, Kulikov, Roller, Dinan, Cho and
-    Weston 2020, "Neural text generation with unlikelihood training", seq-rep-n.
+    This is 1 minus the number of distinct n-grams divided by the number of n-grams. Source: Welleck, Kulikov, Roller,
+    Dinan, Cho and Weston 2020, "Neural text generation with unlikelihood training", seq-rep-n.
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
@@ -21,17 +19,17 @@ def repeated_share(tokens: Sequence[Hashable], n: int) -> float:
 
 
 class Loop(NamedTuple):
-    """From token `start` on, everything repeats after `period` tokens."""
+    """From index `start` on, the tokens repeat with this `period`."""
 
     start: int
     period: int
 
 
 def ending_loop(tokens: Sequence[Hashable], times: int = 3, least: int = 1) -> Loop | None:
-    """The loop in which `tokens` end, None if they don't; of several the one that begins first, then the shortest.
+    """Return the loop at the end of `tokens`, or None. Of several loops: the one that begins first, then the shortest.
 
-    A loop counts if its text stands there at least `times` times in full and is at least `least` tokens long in all; so
-    `least` keeps a few spaces or dashes at the end from counting.
+    A loop must contain its period at least `times` times and be at least `least` tokens long in total. With `least`, a
+    few spaces or dashes at the end are not a loop.
     """
     if times < 2 or least < 1:
         raise ValueError(f"times must be at least 2 and least at least 1, got {times} and {least}")

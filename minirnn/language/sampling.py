@@ -1,6 +1,4 @@
-"""Drawing text from a language model, one token at a time."""
-
-from __future__ import annotations
+"""Sampling text from a language model, one token at a time."""
 
 import math
 from collections.abc import Iterator
@@ -10,24 +8,25 @@ import numpy as np
 
 from minirnn.autograd import no_grad
 from minirnn.autograd.devices import host
-from minirnn.language import UNKNOWN, CharTokenizer, WordTokenizer
 from minirnn.language.model import LanguageModel, step_states, to_arrays
+from minirnn.language.tokenizers import UNKNOWN, CharTokenizer, WordTokenizer
 
 __all__ = ["SamplingError", "distribution", "generate", "prompt_ids", "read"]
 
 
 class SamplingError(ValueError):
-    """A prompt or a setting that can't be sampled with. The message names it."""
+    """A prompt or a setting can't be used for sampling. The message names it."""
 
 
 def distribution(
     logits: np.ndarray, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
 ) -> np.ndarray:
-    """Probabilities (V,) float64 to draw the next token from, given its scores `logits` (V,).
+    """Return the probabilities (V,), float64, of the next token for its scores `logits` (V,).
 
-    Scores are divided by `temperature` (0: all probability on the best one), then only the `top_k` best are kept, then
-    only the fewest best ones that together have at least probability `top_p` (nucleus sampling; source: Holtzman,
-    Buys, Du, Forbes, Choi, 2020). What is kept is scaled to sum to 1. Of equal scores the lower ids count as better.
+    The scores are divided by `temperature` (0: all probability on the best token). Then the `top_k` best tokens are
+    kept, and of these the smallest number of best tokens whose probabilities sum to at least `top_p` (nucleus sampling;
+    source: Holtzman, Buys, Du, Forbes, Choi, 2020). The kept probabilities are scaled to sum to 1. Of equal scores, the
+    lower id is the better one.
     """
     if not temperature >= 0 or not np.isfinite(temperature):
         raise SamplingError(f"temperature must be a finite number >= 0, got {temperature}")
@@ -40,8 +39,10 @@ def distribution(
 
 
 def _weights(scores: np.ndarray, temperature: float, top_k: int | None, top_p: float | None) -> np.ndarray:
-    """The probabilities (V,) of `distribution`, times a number; SamplingError where a score is NaN or the best isn't
-    finite."""
+    """Return the probabilities (V,) of `distribution` before scaling.
+
+    Raises SamplingError if a score is NaN or the best score is not finite.
+    """
     best = scores.max()
     if not math.isfinite(best):
         raise SamplingError("the model's scores are not finite numbers: its weights are broken")
@@ -49,24 +50,26 @@ def _weights(scores: np.ndarray, temperature: float, top_k: int | None, top_p: f
         weights = np.zeros(len(scores))
         weights[scores.argmax()] = 1.0
         return weights
-    with np.errstate(over="ignore"):  # a tiny temperature: what is not the best gets exp(-inf)
+    with np.errstate(over="ignore"):  # a tiny temperature: all but the best get exp(-inf)
         weights = np.exp((scores - best) / temperature)
     if top_k is None and top_p is None:
         return weights
     order = np.argsort(-scores, kind="stable")[:top_k]
     if top_p is not None:
         sums = np.cumsum(weights[order])
-        order = order[: int(np.searchsorted(sums, top_p * (1 - 1e-12) * sums[-1])) + 1]  # the last may round below 1
+        order = order[
+            : int(np.searchsorted(sums, top_p * (1 - 1e-12) * sums[-1])) + 1
+        ]  # the sum of all may round below 1
     kept = np.zeros(len(scores))
     kept[order] = weights[order]
     return kept
 
 
 def _draw(weights: np.ndarray, uniform: float) -> int:
-    """The index to which `uniform`, in [0, 1), belongs when each index has a share as large as its weight."""
+    """Return the index whose share of [0, 1) contains `uniform`; the shares are proportional to the weights."""
     sums = weights.cumsum()
     index = int(sums.searchsorted(uniform * sums[-1], side="right"))
-    return index if index < len(sums) else int(np.flatnonzero(weights)[-1])  # the product may round up to the last sum
+    return index if index < len(sums) else int(np.flatnonzero(weights)[-1])  # the product can round up to the last sum
 
 
 def generate(
@@ -80,22 +83,22 @@ def generate(
     top_p: float | None = None,
     seed: int = 0,
 ) -> Iterator[str]:
-    """Yields `length` tokens as text, one by one, that continue `prompt`; equal arguments give equal text.
+    """Yield `length` tokens as text, one by one, that continue `prompt`. Equal arguments give equal text.
 
-    The model reads the prompt first; an empty one stands for a line break, or for the vocabulary's first token where
-    that has none. The unknown token is never drawn, and draws are made on the host wherever the model is. SamplingError
-    for a prompt with tokens the model doesn't know.
+    The model reads the prompt first. An empty prompt means a line break, or the vocabulary's first token if the
+    vocabulary has no line break. The unknown token is never drawn. The draws are made on the host, wherever the model
+    is. Raises SamplingError for a prompt with unknown tokens.
     """
     ids = prompt_ids(tokenizer, prompt)
-    distribution(np.zeros(2), temperature, top_k, top_p)  # complain now, not at the first token
+    distribution(np.zeros(2), temperature, top_k, top_p)  # check the settings now, not at the first token
     return _stream(model, tokenizer, ids, length, np.random.default_rng(seed), (temperature, top_k, top_p))
 
 
 def prompt_ids(tokenizer: CharTokenizer | WordTokenizer, prompt: str) -> np.ndarray:
-    """The ids (T,) that the model reads first; an empty prompt is what `generate` says. SamplingError as there."""
+    """Return the ids (T,) of the prompt, as `generate` describes. Raises SamplingError for unknown tokens."""
     if unknown := tokenizer.unknown(prompt):
         listed = ", ".join(repr(token) for token in unknown[:10])
-        raise SamplingError(f"the prompt has what the model never saw in training: {listed}")
+        raise SamplingError(f"prompt: the model's vocabulary does not contain {listed}")
     if tokenizer.vocab_size < 2:
         raise SamplingError("the model's vocabulary is empty")
     ids = tokenizer.encode(prompt or "\n")
@@ -120,7 +123,7 @@ def _stream(
 
 
 def read(model: LanguageModel, ids: np.ndarray) -> tuple[np.ndarray, Any]:
-    """The model's scores (B, V) after ids (T, B), read from a state of zeros, and its states for `model.step`."""
+    """Return the model's scores (B, V) after reading ids (T, B) from a zero state, and the states for `model.step`."""
     was_training = model.training
     model.eval()
     with no_grad():

@@ -1,18 +1,16 @@
 """Scheduled sampling: in training, some inputs are the model's own predictions instead of the text's tokens.
 
-With teacher forcing a model reads true tokens in training and its own ones when it writes. Scheduled sampling moves
-from the one to the other: at each step of a window a coin, heads with probability ε, decides whether the next input is
-the true token or one drawn from the model's scores at the step before; ε falls as the training goes on. The targets
-stay the true ones. Source: Bengio, Vinyals, Jaitly and Shazeer 2015, "Scheduled sampling for sequence prediction with
+With teacher forcing a model reads true tokens in training, but its own tokens when it generates. Scheduled sampling
+moves from one to the other: at each step of a window, the next input is the true token with probability ε, else a token
+drawn from the model's scores at the previous step; ε falls during training. The targets are always the true tokens.
+Source: Bengio, Vinyals, Jaitly and Shazeer 2015, "Scheduled sampling for sequence prediction with
 recurrent neural networks".
 
-No gradient flows through a drawn token, as in the paper. So a step of training is two passes: `mixed_inputs` runs the
-model forward step by step and returns the window that it then read, and any training loop learns from that window as
-from another. Once ε < 1 the best model for this objective isn't the distribution of the text any more (Huszár 2015,
-"How (not) to train your generative model").
+No gradient flows through a drawn token, as in the paper. A training step therefore has two passes: `mixed_inputs` runs
+the model forward step by step and returns the mixed window; then the training loop uses this window like any other. For
+ε < 1 the best model under this objective is not the distribution of the text (Huszár 2015, "How (not) to train your
+generative model").
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Callable
@@ -20,22 +18,23 @@ from collections.abc import Callable
 import numpy as np
 
 from minirnn.autograd.devices import host
-from minirnn.language import UNKNOWN
 from minirnn.language.model import LanguageModel, step_states
 from minirnn.language.sampling import read
+from minirnn.language.tokenizers import UNKNOWN
 
 __all__ = ["DECAYS", "decay", "mixed_inputs"]
 
-Decay = Callable[[int], float]  # a step of training, from 0 on -> ε
+Decay = Callable[[int], float]  # a training step, counted from 0 -> ε
 
 
 def decay(kind: str, steps: int, end: float) -> Decay:
-    """ε as a function of the step i, from (nearly) 1 at step 0 down to `end` at step `steps` and no lower.
+    """Return ε as a function of the step i. It falls from (nearly) 1 at step 0 to `end` at step `steps`, no lower.
 
-    "always": 1, which is teacher forcing. The others are section 2.4 of the paper, each with its constant
-    such that ε(steps) = end: "linear" 1 - c·i, "exponential" kⁱ, "inverse-sigmoid" k / (k + exp(i/k)).
-    ValueError for another kind, steps < 1, or an end that isn't above 0 and below 1; for an inverse sigmoid also where
-    end < 1 / (1 + exp(steps)), since its k is at least 1 (so that it begins at 1/2 or above).
+    "always" is 1: teacher forcing. The others are those of section 2.4 of the paper, with the constant chosen so that
+    ε(steps) = end: "linear" 1 - c·i, "exponential" kⁱ, "inverse-sigmoid" k / (k + exp(i/k)).
+
+    Raises ValueError for another kind, for steps < 1 and for an end outside (0, 1); for an inverse sigmoid also for
+    end < 1 / (1 + exp(steps)), because its k is at least 1 (so that it begins at 1/2 or above).
     """
     if kind not in DECAYS:
         raise ValueError(f"decay must be one of {', '.join(DECAYS)}, got {kind!r}")
@@ -47,20 +46,8 @@ def decay(kind: str, steps: int, end: float) -> Decay:
     return lambda step: falling(min(step, steps))
 
 
-def _always(steps: int, end: float) -> Decay:
-    return lambda i: 1.0
-
-
-def _linear(steps: int, end: float) -> Decay:
-    return lambda i: 1.0 - (1.0 - end) * i / steps
-
-
-def _exponential(steps: int, end: float) -> Decay:
-    return lambda i: end ** (i / steps)
-
-
 def _inverse_sigmoid(steps: int, end: float) -> Decay:
-    """steps/k - log k = log(1/end - 1) is solved for k, which is at least 1, by bisection: the left side falls in k."""
+    """Solve steps/k - log k = log(1/end - 1) for k >= 1 by bisection; the left side decreases in k."""
     wanted = math.log(1 / end - 1)
     if wanted > steps:
         lowest = 1 / (1 + math.exp(steps))
@@ -75,9 +62,9 @@ def _inverse_sigmoid(steps: int, end: float) -> Decay:
 
 
 DECAYS: dict[str, Callable[[int, float], Decay]] = {
-    "always": _always,
-    "linear": _linear,
-    "exponential": _exponential,
+    "always": lambda steps, end: lambda i: 1.0,
+    "linear": lambda steps, end: lambda i: 1.0 - (1.0 - end) * i / steps,
+    "exponential": lambda steps, end: lambda i: end ** (i / steps),
     "inverse-sigmoid": _inverse_sigmoid,
 }
 
@@ -85,11 +72,10 @@ DECAYS: dict[str, Callable[[int, float], Decay]] = {
 def mixed_inputs(
     model: LanguageModel, x: np.ndarray, state: list[np.ndarray] | None, epsilon: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """x (T, B) with each token but the first row's kept with probability `epsilon`, else drawn by the model.
+    """Return x (T, B) with each token after the first row kept with probability `epsilon`, else drawn by the model.
 
-    `state`: the arrays carried from the window before (None: zeros). The model reads the mixed window as it arises,
-    without dropout, and draws from its softmax, never the unknown token. An epsilon of 1 returns x itself and
-    draws nothing from `rng`.
+    state: the arrays carried from the previous window (None: zeros). The model reads the mixed window without dropout
+    and draws from its softmax, never the unknown token. An epsilon of 1 returns x itself and draws nothing from `rng`.
     """
     if not 0 <= epsilon <= 1:
         raise ValueError(f"epsilon must be a probability, got {epsilon}")
@@ -105,7 +91,7 @@ def mixed_inputs(
 
 
 def _draw(logits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One id for each row of logits (B, V), drawn from its softmax without the unknown token."""
+    """Draw one id for each row of logits (B, V) from its softmax, without the unknown token."""
     scores = logits.astype(np.float64)
     scores[:, UNKNOWN] = -np.inf
     sums = np.exp(scores - scores.max(axis=1, keepdims=True)).cumsum(axis=1)

@@ -95,9 +95,7 @@ class Optimizer:
         vars(self).update(vars(loaded))
 
     def _set_options(self, options: Mapping[str, Any]) -> None:
-        checked = {name: _hyperparameter(name, value) for name, value in options.items()}
-        for name, value in checked.items():
-            setattr(self, name, value)
+        vars(self).update({name: _hyperparameter(name, value) for name, value in options.items()})
 
     def _check_state(self, i: int, state: State, expected: State) -> None:
         """Raise ValueError unless the saved state of parameter i has the names, dtypes and shapes of `expected`."""
@@ -180,8 +178,8 @@ class RMSprop(Optimizer):
         super().__init__(params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum)
 
     def _initial(self, data: Array) -> State:
-        state = {"square_avg": np.zeros_like(data)}
-        return state | {"momentum_buffer": np.zeros_like(data)} if self.momentum else state
+        names = ("square_avg", "momentum_buffer") if self.momentum else ("square_avg",)
+        return {name: np.zeros_like(data) for name in names}
 
     def _update(self, data: Array, g: Array, state: State) -> None:
         g = self._decayed(data, g)

@@ -1,4 +1,4 @@
-"""Attention as a matrix with words on its axes, and beside it what the network's states and gates did at each word."""
+"""Attention as a matrix with words on its axes, next to the states and gates of the network at each word."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from typing import Any
 
 import numpy as np
 
+from minirnn.plots.reach import SIGMOID_GATES
 from minirnn.plots.style import new_figure, style
 
 __all__ = ["attention_and_states", "draw_attention"]
 
 Array = np.ndarray[Any, Any]
-CELL, STRIP = 0.125, 0.7  # inches: a word's row or column, and the width of a state's strip
+WORD_INCHES, STRIP_INCHES = 0.125, 0.7  # the size of a word's row or column, and the width of a state's image
 LONGEST_LABEL = 14  # characters
-FROM_0_TO_1 = ("i", "f", "o", "r", "z")  # gates; the other names are states
 
 
 def draw_attention(axes: Any, weights: Array, rows: Sequence[str], columns: Sequence[str]) -> Any:
-    """Attention weights (R, C) from 0 (white) to 1 (black), a word for each row and each column; returns the image.
+    """Draw attention weights (R, C), from 0 (white) to 1 (black), with a word per row and column. Return the image.
 
-    Hatched where a weight is NaN: what wasn't to be seen. ValueError if the words don't fit the weights.
+    Hatching marks weights that are NaN: positions that were masked. Raise ValueError if the numbers of words do not
+    match the weights.
     """
     weights = np.asarray(weights)
     if weights.shape != (len(rows), len(columns)):
-        raise ValueError(f"weights: expected shape {(len(rows), len(columns))}, that of the words, got {weights.shape}")
+        raise ValueError(f"weights: expected shape {(len(rows), len(columns))}, from the words, got {weights.shape}")
     axes.patch.set(hatch="//////", edgecolor="0.85", linewidth=0)
     image = axes.imshow(weights, vmin=0, vmax=1, cmap="Greys", aspect="auto", interpolation="nearest")
     _label(axes.yaxis, rows)
@@ -43,51 +44,50 @@ def attention_and_states(
     starts: Sequence[int] = (),
     title: str = "",
 ) -> Any:
-    """A figure that runs down the page: a row for each of T words that a network read.
+    """Return a figure with one row for each of the T words that a network read.
 
-    weights (T, R): a column for each of R words that it said, with the attention that it gave to the T; see
-    `draw_attention`. Beside it the states and gates by name, (T, H) each, as strips H units wide: gates from 0 to 1,
-    others from minus to plus what 99% of their values stay within. Rows may be NaN. starts: rows that begin something
-    new; a line is drawn above them. ValueError for shapes that don't fit.
+    states: the states and gates by name, (T, H) each, drawn as images H units wide. The grey scale of gates is from 0
+        to 1; the scale of states is symmetric and covers 99% of their values. Rows can be NaN.
+    weights (T, R): the attention that each of the R words in `said` paid to the T words; see `draw_attention`.
+    starts: the rows that begin a new part; a line is drawn above each.
+
+    Raise ValueError if shapes do not match.
     """
     if wrong := [f"{name} {values.shape}" for name, values in states.items() if len(values) != len(words)]:
         raise ValueError(f"states: expected a row for each of {len(words)} words, got {', '.join(wrong)}")
-    beside = [STRIP if weights is not None else 2 * STRIP] * len(states)
-    ratios = beside if weights is None else [max(CELL * len(said), 2.5), *beside]
+    ratios = [STRIP_INCHES if weights is not None else 2 * STRIP_INCHES] * len(states)
+    if weights is not None:
+        ratios.insert(0, max(WORD_INCHES * len(said), 2.5))
     figure, grid = new_figure(
         sum(ratios) + 1.3,
-        CELL * len(words) + 1.9,
+        WORD_INCHES * len(words) + 1.9,
         columns=len(ratios),
         squeeze=False,
         sharey=True,
         width_ratios=ratios,
     )
-    panels = list(grid[0])
-    if weights is not None:
-        axes = panels.pop(0)
-        image = draw_attention(axes, weights, words, said)
-        axes.set_title("attention of each word said (column)\nto the words before it (rows)")
-        figure.colorbar(image, ax=axes, location="bottom", aspect=30, pad=0.01, label="weight")
-    for axes, (name, values) in zip(panels, states.items(), strict=True):
-        _strip(axes, name, values)
+    first, panels = grid[0, 0], list(grid[0])
     if weights is None:
-        _label(grid[0, 0].yaxis, words)
-    for axes in grid[0]:
-        for start in starts:
-            axes.axhline(start - 0.5, color="0.3", lw=0.6)
-    labels = grid[0, 0].get_yticklabels()
+        _label(first.yaxis, words)
+    else:
+        image = draw_attention(panels.pop(0), weights, words, said)
+        first.set_title("attention of each word said (column)\nto the words before it (rows)")
+        figure.colorbar(image, ax=first, location="bottom", aspect=30, pad=0.01, label="weight")
+    for axes, (name, values) in zip(panels, states.items(), strict=True):
+        _draw_state(axes, name, values)
     for start in starts:
-        labels[start].set_fontweight("bold")
+        for axes in grid[0]:
+            axes.axhline(start - 0.5, color="0.3", lw=0.6)
+        first.get_yticklabels()[start].set_fontweight("bold")
     figure.suptitle(title, fontsize=9)
     return figure
 
 
-def _strip(axes: Any, name: str, values: Array) -> None:
+def _draw_state(axes: Any, name: str, values: Array) -> None:
     limit = float(np.nanquantile(np.abs(values), 0.99)) or 1.0
-    low, high = (0.0, 1.0) if name in FROM_0_TO_1 else (-limit, limit)
+    low, high = (0.0, 1.0) if name in SIGMOID_GATES else (-limit, limit)
     axes.imshow(values, vmin=low, vmax=high, cmap="Greys", aspect="auto", interpolation="nearest")
-    axes.set_title(name)
-    axes.set(xticks=[], xlabel=f"{values.shape[1]} units\nwhite {low:.2g}\nblack {high:.2g}")
+    axes.set(title=name, xticks=[], xlabel=f"{values.shape[1]} units\nwhite {low:.2g}\nblack {high:.2g}")
     axes.tick_params(axis="y", length=0)
     axes.grid(False)
 

@@ -1,4 +1,4 @@
-"""How far gradients reach, and what gates do over time: influence matrices, curves over distance, gate traces."""
+"""How far gradients reach, and what gates do over time: influence matrices, decay curves and gate traces."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import numpy as np
 
 from minirnn.plots.style import lines, new_figure, style
 
-__all__ = ["draw_decay", "draw_influence", "draw_trace", "gate_traces"]
+__all__ = ["SIGMOID_GATES", "draw_decay", "draw_influence", "draw_trace", "gate_traces"]
 
 Array = np.ndarray[Any, Any]
+SIGMOID_GATES = ("i", "f", "o", "r", "z")  # their values are between 0 and 1
 
 
 def draw_decay(axes: Any, curves: Mapping[str, Array], threshold: float = 0.01, floor: float = 1e-5) -> None:
-    """Shares over distance, each curve (D,) for the distances 0 … D-1 or (runs, D): the median, and a band min to max.
+    """Draw shares against distance: each curve is (D,) for the distances 0 … D-1, or (runs, D).
 
-    The vertical axis is logarithmic down to `floor`; `threshold` is a line of its own.
+    For several runs, a line shows the median and a band the range. The vertical axis is logarithmic and starts at
+    `floor`; a horizontal line marks `threshold`.
     """
     for k, (label, curve) in enumerate(curves.items()):
         runs = np.maximum(np.atleast_2d(curve), floor / 10)
@@ -36,10 +38,10 @@ def draw_decay(axes: Any, curves: Mapping[str, Array], threshold: float = 0.01, 
 
 
 def draw_influence(axes: Any, matrix: Array, labels: Sequence[str] = (), floor: float = 1e-4) -> Any:
-    """How much of step t's loss (a row) reaches step s (a column), (T, T), relative to step t itself.
+    """Draw how strongly step t's loss (row) depends on the state of step s (column), relative to step t's own state.
 
-    Logarithmic grey from `floor` (white) to 1 (black). labels: one word for each step, under the columns. Returns the
-    image.
+    matrix (T, T). The grey scale is logarithmic, from `floor` (white) to 1 (black). labels: one word per step, shown
+    under the columns. Return the image.
     """
     own = np.diagonal(matrix)[:, None]
     shares = np.divide(matrix, own, out=np.zeros_like(matrix), where=own > 0)
@@ -53,9 +55,10 @@ def draw_influence(axes: Any, matrix: Array, labels: Sequence[str] = (), floor: 
 
 
 def draw_trace(axes: Any, values: Array, labels: Sequence[str] = (), limits: tuple[float, float] = (0, 1)) -> Any:
-    """A gate or state over time, (T, H), as an image of H rows and T columns; returns the image.
+    """Draw a gate or state over time, (T, H), as an image of H rows and T columns. Return the image.
 
-    Grey from the lower limit (white) to the upper (black). labels: one word for each step, under the columns.
+    The grey scale goes from the lower limit (white) to the upper one (black). labels: one word per step, shown under
+    the columns.
     """
     image = axes.imshow(values.T, vmin=limits[0], vmax=limits[1], cmap="Greys", aspect="auto", interpolation="nearest")
     _label_steps(axes, labels)
@@ -66,16 +69,15 @@ def draw_trace(axes: Any, values: Array, labels: Sequence[str] = (), limits: tup
 
 @style()
 def gate_traces(gates: Mapping[str, Array], labels: Sequence[str] = (), width: float = 7.0) -> Any:
-    """A figure with one image for each gate or state by name, each (T, H), over the same steps.
+    """Return a figure with one image per gate or state, given by name as (T, H) over the same steps.
 
-    Names i, f, o, r, z are shown from 0 to 1, the others from minus to plus the largest value. labels: one word for
-    each step, under the last image; turned upright where they would overlap.
+    The grey scale of the gates i, f, o, r and z is from 0 to 1; the scale of other values is symmetric and includes
+    the largest. labels: one word per step, shown under the last image, and rotated if the words would overlap.
     """
     figure, grid = new_figure(width, 0.6 + 0.75 * len(gates), rows=len(gates), squeeze=False, sharex=True)
     for axes, (name, values) in zip(grid[:, 0], gates.items(), strict=True):
         largest = float(np.abs(values).max()) or 1.0
-        limits = (0.0, 1.0) if name in ("i", "f", "o", "r", "z") else (-largest, largest)
-        image = draw_trace(axes, values, labels, limits)
+        image = draw_trace(axes, values, labels, (0.0, 1.0) if name in SIGMOID_GATES else (-largest, largest))
         axes.set_ylabel(f"{name}\nunit")
         figure.colorbar(image, ax=axes, pad=0.01, aspect=8)
     if not labels:
@@ -84,8 +86,8 @@ def gate_traces(gates: Mapping[str, Array], labels: Sequence[str] = (), width: f
 
 
 def _label_steps(axes: Any, labels: Sequence[str]) -> None:
-    """A word under each column: across where all are short, else upright."""
+    """Write one word under each column, rotated if the words are too long to be next to each other."""
     if labels:
-        upright = max(map(len, labels)) > 1 and len(labels) * max(map(len, labels)) > 80
-        axes.set_xticks(range(len(labels)), labels, rotation=90 if upright else 0, fontsize=7)
+        rotated = max(map(len, labels)) > 1 and len(labels) * max(map(len, labels)) > 80
+        axes.set_xticks(range(len(labels)), labels, rotation=90 if rotated else 0, fontsize=7)
         axes.tick_params(axis="x", length=0)

@@ -1,4 +1,4 @@
-"""What all figures share: size, fonts, lines that can be told apart without colour, and a file written whole or not."""
+"""Shared by all figures: sizes, fonts, line styles that work without colour, and saving to a file."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import importlib
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from minirnn.checkpoint import write_atomically
 
-__all__ = ["FORMATS", "MatplotlibMissing", "PlotError", "check", "lines", "new_figure", "save", "style"]
+__all__ = ["FORMATS", "MatplotlibMissing", "PlotError", "check", "lines", "log_ticks", "new_figure", "save", "style"]
 
 FORMATS = (".png", ".svg")
 STYLE = {
@@ -29,30 +29,24 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "image.cmap": "Greys",
-    "svg.hashsalt": "minirnn",  # equal figures are equal files
+    "svg.hashsalt": "minirnn",  # the same figure always gives the same file
 }
 DASHES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P")
-COLOURS = (
-    "#000000",
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#999999",
-)  # Okabe and Ito's, safe for the colour-blind
+# The palette of Okabe and Ito, which colour-blind readers can tell apart.
+COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#999999")
 
 
 class PlotError(ValueError):
-    """A figure can't be drawn or written. The message says why."""
+    """A figure cannot be drawn or saved. The message gives the reason."""
 
 
 class MatplotlibMissing(PlotError):
-    """No figure can be drawn, since matplotlib isn't installed."""
+    """A figure cannot be drawn because matplotlib is not installed."""
 
 
 def check(path: Path | None = None) -> None:
-    """Before the work: PlotError if `path` is no file for a figure; MatplotlibMissing, which is one, without it."""
+    """Raise PlotError if no figure can be saved as `path`, or MatplotlibMissing if none can be drawn."""
     if path is not None and path.suffix.lower() not in FORMATS:
         raise PlotError(f"figure {path}: expected a name that ends in {' or '.join(FORMATS)}")
     if path is not None and not path.absolute().parent.is_dir():
@@ -65,20 +59,20 @@ def check(path: Path | None = None) -> None:
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """The style, for as long as the block lasts; `@style()` before a function that draws does the same."""
+    """Apply the style within a `with` block, or as the decorator `@style()` within a function."""
     check()
     with importlib.import_module("matplotlib").rc_context(STYLE):
         yield
 
 
 def new_figure(width: float = 7.0, height: float = 3.2, rows: int = 1, columns: int = 1, **options: Any) -> Any:
-    """(figure, axes) of so many inches; axes as `Figure.subplots` returns them, which takes `options`."""
+    """Return (figure, axes) of this size in inches. `options` and the form of `axes` are those of `Figure.subplots`."""
     figure = importlib.import_module("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, **options)
 
 
 def lines(k: int) -> dict[str, Any]:
-    """How the k-th of several curves is drawn: dashes and markers differ, and colours where there are any."""
+    """Return the line style of curve number k: curves differ in dashes, markers and colours."""
     return {
         "color": COLOURS[k % len(COLOURS)],
         "linestyle": DASHES[k % len(DASHES)],
@@ -88,14 +82,24 @@ def lines(k: int) -> dict[str, Any]:
     }
 
 
+def log_ticks(axes: Any, values: Sequence[float]) -> None:
+    """Make the x axis logarithmic, with one labelled tick per value."""
+    axes.set_xscale("log")
+    axes.set_xticks(values, [f"{value:g}" for value in values])
+    axes.minorticks_off()
+
+
 def save(figure: Any, path: str | os.PathLike[str]) -> None:
-    """Write the figure as PNG or SVG, as the name ends; whole or not at all. PlotError says why not."""
+    """Save the figure as PNG or SVG, depending on the suffix of `path`; a failure leaves no partial file.
+
+    Raise PlotError if the path is unsuitable or cannot be written.
+    """
     target = Path(path)
     check(target)
     content = io.BytesIO()
     metadata = {"Date": None} if target.suffix.lower() == ".svg" else {"Software": None}
     with style(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # matplotlib draws a box instead
         figure.savefig(content, format=target.suffix[1:].lower(), dpi=130, metadata=metadata)
     try:
         write_atomically(target, content.getvalue())

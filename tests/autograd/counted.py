@@ -1,11 +1,11 @@
 """A context manager that counts the calls of a function's rules."""
 
 from minirnn.autograd.graph import RULES
-from tests.autograd.planted import _Rules, replaced
+from tests.autograd.planted import _Rules, swapped
 
 
 class Counted:
-    """Counts the calls of one function's rules, per argument."""
+    """The number of calls of each of a function's rules: {argument: calls}."""
 
     def __init__(self, fn):
         self.calls = {}
@@ -17,7 +17,7 @@ class Counted:
 
             return counting
 
-        self.replaced = replaced(RULES, {fn: _Rules(RULES[fn], wrap)})
+        self.replaced = swapped(RULES, {fn: _Rules(RULES[fn], wrap)})
 
     def __enter__(self):
         self.replaced.__enter__()

@@ -21,14 +21,14 @@ def there(array):
 
 
 def same(host, device):
-    """device: an array on the GPU with the bits of host."""
+    """Assert that `device` is an array on the GPU with the dtype and the bits of `host`."""
     assert type(device) is StrictArray
     assert device.dtype == host.dtype
     np.testing.assert_array_equal(device.host, host)
 
 
 def twins(build):
-    """The same module on the host and on the GPU."""
+    """Return the same module on the host and on the GPU."""
     minirnn.manual_seed(3)
     host = build()
     minirnn.manual_seed(3)
@@ -36,7 +36,7 @@ def twins(build):
 
 
 def compare(host, device, call, *arrays):
-    """call(module, *tensors) -> Tensors: their values and all gradients are the same bits on both."""
+    """Assert that the results of call(module, *tensors) and all gradients have the same bits on both devices."""
     with minirnn.kernels("numpy"):
         expected = results(host, call, arrays)
     for a, b in zip(expected, results(device, call, map(there, arrays)), strict=True):

@@ -1,12 +1,11 @@
-"""Every operation of the engine as a case: a function, arguments drawn for it, and the judges that know if it is right.
+"""A table of the engine's operations: for each, a function, random arguments, and the judges that can check it.
 
 The judges of a derivative are the complex step ("complex"), central differences ("differences", for every case) and
-HIPS autograd ("hips"). A case that lacks one says so in its row: the complex step needs a function that carries the
-imaginary part through; HIPS autograd has no rule for flip and take, raises on broadcast_to and tile, and takes only
-some arguments of others.
+HIPS autograd ("hips"). Each row names its judges. The complex step needs a function that preserves the imaginary part.
+HIPS autograd has no rule for flip and take, raises on broadcast_to and tile, and accepts only some arguments of others.
 
-`make(draw)` gives `f(np, *arrays)` and the arrays. `np` is NumPy, or HIPS's copy of it; the arrays are plain, complex,
-or Tensors. Whatever isn't differentiated is in the closure of f, so that every array given is an argument to be judged.
+`make(draw)` returns `f(np, *arrays)` and the arrays. `np` is NumPy, or HIPS's copy of it; the arrays are plain,
+complex, or Tensors. Constants are in the closure of f, so that every array is an argument whose derivative is checked.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ NO_HIPS = ALL - {"hips"}
 ONLY_DIFFERENCES = frozenset(("differences",))
 
 
-class Case(NamedTuple):
+class OpCase(NamedTuple):
     name: str
     judges: frozenset[str]
     make: Callable[[Draw], tuple[Callable[..., Any], list[Any]]]
 
 
 def own(function: Callable[..., Any], formula: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of minirnn; HIPS gets the textbook's formula for it."""
+    """Return f(np, ...) that calls a function of minirnn, or its textbook formula for HIPS autograd."""
     return lambda np, *args: function(*args) if np is numpy else formula(np, *args)
 
 
@@ -62,7 +61,7 @@ def elementwise(f: Callable[..., Any], values: Callable[..., Any]) -> Callable[[
 
 
 def _sized(d: Draw, *shape: int) -> Any:
-    """Any sign, some large."""
+    """Return values of both signs, some of them large."""
     return d.normal(*shape) * d.pick((1.0, 3.0))
 
 
@@ -75,33 +74,33 @@ def _apart(d: Draw, *shape: int) -> Any:
 
 
 ONE = [
-    Case("positive", ALL - {"hips"}, elementwise(lambda np, x: np.positive(x) * x, Draw.normal)),
-    Case("negative", ALL, elementwise(lambda np, x: np.negative(x), Draw.normal)),
-    Case("operator -", ALL, elementwise(lambda np, x: -x, Draw.normal)),
-    Case("absolute", NO_COMPLEX, elementwise(lambda np, x: np.absolute(x), _apart)),
-    Case("operator abs", NO_COMPLEX, elementwise(lambda np, x: abs(x), _apart)),
-    Case("exp", ALL, elementwise(lambda np, x: np.exp(x), _sized)),
-    Case("expm1", ALL, elementwise(lambda np, x: np.expm1(x), _near_0)),
-    Case("log", ALL, elementwise(lambda np, x: np.log(x), Draw.positive)),
-    Case("log1p", ALL, elementwise(lambda np, x: np.log1p(x), _near_0)),
-    Case("sqrt", ALL, elementwise(lambda np, x: np.sqrt(x), Draw.positive)),
-    Case("square", ALL, elementwise(lambda np, x: np.square(x), Draw.normal)),
-    Case("operator **2", ALL, elementwise(lambda np, x: x**2, Draw.normal)),
-    Case("sin", ALL, elementwise(lambda np, x: np.sin(x), _sized)),
-    Case("cos", ALL, elementwise(lambda np, x: np.cos(x), _sized)),
-    Case("sinh", ALL, elementwise(lambda np, x: np.sinh(x), Draw.normal)),
-    Case("cosh", ALL, elementwise(lambda np, x: np.cosh(x), Draw.normal)),
-    Case("tanh", ALL, elementwise(lambda np, x: np.tanh(x), _sized)),
-    Case("sigmoid", ALL, elementwise(sigmoid, _sized)),
-    Case("sigmoid composed", ALL, elementwise(sigmoid_composed, _sized)),
-    Case("relu", ALL, elementwise(relu, _apart)),
+    OpCase("positive", ALL - {"hips"}, elementwise(lambda np, x: np.positive(x) * x, Draw.normal)),
+    OpCase("negative", ALL, elementwise(lambda np, x: np.negative(x), Draw.normal)),
+    OpCase("operator -", ALL, elementwise(lambda np, x: -x, Draw.normal)),
+    OpCase("absolute", NO_COMPLEX, elementwise(lambda np, x: np.absolute(x), _apart)),
+    OpCase("operator abs", NO_COMPLEX, elementwise(lambda np, x: abs(x), _apart)),
+    OpCase("exp", ALL, elementwise(lambda np, x: np.exp(x), _sized)),
+    OpCase("expm1", ALL, elementwise(lambda np, x: np.expm1(x), _near_0)),
+    OpCase("log", ALL, elementwise(lambda np, x: np.log(x), Draw.positive)),
+    OpCase("log1p", ALL, elementwise(lambda np, x: np.log1p(x), _near_0)),
+    OpCase("sqrt", ALL, elementwise(lambda np, x: np.sqrt(x), Draw.positive)),
+    OpCase("square", ALL, elementwise(lambda np, x: np.square(x), Draw.normal)),
+    OpCase("operator **2", ALL, elementwise(lambda np, x: x**2, Draw.normal)),
+    OpCase("sin", ALL, elementwise(lambda np, x: np.sin(x), _sized)),
+    OpCase("cos", ALL, elementwise(lambda np, x: np.cos(x), _sized)),
+    OpCase("sinh", ALL, elementwise(lambda np, x: np.sinh(x), Draw.normal)),
+    OpCase("cosh", ALL, elementwise(lambda np, x: np.cosh(x), Draw.normal)),
+    OpCase("tanh", ALL, elementwise(lambda np, x: np.tanh(x), _sized)),
+    OpCase("sigmoid", ALL, elementwise(sigmoid, _sized)),
+    OpCase("sigmoid composed", ALL, elementwise(sigmoid_composed, _sized)),
+    OpCase("relu", ALL, elementwise(relu, _apart)),
 ]
 
 # ------------------------------------------------------------------------------------------ two arguments
 
 
 def pair(f: Callable[..., Any], a: Callable[..., Any], b: Callable[..., Any]) -> Callable[[Draw], Any]:
-    """f(a, b) with broadcasting; both arguments judged, or one of them with the other a constant array or number."""
+    """Return the case f(a, b) with broadcasting. One of the arguments can be a constant array or a number."""
 
     def make(d: Draw) -> Any:
         left, right = d.parts()
@@ -122,7 +121,7 @@ def pair(f: Callable[..., Any], a: Callable[..., Any], b: Callable[..., Any]) ->
 
 
 def pair_apart(f: Callable[..., Any]) -> Callable[[Draw], Any]:
-    """f(a, b) of values with no ties between a and b."""
+    """Return the case f(a, b) of values without ties between a and b."""
 
     def make(d: Draw) -> Any:
         x, y = d.distinct(*d.parts())
@@ -132,7 +131,7 @@ def pair_apart(f: Callable[..., Any]) -> Callable[[Draw], Any]:
 
 
 def _matmul(f: Callable[..., Any]) -> Callable[[Draw], Any]:
-    """Products of matrices and vectors, in stacks that broadcast."""
+    """Return the case of products of matrices and vectors, in stacks that broadcast."""
 
     def make(d: Draw) -> Any:
         m, k, n = d.pick([(2, 3, 4), (3, 1, 2), (4, 2, 1), (1, 4, 3), (2, 0, 3), (0, 2, 3), (2, 3, 0)])
@@ -209,28 +208,28 @@ def _outer(high: int) -> Callable[[Draw], Any]:
 
 
 TWO = [
-    Case("add", ALL, pair(lambda np, a, b: np.add(a, b), Draw.normal, Draw.normal)),
-    Case("operator +", ALL, pair(lambda np, a, b: a + b, Draw.normal, Draw.normal)),
-    Case("subtract", ALL, pair(lambda np, a, b: np.subtract(a, b), Draw.normal, Draw.normal)),
-    Case("operator a - b", ALL, pair(lambda np, a, b: a - b, Draw.normal, Draw.normal)),
-    Case("multiply", ALL, pair(lambda np, a, b: np.multiply(a, b), Draw.normal, Draw.normal)),
-    Case("operator *", ALL, pair(lambda np, a, b: a * b, Draw.normal, Draw.normal)),
-    Case("true_divide", ALL, pair(lambda np, a, b: np.true_divide(a, b), Draw.normal, Draw.nonzero)),
-    Case("operator /", ALL, pair(lambda np, a, b: a / b, Draw.normal, Draw.nonzero)),
-    Case("power", ALL, pair(lambda np, a, b: np.power(a, b), Draw.positive, Draw.normal)),
-    Case("operator **", ALL, pair(lambda np, a, b: a**b, Draw.positive, Draw.normal)),
-    Case("power 3", ALL, elementwise(lambda np, x: x**3, Draw.normal)),
-    Case(
+    OpCase("add", ALL, pair(lambda np, a, b: np.add(a, b), Draw.normal, Draw.normal)),
+    OpCase("operator +", ALL, pair(lambda np, a, b: a + b, Draw.normal, Draw.normal)),
+    OpCase("subtract", ALL, pair(lambda np, a, b: np.subtract(a, b), Draw.normal, Draw.normal)),
+    OpCase("operator a - b", ALL, pair(lambda np, a, b: a - b, Draw.normal, Draw.normal)),
+    OpCase("multiply", ALL, pair(lambda np, a, b: np.multiply(a, b), Draw.normal, Draw.normal)),
+    OpCase("operator *", ALL, pair(lambda np, a, b: a * b, Draw.normal, Draw.normal)),
+    OpCase("true_divide", ALL, pair(lambda np, a, b: np.true_divide(a, b), Draw.normal, Draw.nonzero)),
+    OpCase("operator /", ALL, pair(lambda np, a, b: a / b, Draw.normal, Draw.nonzero)),
+    OpCase("power", ALL, pair(lambda np, a, b: np.power(a, b), Draw.positive, Draw.normal)),
+    OpCase("operator **", ALL, pair(lambda np, a, b: a**b, Draw.positive, Draw.normal)),
+    OpCase("power 3", ALL, elementwise(lambda np, x: x**3, Draw.normal)),
+    OpCase(
         "astype",
         ONLY_DIFFERENCES,
         elementwise(lambda np, x: x.astype(np.longdouble).astype(x.dtype) * x, Draw.normal),
     ),
-    Case("power -2", ALL, elementwise(lambda np, x: x**-2.0, Draw.nonzero)),
-    Case("maximum", ALL, pair_apart(lambda np, a, b: np.maximum(a, b))),
-    Case("minimum", ALL, pair_apart(lambda np, a, b: np.minimum(a, b))),
-    Case("matmul", ALL, _matmul(lambda np, a, b: np.matmul(a, b))),
-    Case("operator @", ALL, _matmul(lambda np, a, b: a @ b)),
-    Case("one Tensor in several places", ALL, _same),
+    OpCase("power -2", ALL, elementwise(lambda np, x: x**-2.0, Draw.nonzero)),
+    OpCase("maximum", ALL, pair_apart(lambda np, a, b: np.maximum(a, b))),
+    OpCase("minimum", ALL, pair_apart(lambda np, a, b: np.minimum(a, b))),
+    OpCase("matmul", ALL, _matmul(lambda np, a, b: np.matmul(a, b))),
+    OpCase("operator @", ALL, _matmul(lambda np, a, b: a @ b)),
+    OpCase("one Tensor in several places", ALL, _same),
 ]
 
 # ------------------------------------------------------------------------------------------ choice
@@ -264,17 +263,17 @@ def _clip_arrays(d: Draw) -> Any:
 
 
 CHOICE = [
-    Case("where", NO_HIPS, _where),
-    Case("where: one shape", ALL, elementwise(lambda np, x: np.where(x > 0, x * x, np.sin(x)), _apart)),
-    Case("clip", ALL, _clip),
-    Case("clip: bounds of arrays", NO_HIPS, _clip_arrays),
+    OpCase("where", NO_HIPS, _where),
+    OpCase("where: one shape", ALL, elementwise(lambda np, x: np.where(x > 0, x * x, np.sin(x)), _apart)),
+    OpCase("clip", ALL, _clip),
+    OpCase("clip: bounds of arrays", NO_HIPS, _clip_arrays),
 ]
 
 # ------------------------------------------------------------------------------------------ reductions
 
 
 def reduction(f: Callable[..., Any], values: Callable[..., Any] = Draw.normal, empty: bool = True) -> Any:
-    """f(np, x, axis=, keepdims=) over no, one or several axes."""
+    """Return the case f(np, x, axis=, keepdims=) over no, one or several axes."""
 
     def make(d: Draw) -> Any:
         x = values(d, *d.shape(empty=empty))
@@ -285,7 +284,7 @@ def reduction(f: Callable[..., Any], values: Callable[..., Any] = Draw.normal, e
 
 
 def _spread(f: Callable[..., Any]) -> Callable[[Draw], Any]:
-    """Variance and deviation, of values that differ over axes of at least two elements."""
+    """Return the case of a variance or standard deviation. Values differ, and axes have at least two elements."""
 
     def make(d: Draw) -> Any:
         ndim = d.pick((1, 2, 3))
@@ -312,25 +311,25 @@ def _some_axis(f: Callable[..., Any]) -> Callable[[Draw], Any]:
 
 
 REDUCTIONS = [
-    Case("sum", ALL, reduction(lambda np, x, **over: np.sum(x, **over))),
-    Case("mean", ALL, reduction(lambda np, x, **over: np.mean(x, **over), empty=False)),
-    Case("max", ALL, reduction(lambda np, x, **over: np.max(x, **over), _apart, empty=False)),
-    Case("amax", ALL, reduction(lambda np, x, **over: np.amax(x, **over), _apart, empty=False)),
-    Case("min", ALL, reduction(lambda np, x, **over: np.min(x, **over), _apart, empty=False)),
-    Case("amin", ALL, reduction(lambda np, x, **over: np.amin(x, **over), _apart, empty=False)),
-    Case("prod", ALL, reduction(lambda np, x, **over: np.prod(x, **over), Draw.nonzero)),
-    Case("var", NO_COMPLEX, _spread(lambda np, x, **over: np.var(x, **over))),
-    Case("std", NO_COMPLEX, _spread(lambda np, x, **over: np.std(x, **over))),
-    Case("cumsum", ALL, _cumsum),
-    Case("softmax", ALL, _some_axis(softmax)),
-    Case("log_softmax", ALL, _some_axis(log_softmax)),
+    OpCase("sum", ALL, reduction(lambda np, x, **over: np.sum(x, **over))),
+    OpCase("mean", ALL, reduction(lambda np, x, **over: np.mean(x, **over), empty=False)),
+    OpCase("max", ALL, reduction(lambda np, x, **over: np.max(x, **over), _apart, empty=False)),
+    OpCase("amax", ALL, reduction(lambda np, x, **over: np.amax(x, **over), _apart, empty=False)),
+    OpCase("min", ALL, reduction(lambda np, x, **over: np.min(x, **over), _apart, empty=False)),
+    OpCase("amin", ALL, reduction(lambda np, x, **over: np.amin(x, **over), _apart, empty=False)),
+    OpCase("prod", ALL, reduction(lambda np, x, **over: np.prod(x, **over), Draw.nonzero)),
+    OpCase("var", NO_COMPLEX, _spread(lambda np, x, **over: np.var(x, **over))),
+    OpCase("std", NO_COMPLEX, _spread(lambda np, x, **over: np.std(x, **over))),
+    OpCase("cumsum", ALL, _cumsum),
+    OpCase("softmax", ALL, _some_axis(softmax)),
+    OpCase("log_softmax", ALL, _some_axis(log_softmax)),
 ]
 
 # ------------------------------------------------------------------------------------------ shape and place
 
 
 def one_array(f: Callable[..., Any], *options: tuple[tuple[int, ...], Any]) -> Callable[[Draw], Any]:
-    """f(np, x, argument) for one of the pairs of a shape of x and an argument."""
+    """Return the case f(np, x, argument). Each option is a shape of x and an argument."""
 
     def make(d: Draw) -> Any:
         shape, argument = d.pick(options)
@@ -375,7 +374,7 @@ def _roll(d: Draw) -> Any:
 
 
 def _pieces(f: Any, *places: Any) -> Callable[[Draw], Any]:
-    """The pieces of a split, told apart by factors, put together again."""
+    """Return the case of a split whose pieces are multiplied by different factors and concatenated."""
 
     def make(d: Draw) -> Any:
         where, axis = d.pick(places), d.pick((0, 1, -1))
@@ -388,7 +387,7 @@ def _pieces(f: Any, *places: Any) -> Callable[[Draw], Any]:
 
 
 def _joined(f: Callable[..., Any], same: bool) -> Callable[[Draw], Any]:
-    """f(arrays, axis), of one to three arrays, one of them maybe constant; of the same shape or not along the axis."""
+    """Return the case f(arrays, axis) of one to three arrays and possibly a constant. same: all have one shape."""
 
     def make(d: Draw) -> Any:
         shape = list(d.shape(1))
@@ -477,41 +476,41 @@ LONE_AXES = [
 SHIFTS = [((3, 4), ((1, 2), (0, 1))), ((3, 4), ((1, 2), (0, 0))), ((3, 4), (1, (0, 1))), ((3, 4), ((-1, 2), 1))]
 
 SHAPE_AND_PLACE = [
-    Case("reshape", ALL, one_array(lambda np, x, shape: np.reshape(x, shape), *NEW_SHAPES)),
-    Case("ravel", ALL, elementwise(lambda np, x: np.ravel(x), Draw.normal)),
-    Case("expand_dims", ALL, one_array(lambda np, x, axis: np.expand_dims(x, axis), *NEW_AXES)),
-    Case("squeeze", ALL, one_array(lambda np, x, axis: np.squeeze(x, axis), *LONE_AXES)),
-    Case("transpose", ALL, _transpose),
-    Case("swapaxes", ALL, _swapaxes),
-    Case("moveaxis", ALL, _moveaxis),
-    Case("broadcast_to", NO_HIPS, _broadcast_to),
-    Case("index: basic", ALL, _index(*BASIC)),
-    Case("index: advanced", ALL, _index(*ADVANCED)),
-    Case("index_add", NO_HIPS, _index_add),
-    Case("reverse", ALL, _reverse),
-    Case("sum_to", NO_HIPS, _sum_to),
-    Case("take", NO_HIPS, _take),
-    Case("flip", NO_HIPS, _flip),
-    Case("roll", ALL, _roll),
-    Case("roll: several axes", NO_HIPS, one_array(lambda np, x, how: np.roll(x, *how), *SHIFTS)),
-    Case("split", ALL, _pieces(lambda np, *args: np.split(*args), 1, 2, 3, [1], [2, 5], [0, 6])),
-    Case("split: overlapping", NO_HIPS, _pieces(lambda np, *args: np.split(*args), [4, 1], [-2], [2, 2, 5])),
-    Case("concatenate", ALL, _joined(lambda np, xs, axis: np.concatenate(xs, axis), same=False)),
-    Case("concatenate: flat", NO_HIPS, _joined(lambda np, xs, axis: np.concatenate(xs, None), same=True)),
-    Case("stack", ALL, _joined(lambda np, xs, axis: np.stack(xs, axis), same=True)),
-    Case("repeat", NO_HIPS, _repeat),
-    Case("tile", NO_HIPS, one_array(lambda np, x, reps: np.tile(x, reps), *REPEATS)),
-    Case("pad", ALL, one_array(lambda np, x, widths: np.pad(x, widths, "constant"), *PLACES)),
-    Case("pad: with a value", NO_HIPS, one_array(lambda np, x, n: np.pad(x, n, constant_values=1.5), *PLACES)),
+    OpCase("reshape", ALL, one_array(lambda np, x, shape: np.reshape(x, shape), *NEW_SHAPES)),
+    OpCase("ravel", ALL, elementwise(lambda np, x: np.ravel(x), Draw.normal)),
+    OpCase("expand_dims", ALL, one_array(lambda np, x, axis: np.expand_dims(x, axis), *NEW_AXES)),
+    OpCase("squeeze", ALL, one_array(lambda np, x, axis: np.squeeze(x, axis), *LONE_AXES)),
+    OpCase("transpose", ALL, _transpose),
+    OpCase("swapaxes", ALL, _swapaxes),
+    OpCase("moveaxis", ALL, _moveaxis),
+    OpCase("broadcast_to", NO_HIPS, _broadcast_to),
+    OpCase("index: basic", ALL, _index(*BASIC)),
+    OpCase("index: advanced", ALL, _index(*ADVANCED)),
+    OpCase("index_add", NO_HIPS, _index_add),
+    OpCase("reverse", ALL, _reverse),
+    OpCase("sum_to", NO_HIPS, _sum_to),
+    OpCase("take", NO_HIPS, _take),
+    OpCase("flip", NO_HIPS, _flip),
+    OpCase("roll", ALL, _roll),
+    OpCase("roll: several axes", NO_HIPS, one_array(lambda np, x, how: np.roll(x, *how), *SHIFTS)),
+    OpCase("split", ALL, _pieces(lambda np, *args: np.split(*args), 1, 2, 3, [1], [2, 5], [0, 6])),
+    OpCase("split: overlapping", NO_HIPS, _pieces(lambda np, *args: np.split(*args), [4, 1], [-2], [2, 2, 5])),
+    OpCase("concatenate", ALL, _joined(lambda np, xs, axis: np.concatenate(xs, axis), same=False)),
+    OpCase("concatenate: flat", NO_HIPS, _joined(lambda np, xs, axis: np.concatenate(xs, None), same=True)),
+    OpCase("stack", ALL, _joined(lambda np, xs, axis: np.stack(xs, axis), same=True)),
+    OpCase("repeat", NO_HIPS, _repeat),
+    OpCase("tile", NO_HIPS, one_array(lambda np, x, reps: np.tile(x, reps), *REPEATS)),
+    OpCase("pad", ALL, one_array(lambda np, x, widths: np.pad(x, widths, "constant"), *PLACES)),
+    OpCase("pad: with a value", NO_HIPS, one_array(lambda np, x, n: np.pad(x, n, constant_values=1.5), *PLACES)),
 ]
 
 PRODUCTS = [
-    Case("dot", ALL, _dot),
-    Case("tensordot", ALL, _tensordot),
-    Case("outer", ALL, _outer(1)),
-    Case("outer: matrices", NO_HIPS, _outer(2)),
-    Case("einsum", ALL, _einsum(*PRODUCTS_OF_INDICES)),
-    Case("einsum: diagonals, broadcasting, empty", NO_HIPS, _einsum(*INDICES_HIPS_LACKS)),
+    OpCase("dot", ALL, _dot),
+    OpCase("tensordot", ALL, _tensordot),
+    OpCase("outer", ALL, _outer(1)),
+    OpCase("outer: matrices", NO_HIPS, _outer(2)),
+    OpCase("einsum", ALL, _einsum(*PRODUCTS_OF_INDICES)),
+    OpCase("einsum: diagonals, broadcasting, empty", NO_HIPS, _einsum(*INDICES_HIPS_LACKS)),
 ]
 
 OPS = [*ONE, *TWO]

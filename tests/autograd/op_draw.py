@@ -1,4 +1,4 @@
-"""What the cases of op_cases.py are drawn from: shapes of distinct lengths that broadcast, axes, values."""
+"""Random arguments for the cases of op_cases.py: shapes of distinct lengths that broadcast, axes, values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 
 def _shapes(ndim: int) -> list[tuple[int, ...]]:
-    """Distinct lengths in any order, then those with one axis of length 1."""
+    """Return shapes of distinct lengths in any order, then the same shapes with one axis of length 1."""
     plain = list(itertools.permutations((2, 3, 4), ndim))
     return plain + [(*s[:i], 1, *s[i + 1 :]) for s in plain for i in range(ndim)]
 
@@ -21,11 +21,11 @@ EMPTY = [(0,), (0, 3), (2, 0), (2, 0, 3)]
 
 
 class Draw:
-    """Shapes, axes and values for a case. `pick` chooses from a list: Hypothesis, or a seeded generator."""
+    """Shapes, axes and values for a case. `pick` chooses from a list: with Hypothesis, or with a seeded generator."""
 
     def __init__(self, pick: Callable[[Sequence[Any]], Any], rng: np.random.Generator, dtype: Any = np.float64) -> None:
         self.pick, self.rng, self.dtype = pick, rng, dtype
-        self.constant: Callable[[Any], Any] = lambda array: array  # what an array that is not judged is given as
+        self.constant: Callable[[Any], Any] = lambda array: array  # converts arrays that are not differentiated
 
     @classmethod
     def hypothesis(cls, data: st.DataObject, dtype: Any = np.float64) -> Draw:
@@ -44,7 +44,7 @@ class Draw:
         return self.pick(options + [s for s in EMPTY if empty and low <= len(s) <= high])
 
     def part(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """A shape that broadcasts to `shape`: leading axes missing, others of length 1."""
+        """Return a shape that broadcasts to `shape`: leading axes are missing, others have length 1."""
         missing = self.pick(range(len(shape) + 1)) if self.pick((False, True)) else 0
         return tuple(1 if self.pick((False, False, True)) else n for n in shape[missing:])
 
@@ -56,7 +56,7 @@ class Draw:
         return self.pick(range(-ndim, ndim))
 
     def axes(self, ndim: int) -> Any:
-        """None, one axis, or several."""
+        """Return None, one axis, or several axes."""
         several = list(itertools.permutations(range(ndim), 2)) + [(-1, 0)] * (ndim > 1) + [()]
         return self.pick([None, *range(-ndim, ndim), *several])
 
@@ -72,7 +72,7 @@ class Draw:
         return np.where(self.rng.random(shape) < 0.5, self.dtype(1), -1) * self.positive(*shape)
 
     def distinct(self, *shapes: tuple[int, ...]) -> list[Any]:
-        """Arrays of these shapes, all values at least 0.1 apart and at least 0.05 from 0: no ties within a step."""
+        """Return arrays of these shapes. Values are at least 0.1 apart and 0.05 from 0, to avoid ties within a step."""
         sizes = [int(np.prod(s)) for s in shapes]
         values = ((self.rng.permutation(sum(sizes)) - sum(sizes) // 2 + 0.5) * 0.1).astype(self.dtype)
         cuts = np.cumsum([0, *sizes])

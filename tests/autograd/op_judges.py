@@ -1,7 +1,7 @@
-"""Judges the engine's derivatives of a case from op_cases.py: forward, first and second order.
+"""The judges of the engine: they check the results and derivatives, first and second, of a case from op_cases.py.
 
-Each judge raises AssertionError with what it found. Derivatives are compared along random directions, one per argument
-(HIPS autograd: entry by entry), so that no structure of the gradient can hide an error.
+Each judge raises an AssertionError that describes the difference. Derivatives are compared along random directions, one
+per argument (with HIPS autograd: entry by entry), so that no structure of the gradient can hide an error.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minirnn import Tensor, grad
-from tests.autograd.op_cases import Case
+from tests.autograd.op_cases import OpCase
 from tests.autograd.op_draw import Draw
 
 try:
@@ -21,11 +21,11 @@ try:
 except ImportError:
     autograd = None
 
-# Complex step, HIPS: rounding only, through sums of a few dozen terms. Central differences of fourth order with a step
-# of 1e-3: rounding eps / h = 2e-13, truncation h^4 / 30 times a fifth derivative of up to some hundreds: 1e-11.
+# Complex step and HIPS: only rounding errors of sums of a few dozen terms. Central differences of fourth order with a
+# step of 1e-3: rounding eps / h = 2e-13; truncation h^4 / 30 times a fifth derivative of a few hundred: 1e-11.
 EXACT, DIFFERENCES = 1e-10, 1e-8
 COMPLEX_STEP, STEP = 1e-30, 1e-3
-RTOL = {np.float32: 1e-5, np.float64: 1e-12}  # a few dozen roundings
+RTOL = {np.float32: 1e-5, np.float64: 1e-12}  # a few dozen rounding errors
 
 
 def leaves(arrays: list[Any]) -> list[Tensor]:
@@ -33,7 +33,7 @@ def leaves(arrays: list[Any]) -> list[Tensor]:
 
 
 def gradients(f: Callable[..., Any], arrays: list[Any], w: Any) -> list[Any]:
-    """The engine's gradients of sum(w * f(arrays)), and that each is an array of its leaf's own."""
+    """Return the engine's gradients of sum(w * f(arrays)). Assert that each is an array that shares no memory."""
     ts = leaves(arrays)
     upstream = w.copy()
     f(np, *ts).backward(upstream)
@@ -53,8 +53,8 @@ def gradients(f: Callable[..., Any], arrays: list[Any], w: Any) -> list[Any]:
     return [t.grad for t in ts]
 
 
-def forward(case: Case, draw: Draw) -> None:
-    """The engine's result is NumPy's on plain arrays, in their dtype, and so are the gradients' dtypes."""
+def forward(case: OpCase, draw: Draw) -> None:
+    """Assert that the engine's result and dtype are NumPy's on plain arrays, and that gradients have the same dtype."""
     f, arrays = case.make(draw)
     expected = np.asarray(f(np, *arrays))
     for requires_grad in (False, True):
@@ -74,7 +74,7 @@ def _moved(arrays: list[Any], k: int, step: Any) -> list[Any]:
 
 
 def central(f: Callable[[Any], float], h: float = STEP) -> float:
-    """f'(0), by the difference quotient of fourth order."""
+    """Return f'(0), approximated by the central difference of fourth order."""
     return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)
 
 
@@ -83,8 +83,8 @@ def _agree(judge: str, k: int, engine: Any, other: Any, scale: float, tolerance:
     assert error <= tolerance * scale, f"{judge}, argument {k}: engine {engine}, {judge} {other}, error {error}"
 
 
-def first(case: Case, draw: Draw) -> None:
-    """The gradient for a random upstream, against every judge that the case names."""
+def first(case: OpCase, draw: Draw) -> None:
+    """Compare the gradient for a random upstream gradient with every judge that the case names."""
     f, arrays = case.make(draw)
     w = draw.normal(*np.shape(f(np, *arrays)))
     found = gradients(f, arrays, w)
@@ -97,25 +97,25 @@ def first(case: Case, draw: Draw) -> None:
             _agree("complex step", k, engine, np.sum(w * y.imag) / COMPLEX_STEP, scale, EXACT)
         slope = central(lambda s, k=k, v=v: np.sum(w * f(np, *_moved(arrays, k, s * v))))
         _agree("central differences", k, engine, slope, scale, DIFFERENCES)
-    if can_ask_hips(case, arrays):
+    if hips_applies(case, arrays):
         vjp, _ = autograd.make_vjp(lambda xs: f(hips_np, *xs))(tuple(arrays))
         for k, (g, h) in enumerate(zip(found, vjp(w), strict=True)):
             _agree("HIPS autograd", k, g, h, 1 + np.max(np.abs(g), initial=0), EXACT)
 
 
-def layouts(case: Case, draw: Draw) -> None:
-    """The gradient is the same whatever way the arguments and the upstream lie in memory."""
+def layouts(case: OpCase, draw: Draw) -> None:
+    """Assert that the gradient does not depend on the memory layout of the arguments and of the upstream gradient."""
     f, arrays = case.make(draw)
     w = draw.normal(*np.shape(f(np, *arrays)))
     expected = gradients(f, arrays, w)
     ts = [Tensor(a.copy("F"), requires_grad=True) for a in arrays]
-    (np.transpose(f(np, *ts)) * w.T.copy()).sum().backward()  # so what comes back into f is in Fortran order
+    (np.transpose(f(np, *ts)) * w.T.copy()).sum().backward()  # the upstream gradient of f is in Fortran order
     for k, (t, g) in enumerate(zip(ts, expected, strict=True)):
         _agree("another layout", k, t.grad, g, 1 + np.max(np.abs(g), initial=0), EXACT)
 
 
-def second(case: Case, draw: Draw) -> None:
-    """The gradient of <u, gradient> for random u, with respect to the arguments and to the upstream."""
+def second(case: OpCase, draw: Draw) -> None:
+    """Check the gradient of <u, gradient> for random u, with respect to the arguments and to the upstream gradient."""
     f, arrays = case.make(draw)
     w = draw.normal(*np.shape(f(np, *arrays)))
     us = [draw.normal(*a.shape) for a in arrays]
@@ -124,13 +124,13 @@ def second(case: Case, draw: Draw) -> None:
     def inner(arrays: list[Any], w: Any) -> float:
         return sum(np.sum(u * g) for u, g in zip(us, gradients(f, arrays, w), strict=True))
 
-    v = draw.normal(*w.shape)  # <u, gradient> is linear in the upstream
+    v = draw.normal(*w.shape)  # <u, gradient> is linear in the upstream gradient
     _agree("linearity", -1, np.sum(to_upstream * v), inner(arrays, v), 1 + np.sum(np.abs(to_upstream * v)), EXACT)
     for k, (a, g) in enumerate(zip(arrays, found, strict=True)):
         v = draw.rng.uniform(-1, 1, a.shape)
         slope = central(lambda s, k=k, v=v: inner(_moved(arrays, k, s * v), w))
         _agree("differences of the first", k, np.sum(g * v), slope, 1 + np.sum(np.abs(g * v)), DIFFERENCES)
-    if can_ask_hips(case, arrays):
+    if hips_applies(case, arrays):
         for k, (g, h) in enumerate(zip(found, _second_of_hips(f, arrays, w, us), strict=True)):
             _agree("HIPS autograd, twice", k, g, h, 1 + np.max(np.abs(g), initial=0), EXACT)
 
@@ -150,14 +150,14 @@ def _second_of_engine(f: Callable[..., Any], arrays: list[Any], w: Any, us: list
 def _second_of_hips(f: Callable[..., Any], arrays: list[Any], w: Any, us: list[Any]) -> Any:
     def inner(xs: Any) -> Any:
         vjp, _ = autograd.make_vjp(lambda xs: f(hips_np, *xs))(xs)
-        # 0 * x: HIPS takes a gradient that doesn't depend on x for an error
+        # 0 * x: a gradient that doesn't depend on x is an error in HIPS autograd
         return sum(hips_np.sum(u * g) + hips_np.sum(0 * x) for u, g, x in zip(us, vjp(w), xs, strict=True))
 
     return autograd.grad(inner)(tuple(arrays))
 
 
-def can_ask_hips(case: Case, arrays: list[Any]) -> bool:
-    """HIPS autograd is installed, has the function's rule, and there is something to differentiate (not 0 elements)."""
+def hips_applies(case: OpCase, arrays: list[Any]) -> bool:
+    """Return True if HIPS autograd is installed and has the function's rule, and no argument is empty."""
     return autograd is not None and "hips" in case.judges and all(a.size for a in arrays)
 
 

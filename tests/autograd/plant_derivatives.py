@@ -1,34 +1,29 @@
-"""Plant a wrong derivative in each operation in turn: every one must make a test of the operation fail.
+"""Plant a wrong derivative in each operation in turn: the tests of the operation must find every one.
 
     python tests/autograd/plant_derivatives.py
 
-Prints where each error was planted (the kinds are explained in planted.py), and the case and judge of the tests that
-found it. Exits with 1 if one survives, or if a rule or a composed function is reached by no case.
+Prints each place, with the kind of error (see planted.py), and the case and the judge that found it. Exits with 1 if an
+error survives, or if no case reaches a rule or a composed function.
 """
 
 import sys
-import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[2] / "kernels")]
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "kernels")]
 
 from tests.autograd.planted import finder, places  # noqa: E402
 from tests.autograd.test_ops import unreached  # noqa: E402
+from tests.planting import survivors  # noqa: E402
 
 
 def main() -> int:
-    start = time.perf_counter()
     reached = places()
+    survived = survivors(((place, finder(place, cases)) for place, cases in reached.items()), width=34)
     missing = unreached(set(reached))
-    survivors = 0
-    for place, cases in reached.items():
-        found = finder(place, cases)
-        survivors += found is None
-        print(f"{place!s:34} {found or 'SURVIVED'}")
     for name in missing:
-        print(f"{name}: no case comes by")
-    print(f"{len(reached)} errors planted, {survivors} survived, {time.perf_counter() - start:.0f} s")
-    return 1 if survivors or missing else 0
+        print(f"{name}: no case reaches it")
+    return 1 if survived or missing else 0
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Plants errors in the engine's derivatives, and looks which judge of op_cases.py finds them.
+"""Errors planted in the derivatives of the engine, and the judges of op_judges.py that find them.
 
-Three kinds of error, each made in one place at a time, everything else as it was:
+There are three kinds of error; one error is planted at a time:
 
-* `wrong`: one vector-Jacobian product of one primitive, times 1.01;
-* `cut`: the same product of detached values: first derivatives are right, second ones lack a term;
-* `bent`: a composed function whose value is right and whose gradient is times 1.01.
+* `wrong`: one vector-Jacobian product of one primitive is multiplied by 1.01;
+* `cut`: the product is computed from detached values, so that first derivatives are right and second ones lack a term;
+* `bent`: the value of a composed function is right, and its gradient is multiplied by 1.01.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any, NamedTuple
 from minirnn import Tensor
 from minirnn.autograd.graph import RULES, name_of
 from minirnn.autograd.tensor import FUNCTIONS
-from tests.autograd.op_cases import CASES, Case
+from tests.autograd.op_cases import CASES, OpCase
 from tests.autograd.op_draw import Draw
 from tests.autograd.op_judges import JUDGES, first, second
 
 FACTOR = 1.01
-SEEDS = range(8)  # draws per case when looking which rules it reaches, and when judging a planted error
+SEEDS = range(8)  # draws per case, to find which rules it reaches and to judge a planted error
 
 
 class Place(NamedTuple):
-    """Where an error is planted: a rule of the table (`argument` >= 0), or a composed function."""
+    """The place of a planted error: a rule of the table (`argument` >= 0), or a composed function."""
 
     kind: str
     fn: Callable[..., Any]
@@ -37,7 +37,7 @@ class Place(NamedTuple):
 
 
 class _Rules(Sequence[Any]):
-    """The rules of a primitive, each through `wrap(argument, vjp)`."""
+    """The rules of a primitive, each replaced by `wrap(argument, vjp)`."""
 
     def __init__(self, rules: Any, wrap: Callable[[int, Any], Any]) -> None:
         self.rules, self.wrap = rules, wrap
@@ -51,7 +51,8 @@ class _Rules(Sequence[Any]):
 
 
 @contextmanager
-def replaced(table: dict[Any, Any], changes: dict[Any, Any]) -> Iterator[None]:
+def swapped(table: dict[Any, Any], changes: dict[Any, Any]) -> Iterator[None]:
+    """Replace entries of a table for the duration of a with block."""
     before = {key: table[key] for key in changes}
     table.update(changes)
     try:
@@ -85,20 +86,20 @@ def _bent(handler: Any) -> Any:
 
 @contextmanager
 def planted(place: Place) -> Iterator[None]:
-    """The engine with an error at this place."""
+    """Plant an error at this place for the duration of a with block."""
     if place.kind == "bent":
-        with replaced(FUNCTIONS, {place.fn: _bent(FUNCTIONS[place.fn])}):
+        with swapped(FUNCTIONS, {place.fn: _bent(FUNCTIONS[place.fn])}):
             yield
     else:
         spoil = {"wrong": _wrong, "cut": _cut}[place.kind]
         wrap = lambda i, vjp: spoil(vjp) if i == place.argument else vjp
-        with replaced(RULES, {place.fn: _Rules(RULES[place.fn], wrap)}):
+        with swapped(RULES, {place.fn: _Rules(RULES[place.fn], wrap)}):
             yield
 
 
-def places() -> dict[Place, list[Case]]:
-    """Everywhere an error can be planted, with the cases that come by there."""
-    found: dict[Place, list[Case]] = {}
+def places() -> dict[Place, list[OpCase]]:
+    """Return every place where an error can be planted, with the cases that reach it."""
+    found: dict[Place, list[OpCase]] = {}
 
     def passed(kind: str, fn: Any, argument: int) -> None:
         cases = found.setdefault(Place(kind, fn, argument), [])
@@ -110,7 +111,7 @@ def places() -> dict[Place, list[Case]]:
             def traced(g: Any, y: Any, *args: Any, **params: Any) -> Any:
                 passed("wrong", fn, i)
                 if isinstance(g, Tensor) and vjp(g.detach(), y, *args, **params).requires_grad:
-                    passed("cut", fn, i)  # it depends on the arguments, not only on g
+                    passed("cut", fn, i)  # the gradient depends on the arguments, not only on g
                 return vjp(g, y, *args, **params)
 
             return traced
@@ -128,7 +129,7 @@ def places() -> dict[Place, list[Case]]:
 
     rules = {fn: wrap_rules(fn) for fn in RULES}
     functions = {fn: wrap_function(fn, handler) for fn, handler in FUNCTIONS.items()}
-    with replaced(RULES, rules), replaced(FUNCTIONS, functions):
+    with swapped(RULES, rules), swapped(FUNCTIONS, functions):
         for case in CASES:
             for seed in SEEDS:
                 first(case, Draw.seeded(seed))
@@ -136,8 +137,8 @@ def places() -> dict[Place, list[Case]]:
     return found
 
 
-def finder(place: Place, cases: list[Case]) -> str | None:
-    """The judge and the case that find the error planted here; None if it survives them all."""
+def finder(place: Place, cases: list[OpCase]) -> str | None:
+    """Plant an error and return the case and the judge that find it, or None if it survives them all."""
     with planted(place):
         for case in cases:
             for name, judge in JUDGES.items():

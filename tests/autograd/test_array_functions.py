@@ -1,4 +1,4 @@
-"""What NumPy's functions mean on Tensors: values and derivatives judged, dtypes, errors, and what is not supported."""
+"""NumPy's functions on Tensors: values, derivatives, dtypes, errors, and unsupported functions."""
 
 import warnings
 
@@ -39,7 +39,7 @@ def tensor(*shape, dtype=np.float64):
     return Tensor(np.random.default_rng(len(shape)).normal(size=shape).astype(dtype), requires_grad=True)
 
 
-# ------------------------------------------------------------------------------------------ constants among Tensors
+# ----------------------------------------------------------------------------------------- constants and Tensors
 
 
 @pytest.mark.parametrize("constant", [2.0, 2, True, np.float64(2), np.float32(2), np.int64(2), np.array(2.0)], ids=repr)
@@ -59,7 +59,7 @@ def tensor(*shape, dtype=np.float64):
     ],
     ids=["stack", "outer", "outer-r", "dot", "dot-r", "tensordot", "einsum", "where", "clip", "concatenate"],
 )
-def test_a_scalar_beside_tensors_takes_their_dtype(f, constant):
+def test_a_scalar_among_tensors_takes_their_dtype(f, constant):
     t = tensor(3, dtype=np.float32)
     y = f(t, constant)
     assert y.dtype == np.float32
@@ -225,7 +225,7 @@ def test_adding_to_an_array_in_place_raises():
         (lambda t: np.add(t, t, dtype=np.float32), TypeError, "dtype"),
     ],
 )
-def test_what_can_not_be_raises(f, error, message):
+def test_invalid_arguments_raise(f, error, message):
     with pytest.raises(error, match=message):
         f(tensor(2, 3))
 
@@ -295,7 +295,7 @@ def test_without_a_gradient_tensors_turn_into_arrays():
     assert np.asarray(t, np.float32).dtype == np.float32
 
 
-def test_take_counts_with_bools_and_takes_nothing():
+def test_take_accepts_bools_as_integers_and_empty_indices():
     t = Tensor(np.arange(6.0).reshape(3, 2))
     for indices in ([], [True, False], np.array([True, False, True]), [2, -1], 1):
         for axis in (None, 0, 1):

@@ -74,7 +74,7 @@ def test_layers_stay_on_their_device(build, call, shapes):
 def test_recurrent_layers_stay_on_their_device(kind, lengths, bidirectional):
     def call(module, x):
         out, state = module(x, None, lengths)
-        again, _ = module(x, state)  # the state of one call is where the next one wants it
+        again, _ = module(x, state)  # the state of one call is on the device that the next call needs
         return [out, again, *(state if isinstance(state, tuple) else [state])]
 
     compare(*twins(lambda: kind(2, 3, 2, dropout=0.3, bidirectional=bidirectional)), call, normal(5, 3, 2))
@@ -105,7 +105,7 @@ def test_a_single_step_without_a_graph_stays_on_its_device(batch_first, monkeypa
             b, other = device(there(normal(*shape)), other)
             for p, q in zip((a, *state), (b, *other), strict=True):
                 same(p.data, q.data)
-        assert steps == [np.ndarray, StrictArray]  # the fast path; unbatched input takes the general one
+        assert steps == [np.ndarray, StrictArray]  # the fast path; unbatched input does not take it
         cell = nn.GRUCell(2, 3).to("cupy")
         assert type(cell(there(normal(1, 2)), there(normal(1, 3))).data) is StrictArray
 

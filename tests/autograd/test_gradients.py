@@ -62,7 +62,7 @@ def test_grad_errors():
         grad(a * 2.0, a, Tensor(np.ones(3, np.float32)))
 
 
-def test_rules_off_the_way_are_not_called():
+def test_rules_that_lead_to_no_input_are_not_called():
     t, u = tensor(3), tensor(3, seed=1)
     with Counted(np.exp) as exp, Counted(np.multiply) as multiply:
         y = (np.exp(u) * np.tanh(t)).sum()

@@ -1,4 +1,4 @@
-"""The walk: order, memory, freed and stale graphs, pruning, ownership of gradients."""
+"""The walk: order, depth, memory, freed and stale graphs, ownership of gradients."""
 
 import gc
 import sys
@@ -14,7 +14,7 @@ from minirnn import Tensor, grad, no_grad
 from minirnn.autograd.graph import RULES
 from minirnn.autograd.tensor import apply_fused
 from tests.autograd.counted import Counted
-from tests.autograd.planted import _Rules, replaced
+from tests.autograd.planted import _Rules, swapped
 
 
 def tensor(*shape, seed=0, dtype=np.float64):
@@ -40,7 +40,7 @@ def test_each_node_of_a_chain_of_diamonds_is_visited_once():
     np.testing.assert_allclose(t.grad, expected, rtol=1e-12)
 
 
-def test_a_result_used_late_and_early_waits_for_both():
+def test_a_result_used_early_and_late_waits_for_both_gradients():
     t = tensor(3)
     early = np.sin(t)
     late = early
@@ -103,7 +103,7 @@ def test_a_chain_of_100_000_nodes_is_walked_and_deleted_without_recursion(backwa
         gc.collect()
 
     limit = sys.getrecursionlimit()
-    size = threading.stack_size(2 * 1024 * 1024)  # deleting must not eat the stack either (CPython 3.13 nests deeper)
+    size = threading.stack_size(2 * 1024 * 1024)  # deletion must not overflow the stack either
     sys.setrecursionlimit(500)
     try:
         with ThreadPoolExecutor(1) as pool:
@@ -118,14 +118,14 @@ def test_a_chain_of_100_000_nodes_is_walked_and_deleted_without_recursion(backwa
 
 @pytest.mark.parametrize("how", ["backward", "grad"])
 def test_interior_memory_is_freed_while_walking(how):
-    """Of 100 results of 80 kB, few are alive beside the gradient when the walk reaches the first."""
+    """When the walk reaches the k-th of 100 results, the results after it have been freed."""
     size, length = 10_000, 100
     t = tensor(size)
     alive, results = [], []
     watched = lambda i, vjp: (
         lambda *args, **params: alive.append(sum(r() is not None for r in results)) or vjp(*args, **params)
     )
-    with replaced(RULES, {np.tanh: _Rules(RULES[np.tanh], watched)}):
+    with swapped(RULES, {np.tanh: _Rules(RULES[np.tanh], watched)}):
         y = t
         for _ in range(length):
             y = np.tanh(y)
@@ -153,7 +153,7 @@ def test_peak_of_a_backward_pass_is_a_few_gradients():
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak - forward < 6 * size * 8  # of 40 gradients
+    assert peak - forward < 6 * size * 8  # there are 40 gradients
 
 
 def test_results_die_with_their_tensors_without_the_garbage_collector():
@@ -217,7 +217,7 @@ def test_a_stale_parameter_raises_and_names_the_operation():
 
 
 class Sum:
-    """A fused operation: a + b."""
+    """The fused operation a + b."""
 
     name = "pair"
 
@@ -275,7 +275,7 @@ def test_accumulation_inside_the_graph_is_never_in_place():
     y = a * 1.0
     z = y + b
     upstream = np.ones(3)
-    (z + y + (y + c)).backward(upstream)  # y's gradient starts as the array that b and c get
+    (z + y + (y + c)).backward(upstream)  # the first gradient of y is the array that b and c get too
     assert a.grad.tolist() == [3, 3, 3]
     assert b.grad.tolist() == c.grad.tolist() == upstream.tolist() == [1, 1, 1]
 

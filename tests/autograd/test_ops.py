@@ -1,4 +1,4 @@
-"""The derivative of every primitive, judged; the conventions at kinks; planted errors."""
+"""The derivative of every primitive against independent judges, the conventions at kinks, and planted errors."""
 
 import numpy as np
 import pytest
@@ -41,8 +41,8 @@ def test_second_derivative(case, data):
     second(case, Draw.hypothesis(data))
 
 
-@pytest.mark.skipif(autograd is None, reason="HIPS autograd isn't installed: the comparisons with it were left out")
-def test_hips_autograd_was_asked():
+@pytest.mark.skipif(autograd is None, reason="HIPS autograd isn't installed: its comparisons were skipped")
+def test_hips_autograd_judges_at_least_50_cases():
     assert sum("hips" in case.judges for case in CASES) >= 50
 
 
@@ -75,7 +75,7 @@ def test_third_derivative_of_a_composition_is_the_difference_of_second_ones():
     at, w, v = rng.normal(size=(3, 4)), rng.normal(size=(4, 4)), rng.normal(size=(3, 4))
 
     def along(x, order):
-        """The derivative of this order of a scalar function of x along v, from the engine."""
+        """Return the engine's derivative, of this order and along v, of a scalar function of x."""
         t = Tensor(x, requires_grad=True)
         y = (np.std(np.tanh(t @ w), axis=1) * np.max(ops.log_softmax(t), axis=1)).sum()
         for _ in range(order):
@@ -92,7 +92,7 @@ def test_third_derivative_of_a_composition_is_the_difference_of_second_ones():
 
 
 def gradient(f, *arrays):
-    """The gradients of sum(f(arrays)), and the same through create_graph, which must agree."""
+    """Return the gradients of sum(f(arrays)). The gradients with create_graph=True must be equal."""
     ts = [Tensor(np.array(a, float), requires_grad=True) for a in arrays]
     f(*ts).sum().backward()
     again = grad(f(*ts).sum(), ts, create_graph=True)
@@ -202,9 +202,9 @@ def test_sigmoid_and_softmax_hold_at_the_ends(dtype):
 
 
 def unreached(places):
-    """The rules and composed functions among the engine's that none of these places is in.
+    """Return the engine's rules and composed functions that are not among these places.
 
-    `to` needs two devices: tests/autograd/test_devices.py judges it.
+    `to` needs two devices: tests/autograd/test_devices.py tests it.
     """
     missing = []
     for fn, rules in RULES.items():
@@ -228,7 +228,7 @@ def test_every_rule_and_every_composed_function_is_judged(places):
 
 @pytest.mark.parametrize("kind", ["wrong", "cut", "bent"])
 def test_planted_errors_are_found(places, kind):
-    """All of them; `python tests/autograd/plant_derivatives.py` prints who found which."""
+    """Every planted error is found. `python tests/autograd/plant_derivatives.py` prints which judge finds it."""
     some = [place for place in places if place.kind == kind]
     assert len(some) >= 20
     assert [str(place) for place in some if not planted.finder(place, places[place])] == []

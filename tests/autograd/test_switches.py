@@ -1,4 +1,4 @@
-"""The switches of graph.py: no_grad in threads and tasks, and what detect_anomaly reports."""
+"""The switches: no_grad in threads and tasks, and the reports of detect_anomaly."""
 
 import asyncio
 import threading
@@ -48,7 +48,7 @@ def test_no_grad_as_context_and_decorator_nested_and_after_an_error():
         assert is_grad_enabled()
 
 
-def test_no_grad_does_not_decorate_what_suspends():
+def test_no_grad_does_not_decorate_coroutines_and_generators():
     async def coroutine(): ...
 
     def generator():
@@ -126,7 +126,7 @@ def test_detect_anomaly_names_the_operation_its_shapes_and_the_line():
     assert np.isinf(t.grad).all()
 
 
-def test_detect_anomaly_passes_what_is_finite_and_knows_no_line_from_outside():
+def test_detect_anomaly_accepts_finite_gradients_and_says_if_a_line_is_unknown():
     t = Tensor(np.zeros(3), requires_grad=True)
     y = np.sqrt(t).sum()
     with detect_anomaly():
@@ -135,7 +135,7 @@ def test_detect_anomaly_passes_what_is_finite_and_knows_no_line_from_outside():
             y.backward()
 
 
-def test_detect_anomaly_says_when_the_gradient_came_in_non_finite():
+def test_detect_anomaly_reports_a_non_finite_upstream_gradient():
     t = tensor(3)
     with detect_anomaly(), pytest.raises(FloatingPointError, match="is not finite"):
         (t * 2.0).backward(np.array([1.0, np.nan, 1.0]))
@@ -168,7 +168,7 @@ def test_detect_anomaly_watches_fused_nodes():
             y.sum().backward()
 
 
-def test_the_calling_line_is_the_users_though_their_folder_begins_like_ours():
+def test_the_calling_line_is_the_users_even_if_their_folder_name_begins_with_minirnn():
     file = module.__file__.removesuffix("/autograd/switches.py") + "_examples/user.py"
     names = {}
     exec(compile("def call(f):\n    return f()\n", file, "exec"), names)

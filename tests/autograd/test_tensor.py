@@ -1,4 +1,4 @@
-"""Tensor: what it accepts and returns, dtypes, operators, copies, devices."""
+"""Tensor: its data, display, writing, copies, devices, and random expressions."""
 
 import copy
 import pickle
@@ -20,7 +20,7 @@ def tensor(*shape, seed=0, dtype=np.float64):
     return Tensor(np.random.default_rng(seed).normal(size=shape).astype(dtype), requires_grad=True)
 
 
-# ------------------------------------------------------------------------------------------ making one
+# ------------------------------------------------------------------------------------------ construction
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_complex_numbers_can_not_require_grad():
 
 
 @pytest.mark.parametrize("data", ["word", None, {}, object(), np.array([None]), np.array("2020", "M8[Y]")])
-def test_what_is_no_number_raises(data):
+def test_data_that_are_not_numbers_raise(data):
     with pytest.raises(TypeError, match="expected numbers"):
         Tensor(data)
 
@@ -76,7 +76,7 @@ def test_subclasses_of_ndarray_are_plain_inside_and_masked_arrays_refused(tmp_pa
         Tensor(np.ma.masked_equal([1.0, 2.0], 1.0))
 
 
-# ------------------------------------------------------------------------------------------ what it is
+# ----------------------------------------------------------------------------------------- display and identity
 
 
 def test_repr_names_what_made_it_also_when_the_graph_is_freed():
@@ -169,7 +169,7 @@ def test_ufunc_methods_raise_and_name_what_to_write(f, instead):
 
 
 @pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
-def test_a_copy_of_a_leaf_has_a_gradient_of_its_own(clone):
+def test_a_copy_of_a_leaf_has_its_own_gradient(clone):
     t = tensor(2, 3)
     (t * t).sum().backward()
     u = clone(t)
@@ -190,7 +190,7 @@ def test_deepcopy_keeps_what_is_shared_shared():
 
 
 class Named(Tensor):
-    """A kind of Tensor with an attribute of its own."""
+    """A subclass of Tensor with one more attribute."""
 
 
 @pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy])
@@ -204,7 +204,7 @@ def test_copies_keep_class_and_attributes(clone):
 
 @pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, pickle.dumps])
 @pytest.mark.parametrize("freed", [False, True])
-def test_what_an_operation_made_is_not_copied_however_deep_its_graph(clone, freed):
+def test_a_tensor_made_by_an_operation_cannot_be_copied_at_any_depth_of_its_graph(clone, freed):
     t = y = tensor(2)
     for _ in range(5000):
         y = y * 1.0
@@ -221,7 +221,7 @@ def test_what_an_operation_made_is_not_copied_however_deep_its_graph(clone, free
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_operation_stays_on_its_device(case):
-    """Forward, backward, and backward of backward, with the bits that arrays of the host give."""
+    """The forward, backward and double backward passes give the same bits as on the host."""
     for seed in range(6):
         host, device = Draw.seeded(seed), Draw.seeded(seed)
         device.constant = StrictArray
@@ -240,7 +240,7 @@ def test_every_operation_stays_on_its_device(case):
         assert all(type(g.data) is StrictArray for g in grad(total, ts))
 
 
-def test_the_stand_in_refuses_arrays_of_the_host():
+def test_the_simulated_gpu_refuses_arrays_of_the_host():
     t = Tensor(StrictArray(np.ones(3)), requires_grad=True)
     for f in (
         lambda: t * np.ones(3),
@@ -262,12 +262,12 @@ def test_losses_work_on_another_device():
     assert f"{loss:.2f}" == f"{loss.item():.2f}"
 
 
-# ------------------------------------------------------------------------------------------ expressions at random
+# ------------------------------------------------------------------------------------------ random expressions
 
 
 @given(data=st.data())
 def test_random_expressions_agree_with_the_complex_step(data):
-    """Operations are drawn and chained; each result may be used again, so diamonds and broadcasts come up."""
+    """Chains of random operations that can use a result several times, so that diamonds and broadcasts occur."""
     d = Draw.hypothesis(data)
     arrays = [d.normal(*shape) for shape in [(3, 4), (4,), (3, 1), ()]]
     binary = {"a": np.add, "s": np.subtract, "m": np.multiply, "d": lambda a, b: a / (b * b + 1.0)}

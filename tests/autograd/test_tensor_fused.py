@@ -1,4 +1,4 @@
-"""Fused operations in tensor.py and graph.py: several outputs, a backward by hand, and gradients of gradients."""
+"""Fused operations: several outputs, a hand-written backward pass, and gradients of gradients."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def tensor(*shape, seed=0):
 
 
 class Halves:
-    """Two outputs, a * b and a + c, with a backward by hand that uses up its cache."""
+    """Two outputs, a * b and a + c, with a hand-written backward pass that consumes its cache."""
 
     name = "halves"
 
@@ -21,7 +21,7 @@ class Halves:
         self.calls = []
 
     def backward(self, grads, *, keep):
-        assert self.cache, "the cache is used up"
+        assert self.cache, "the cache was consumed"
         self.cache = keep
         self.calls.append([g is not None for g in grads])
         product, total = (0.0 if g is None else g for g in grads)
@@ -60,7 +60,7 @@ def test_a_fused_node_is_walked_once_for_all_its_outputs():
         np.testing.assert_allclose(t.grad, u.grad, rtol=1e-14)
 
 
-def test_a_fused_node_whose_cache_is_used_up_says_that_the_graph_is_freed():
+def test_a_fused_node_with_a_consumed_cache_says_that_the_graph_is_freed():
     a, b, c = tensor(3), tensor(3, seed=1), tensor(3, seed=2)
     fused, (product, total) = halves(a, b, c)
     product.sum().backward()
@@ -83,7 +83,7 @@ def test_a_fused_node_keeps_its_cache_under_retain_graph():
 
 @pytest.mark.parametrize("together", ["apart", "one in two places", "one made from another"])
 def test_second_derivatives_go_through_the_composed_operations(together):
-    """No gradient may flow past the node's own arguments while the composed operations are walked."""
+    """The walk over the composed operations stops at the node's arguments."""
 
     def arguments(p, q):
         if together == "one in two places":
@@ -107,7 +107,7 @@ def test_second_derivatives_go_through_the_composed_operations(together):
         np.testing.assert_allclose(x, y, rtol=1e-12)
 
 
-def test_a_fused_node_is_not_called_where_nobody_asks_for_its_arguments():
+def test_a_fused_node_that_leads_to_no_input_is_not_called():
     a, b, c = tensor(3), tensor(3, seed=1), tensor(3, seed=2)
     other = tensor(3)
     fused, (product, _) = halves(a, b, c)

@@ -1,11 +1,11 @@
-"""A document with numbers of our own, for the tests of what is made of one."""
+"""A document with invented numbers, for the tests of tables and figures."""
 
 from minirnn.bench import suite
 from minirnn.bench.sizes import NINE
 
 
 def document():
-    """LSTM training and inference over the nine sizes on 2 threads, one refusal, one size of gates."""
+    """Return a document: LSTM training and inference at nine sizes on 2 threads, one refusal, one size of gates."""
     rows = []
     for what in ("training", "inference"):
         for k, size in enumerate(NINE):

@@ -1,4 +1,4 @@
-"""The doctor's facts and its advice."""
+"""The facts and the advice of `minirnn doctor`."""
 
 import sys
 
@@ -13,7 +13,7 @@ from tests.doubles import fake_cupy
 OPENBLAS = {"internal_api": "openblas", "version": "0.3.30", "architecture": "Haswell", "num_threads": 2}
 
 
-def test_it_names_what_is_asked_of_it():
+def test_every_subject_has_a_fact():
     found = {finding.subject: finding.text for finding in doctor.examine()}
     assert found["numpy"] == np.__version__
     assert found["Python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
@@ -50,7 +50,7 @@ def test_it_names_what_is_asked_of_it():
         ({"num_threads": 1}, True, 4, ["OPENBLAS_CORETYPE", "1 of 4 cores"]),
     ],
 )
-def test_advice_is_given_where_it_applies_and_only_there(change, wide, cores, expected):
+def test_advice_is_given_only_where_it_applies(change, wide, cores, expected):
     advice = doctor.blas_advice(OPENBLAS | change, wide, cores)
     assert len(advice) == len(expected)
     assert all(words in sentence for words, sentence in zip(expected, advice, strict=True))

@@ -1,4 +1,4 @@
-"""Stamps and environments."""
+"""The stamp on a result, and the environment and cores of a process that measures."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ def test_a_child_finds_the_same_packages(tmp_path):
     assert done.stdout.split() == [minirnn.__file__, minirnn_kernels.__file__], done.stderr
 
 
-def test_cores_come_before_their_second_threads(monkeypatch):
+def test_one_cpu_of_each_core_comes_first(monkeypatch):
     monkeypatch.setattr(machine, "usable_cpus", lambda: [0, 1, 2, 3])
     monkeypatch.setattr(machine, "_siblings", lambda cpu: [cpu - cpu % 2, cpu - cpu % 2 + 1])
     assert machine.cores() == [0, 2, 1, 3]
@@ -38,7 +38,7 @@ def test_the_stamp_has_what_a_result_needs():
     assert stamp["date"].endswith("+00:00")
 
 
-def test_what_others_take_is_all_that_is_busy_less_our_own(monkeypatch):
+def test_the_share_of_others_is_the_busy_time_minus_our_own(monkeypatch):
     seen = iter([(100.0, 50.0, 10.0), (200.0, 130.0, 60.0)])
     monkeypatch.setattr(machine, "_times", lambda: next(seen))
     assert machine.Others().share() == 0.3

@@ -1,4 +1,4 @@
-"""The peak: rates that a machine can have, and a reason where there is no compiler."""
+"""The peak: plausible rates, and a reason if there is no compiler."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def few(monkeypatch):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_round_does_what_is_counted(few, dtype):
-    """x/2 + 1/2 n times over, for each of the accumulators, which begin at 1 + k/64."""
+    """Each accumulator starts at 1 + k/64, and x/2 + 1/2 is applied n times."""
     burn = peak._burn(dtype, peak.ACCUMULATORS, 0)
     start = 1 + np.arange(peak.ACCUMULATORS) / 64
     for n in (1, 3):
@@ -38,7 +38,7 @@ def test_the_mix_divides_as_often_as_it_says(few):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_compiler_leaves_every_multiply_add_and_division_in_place(few, dtype):
-    """Unrolled or not, the machine code has whole rounds of them, on whole vectors."""
+    """The machine code contains whole rounds of multiply-adds on whole vectors, unrolled or not."""
     if peak.vector_bytes() < 32:
         pytest.skip("written for x86 with AVX")
     burn = peak._burn(dtype, peak.ACCUMULATORS, 5)

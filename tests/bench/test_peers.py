@@ -1,4 +1,4 @@
-"""Every peer computes what the NumPy kernels compute; without the library it says so."""
+"""Every peer agrees with the NumPy kernels; a missing library is reported."""
 
 import shutil
 import sys
@@ -9,6 +9,7 @@ import minirnn_kernels
 from minirnn.bench.peers import COMPILED, PEERS, Missing, library, of_peer, of_record
 from minirnn.bench.problems import Problem, disagreement, tolerance
 from minirnn.bench.sizes import named
+from minirnn_kernels.cell import CELLS
 
 SIZE = named("5x9x7x6")
 LIBRARIES = {"torch packed": "torch", "torch padded": "torch"}
@@ -16,7 +17,7 @@ LIBRARIES = {"torch packed": "torch", "torch padded": "torch"}
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("what", ["training", "forward", "inference", "lengths"])
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("peer", PEERS)
 @pytest.mark.filterwarnings("ignore")
 def test_a_peer_agrees_in_all_results_and_gradients(peer, cell, what, dtype):
@@ -36,7 +37,7 @@ def test_a_peer_agrees_in_all_results_and_gradients(peer, cell, what, dtype):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["training", "forward", "inference"])
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.filterwarnings("ignore")
 def test_the_compiled_step_agrees_too(cell, what):
     pytest.importorskip("torch")

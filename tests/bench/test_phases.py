@@ -1,4 +1,4 @@
-"""Phases of a first use, in processes of their own."""
+"""The phases of a first use, each measured in its own process."""
 
 import pytest
 

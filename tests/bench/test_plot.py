@@ -1,4 +1,4 @@
-"""The figure: drawn from a document, without colours, complete or not there."""
+"""The figure: drawn from a document, readable without colours, written atomically."""
 
 import sys
 

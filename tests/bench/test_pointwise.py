@@ -1,4 +1,4 @@
-"""The gates alone: right ones pass, wrong ones are named; calls in place don't wear their arguments out."""
+"""The gates alone: right ones pass, wrong ones are named, and repeated calls in place keep ordinary numbers."""
 
 from dataclasses import replace
 
@@ -10,10 +10,11 @@ from minirnn.bench import peak
 from minirnn.bench.peers import Missing
 from minirnn.bench.pointwise import COUNTS, PointwiseProblem, bound, check, contender
 from minirnn.bench.sizes import Size
+from minirnn_kernels.cell import CELLS
 from tests.doubles.records import function_of, with_function
 
 SIZE = Size("5x7", 5, 1, 0, 7, "a test")
-KINDS = [(cell, backward) for cell in ("rnn", "lstm", "gru") for backward in (False, True)]
+KINDS = [(cell, backward) for cell in CELLS for backward in (False, True)]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -33,7 +34,7 @@ def test_a_wrong_entry_is_named(cell, backward):
     def wrong(*arguments):
         right(*arguments)
         arrays = [a for a in arguments if isinstance(a, np.ndarray)]
-        changed = arrays[0] if len(arrays) == 1 else arrays[-1]  # what is written last: h, da; for the RNN dh
+        changed = arrays[0] if len(arrays) == 1 else arrays[-1]  # the result written last: h, da; for the RNN dh
         changed[..., 3] *= 1.001
 
     planted = replace(record, gates=with_function(record.gates, path, wrong))
@@ -43,8 +44,8 @@ def test_a_wrong_entry_is_named(cell, backward):
 
 
 @pytest.mark.parametrize(("cell", "backward"), KINDS)
-def test_repeated_calls_meet_ordinary_numbers(cell, backward):
-    """Gradients that shrank in place would become subnormal, and every further call slow."""
+def test_repeated_calls_keep_ordinary_numbers(cell, backward):
+    """Gradients that shrink in place would become subnormal and make further calls slow."""
     timed = contender(minirnn_kernels.get("numpy"), PointwiseProblem(cell, backward, SIZE))
     for _ in range(400):
         made = timed.results(timed.run())
@@ -66,7 +67,7 @@ def test_the_bound_is_the_larger_of_two(monkeypatch):
     assert bound(problem, 1)["by"] == "traffic"
 
 
-def test_words_are_those_of_the_arguments():
+def test_words_count_the_arguments():
     assert COUNTS["lstm", False].words == 4 + 4 + 3
     assert PointwiseProblem("gru", True, SIZE, "float64").bytes == 11 * 35 * 8
 

@@ -1,10 +1,11 @@
-"""Problems: what they cost, and that two results are told apart at the size of a rounding."""
+"""Problems: their cost, and the comparison of results at the size of roundings."""
 
 import numpy as np
 import pytest
 
 from minirnn.bench.problems import Problem, disagreement, tolerance
 from minirnn.bench.sizes import named
+from minirnn_kernels.cell import CELLS
 
 SIZE = named("3x7x4x5")
 
@@ -35,7 +36,7 @@ def test_bytes_are_those_of_arguments_and_results():
     assert problem.bytes == 2 * (arguments + 3 * 7 * 5 * 8)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_arrays_are_drawn_from_the_seed(cell):
     first, again = (Problem("training", cell, SIZE, seed=3).arrays for _ in range(2))
     other = Problem("training", cell, SIZE, seed=4).arrays

@@ -1,4 +1,4 @@
-"""The table says what the document says; files are complete or not there."""
+"""The table shows the numbers of the document; files are written atomically."""
 
 import io
 import json
@@ -24,18 +24,18 @@ def test_times_ratios_and_the_machine_are_shown():
     assert "2 threads: peak 240 GFLOP/s float32, 30 GB/s in 256 MiB" in text
     assert "×2.00" in text
     assert "62%" in text
-    assert "geometric mean of theirs / ours: torch 2.00 (least 2.00)" in text
+    assert "geometric mean of their time / ours: torch 2.00 (least 2.00)" in text
     assert "×2.00" in text
     assert "not measured: jax: No module named 'jax'" in text
 
 
-def test_what_is_wrong_has_no_time_and_is_named():
+def test_a_wrong_result_has_no_time_and_is_named():
     text = shown(document())
     assert "refused" in text
     assert "WRONG, not timed: numba, lstm training single float32, 2 threads: dW_hh[1, 2] is 3, expected 4" in text
 
 
-def test_a_machine_that_is_not_quiet_is_said_so():
+def test_a_busy_machine_is_reported():
     made = document()
     assert "NOT QUIET" not in shown(made)
     made["runs"][0]["others"] = 0.25
@@ -46,7 +46,7 @@ def test_a_machine_that_is_not_quiet_is_said_so():
     assert "no peak measured (numba: none)" in shown(made)
 
 
-def test_gates_are_shown_beside_their_bound():
+def test_gates_are_shown_with_their_bound():
     assert "10 µs ×2.00" in shown(document())
 
 

@@ -1,4 +1,4 @@
-"""Sizes: names are unique and findable, a text gives any other."""
+"""Sizes: names are unique, and a text BxTxIxH gives any other size."""
 
 import pytest
 

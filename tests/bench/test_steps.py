@@ -1,4 +1,4 @@
-"""Single steps: T of them make what a sequence makes, through every cell."""
+"""Single steps: T of them equal a sequence, for every cell."""
 
 import pytest
 
@@ -7,6 +7,7 @@ from minirnn.bench import steps
 from minirnn.bench.peers import Missing, of_record
 from minirnn.bench.problems import Problem, disagreement, tolerance
 from minirnn.bench.sizes import named
+from minirnn_kernels.cell import CELLS
 from tests.doubles.records import with_function
 
 SIZE = named("1x9x7x6")
@@ -22,14 +23,14 @@ def agrees(contender, cell, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_cells_step_through_a_sequence(cell, dtype):
     problem = Problem("step", cell, SIZE, dtype)
     assert agrees(steps.of_cell("numpy", problem), cell, dtype)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_torchs_cells_do(cell, dtype):
     pytest.importorskip("torch")
     problem = Problem("step", cell, SIZE, dtype)

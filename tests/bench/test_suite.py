@@ -1,4 +1,4 @@
-"""A whole run in worker processes, tiny: the document's schema, wrong kernels refused by name, mistakes in words."""
+"""A small complete run in worker processes: the schema of the document, refusals by name, and error messages."""
 
 import json
 import math
@@ -8,7 +8,7 @@ import pytest
 from minirnn.bench import suite
 from minirnn.bench.errors import BenchError
 from minirnn.bench.sizes import Size, named
-from minirnn.bench.suite import Plan
+from minirnn.bench.suite import BenchPlan
 
 TINY = named("3x4x5x6")
 KERNEL = """
@@ -29,7 +29,7 @@ KERNELS = replace(right, name="mine", lstm=replace(right.lstm, backward=lstm_bac
 
 
 def plan(whats=("training",), cells=("lstm",), **more):
-    return Plan(whats, cells, (TINY,), peers=(), seconds=0.01, rounds=2, **more)
+    return BenchPlan(whats, cells, (TINY,), peers=(), seconds=0.01, rounds=2, **more)
 
 
 def run(asked):
@@ -110,11 +110,11 @@ def test_a_wrong_kernel_is_refused_before_a_time_is_taken(tmp_path):
 
 
 def test_a_kernel_that_is_wrong_at_the_size_alone_is_refused_by_tensor(tmp_path):
-    """The kit never asks for 17 steps of 2 sequences: the comparison at each size has to find this one."""
+    """The proof has no case with 17 steps of 2 sequences, so the comparison at each size must find this mistake."""
     mistake = "if dx.shape[:2] == (17, 2): dx[-1, 0, 0] += 0.01"
     (tmp_path / "late_kernel.py").write_text(KERNEL.format(mistake=mistake))
     late = tmp_path / "late_kernel.py"
-    document, _ = run(Plan(("training",), ("lstm",), (named("2x17x5x6"),), peers=(), seconds=0.01, kernel=late))
+    document, _ = run(BenchPlan(("training",), ("lstm",), (named("2x17x5x6"),), peers=(), seconds=0.01, kernel=late))
     assert document["runs"][0]["proofs"]["mine"] is None
     (row,) = document["rows"]
     assert row["refused"]["mine"].startswith("dx[16, 0, 0] is ")
@@ -123,7 +123,7 @@ def test_a_kernel_that_is_wrong_at_the_size_alone_is_refused_by_tensor(tmp_path)
     assert len(suite.refusals(document)) == 1
 
 
-def test_a_kernel_that_raises_or_ends_the_process_is_told_in_words(tmp_path):
+def test_a_kernel_that_raises_or_ends_the_process_is_reported(tmp_path):
     mistake = "assert dx.shape[:2] != (4, 3), 'not this size'"
     (tmp_path / "raising_kernel.py").write_text(KERNEL.format(mistake=mistake))
     document, _ = run(plan(kernel=tmp_path / "raising_kernel.py"))

@@ -1,4 +1,4 @@
-"""Timing against a clock of our own: blocks in turns, first calls left out, quartiles and ratios."""
+"""Timing with a fake clock: alternating blocks, first calls that are not counted, quartiles and ratios."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from minirnn.bench.timing import geometric_mean, interleaved, ratio, summary
 
 
 class Clock:
-    """Time that passes only when a function says so."""
+    """A clock that advances only when a function says so."""
 
     def __init__(self):
         self.now = 0.0
@@ -39,7 +39,7 @@ def test_each_function_is_called_in_turns_for_its_share_of_the_time(clock):
             assert taken == pytest.approx([seconds] * len(taken))
             assert len(taken) == pytest.approx(0.5 / seconds, abs=1)
     blocks = [name for k, name in enumerate(clock.calls) if k == 0 or clock.calls[k - 1] != name]
-    assert "".join(blocks[2:]) in ("abbaabba".replace("bb", "b").replace("aa", "a"), "ababab")  # the order turns
+    assert "".join(blocks[2:]) in ("abbaabba".replace("bb", "b").replace("aa", "a"), "ababab")  # the order rotates
     assert sum(map(sum, times["a"] + times["b"])) == pytest.approx(4.0, rel=0.05)
 
 

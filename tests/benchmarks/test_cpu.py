@@ -1,4 +1,4 @@
-"""The suite's parts cover what is claimed, and results measured apart come together."""
+"""The parts of the suite cover the published tables, and results of separate runs are merged."""
 
 import importlib.util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A sample of what benchmarks/diagnosis.py measures: mutants are placed as their authors say, odd files pass."""
+"""A sample of benchmarks/diagnosis.py: mutants are placed where their authors expect, and unusual right files pass."""
 
 import contextlib
 import io
@@ -42,5 +42,5 @@ def test_float32_inside_is_told(name):
 
 
 def test_an_edit_that_finds_nothing_is_an_error():
-    with pytest.raises(ValueError, match="nothing to edit"):
+    with pytest.raises(ValueError, match="fused lstm: expected at least 1 occurrences of 'nowhere', found 0"):
         mutants.edited("fused", "lstm", [("nowhere", "x")])

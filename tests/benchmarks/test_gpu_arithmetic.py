@@ -1,4 +1,4 @@
-"""The tables of kernels/README.md on where a step's time goes come from `cuda_levels`, and add up."""
+"""The tables of kernels/README.md on where a step's time goes come from `cuda/levels.py`, and add up."""
 
 import importlib
 import re
@@ -56,7 +56,7 @@ def test_what_the_text_says_of_the_tables_is_so():
     assert plan(1024, 32, "strict").level == 1
     assert not any(name.startswith("3, cluster") for name, _ in arithmetic._shown(arithmetic.lstm(512, 32, "TF32")))
     found = arithmetic.parts(plan(512, 32, "TF32"), arithmetic.lstm(512, 32, "TF32"), arithmetic.H100)
-    assert found["state"] + found["meeting"] > arithmetic.step(plan(512, 32, "TF32"), found) / 2
+    assert found["state"] + found["barrier"] > arithmetic.step(plan(512, 32, "TF32"), found) / 2
 
 
 def test_markers_that_are_not_there_once_are_an_error():

@@ -1,4 +1,4 @@
-"""Exponents are slopes of logarithms, and each axis doubles one size alone."""
+"""Exponents are slopes of logarithms, and each axis doubles only one size."""
 
 import importlib.util
 import json
@@ -30,7 +30,7 @@ def test_one_size_doubles_and_the_others_stay(axis):
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="Linux counts it there")
 def test_memory_is_at_least_what_a_step_has_to_keep(monkeypatch):
-    """Gates, states and gradients: 4 H and more numbers for each step and sequence."""
+    """A training step needs at least the gates, 4 H numbers for each step and sequence."""
     done = subprocess.run(
         [sys.executable, str(FILE), "--child", "numpy", "rnn"],
         env=growth.machine.environment(1), capture_output=True, text=True,

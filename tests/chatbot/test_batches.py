@@ -1,4 +1,4 @@
-"""Conversations as arrays: every index points at the word it is meant to."""
+"""Conversations as arrays: every index refers to the right word."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The chatbot: any input gets an answer, a conversation is a value, and a bot's file holds all of it."""
+"""The chatbot: it replies to any input, a conversation is a value, and a file stores the whole bot."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from minirnn.chatbot.bot import LONGEST_REPLY, LONGEST_TURN, NOTHING_SAID, Chatb
 from minirnn.chatbot.conversations import BOT, USER, Vocabulary
 from minirnn.chatbot.model import ConversationModel
 from minirnn.checkpoint import CheckpointError
+from minirnn_kernels.cell import CELLS
 
 V = Vocabulary.of_conversations()
 ODD = {
@@ -24,7 +25,7 @@ ODD = {
 def make(attention="dot", cell="lstm", hidden=8):
     random.manual_seed(0)
     bot = Chatbot(ConversationModel(len(V), cell, hidden, attention, embedding=6, dropout=0.3), V, {"made": "here"})
-    bot.model.output.bias.data[[V.id("ok"), USER]] += 2.0  # says little, and ends
+    bot.model.output.bias.data[[V.id("ok"), USER]] += 2.0  # short replies
     return bot
 
 
@@ -157,7 +158,7 @@ def test_what_is_no_conversation_of_this_bot_is_refused(change, message):
         bot.restore(bot.conversation.state_dict() | change)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_a_file_holds_the_bot(cell, tmp_path):
     bot = make(cell=cell)
     bot.save(tmp_path / "bot.safetensors")

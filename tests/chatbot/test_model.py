@@ -1,4 +1,4 @@
-"""The chatbot's network: its gradients, its mixture, and that nothing is heard before it is said."""
+"""The chatbot's network: its gradients, its mixture, and that later words don't affect earlier replies."""
 
 import dataclasses
 
@@ -11,20 +11,19 @@ from minirnn.chatbot.bot import Chatbot, _Decoder
 from minirnn.chatbot.conversations import Vocabulary, conversation, read
 from minirnn.chatbot.model import ConversationModel, copied_or_said
 from minirnn.gradcheck import check
+from minirnn_kernels.cell import CELLS
 
 V = Vocabulary.of_conversations()
 TALKS = [conversation((4, seed), "test", turns=(5, 5)) for seed in range(3)]
-CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-ATTENTION = pytest.mark.parametrize("attention", ["dot", "additive", "none"])
+EACH_CELL = pytest.mark.parametrize("cell", CELLS)
+EACH_ATTENTION = pytest.mark.parametrize("attention", ["dot", "additive", "none"])
 
 
 def make(cell="lstm", attention="dot", vocab_size=None, hidden=6):
     random.manual_seed(0)
     model = ConversationModel(vocab_size or len(V), cell, hidden, attention, embedding=5, dropout=0.0, dtype=np.float64)
-    for (
-        parameter
-    ) in model.parameters():  # larger than they start, so that attention and gates differ from place to place
-        parameter.data *= 2.0
+    for parameter in model.parameters():
+        parameter.data *= 2.0  # so that attention and gates differ between words
     return model.eval()
 
 
@@ -38,10 +37,10 @@ def test_the_mixture_is_the_one_of_the_docstring_and_its_gradient_is_right():
     assert report, str(report)
 
 
-@CELLS
-@ATTENTION
+@EACH_CELL
+@EACH_ATTENTION
 def test_gradients_of_every_parameter(cell, attention):
-    """One number per parameter: the gradient along a random direction against central differences of the loss."""
+    """For each parameter, the derivative along a random direction equals the central difference of the loss."""
     small = [dataclasses.replace(e, ids=[[i % 30 for i in w] for w in e.ids]) for e in (encode(t, V) for t in TALKS)]
     model, data = make(cell, attention, 30), batch(small)
     weights = np.random.default_rng(1).random(int((data.targets >= 0).sum()))
@@ -63,10 +62,10 @@ def test_gradients_of_every_parameter(cell, attention):
         assert np.abs(parameter.grad).max() > 0, name
 
 
-@CELLS
-@ATTENTION
+@EACH_CELL
+@EACH_ATTENTION
 def test_a_batch_gives_each_reply_the_probability_that_a_conversation_does(cell, attention):
-    """Word by word through the bot, in its own form of the equations, and all at once: equal to 1e-10."""
+    """The bot, which computes the equations word by word, and the batched network agree to 1e-10."""
     model = make(cell, attention)
     bot = Chatbot(model, V)
     losses = iter(model(batch([encode(turns, V) for turns in TALKS])).data)
@@ -89,7 +88,7 @@ def test_a_batch_gives_each_reply_the_probability_that_a_conversation_does(cell,
     assert next(losses, None) is None
 
 
-@CELLS
+@EACH_CELL
 def test_what_comes_later_changes_no_earlier_reply(cell):
     model = make(cell)
     encoded = encode(TALKS[0], V)

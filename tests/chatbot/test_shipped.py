@@ -1,4 +1,4 @@
-"""The chatbot that comes with the package: its size, its card, and that it does what is said of it."""
+"""The chatbot in the package: the size of its file, its card, and its replies."""
 
 import importlib.util
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from minirnn.chatbot import bot as chatbot
 from minirnn.chatbot.bot import Chatbot
-from minirnn.chatbot.training import conversations, score
+from minirnn.chatbot.training import make_conversations, score
 
 ROOT = Path(__file__).parents[2]
 FILE = Path(chatbot.__file__).parent / "chatbot.safetensors"
@@ -67,8 +67,8 @@ def test_dialogues(bot, dialogue):
 
 
 def test_its_scores_hold_on_a_part_of_the_test(bot):
-    """Of 60 conversations, whose shares scatter by a percent or so around those of the 500 of the card."""
-    scores = score(bot, conversations("test", 60))
+    """The shares of 60 conversations vary by about one percent around the shares of the card's 500 conversations."""
+    scores = score(bot, make_conversations("test", 60))
     assert scores.recall_share >= 0.95
     assert scores.exact_share >= 0.95
 

@@ -1,12 +1,12 @@
-"""Training the chatbot: settings, a seed's bits, and scores that count what they say."""
+"""Training the chatbot: its settings, reproducibility from a seed, and correct scores."""
 
 import numpy as np
 import pytest
 
 from minirnn.chatbot.bot import Answer
 from minirnn.chatbot.conversations import Vocabulary
-from minirnn.chatbot.training import ChatbotConfig, conversations, holds, score, train
-from minirnn.language.training import ConfigError
+from minirnn.chatbot.training import ChatbotConfig, holds, make_conversations, score, train
+from minirnn.language import ConfigError
 
 SMALL = ChatbotConfig(hidden=16, embedding=8, conversations=12, steps=40, batch=4, lr=1e-2)
 
@@ -48,14 +48,14 @@ def test_settings_that_make_no_sense_are_named(setting, message):
 
 
 def test_parts_and_seeds_give_other_conversations():
-    assert conversations("test", 3) == conversations("test", 3)
-    assert conversations("test", 3) != conversations("valid", 3)
-    assert conversations("test", 3) != conversations("test", 3, seed=1)
-    assert conversations("test", 3) != conversations("test", 3, values="train")
+    assert make_conversations("test", 3) == make_conversations("test", 3)
+    assert make_conversations("test", 3) != make_conversations("valid", 3)
+    assert make_conversations("test", 3) != make_conversations("test", 3, seed=1)
+    assert make_conversations("test", 3) != make_conversations("test", 3, values="train")
 
 
 class Oracle:
-    """A bot that knows the right replies, one after the other, and gives them, or others, by a rule."""
+    """A bot that knows the sequence of right replies and changes them by a rule."""
 
     def __init__(self, talks, rule):
         self.replies = iter([turn.reply for turns in talks for turn in turns])
@@ -71,7 +71,7 @@ class Oracle:
 
 
 def test_scores_count_recalled_values_and_exact_replies():
-    talks = conversations("test", 20)
+    talks = make_conversations("test", 20)
     asked = [turn for turns in talks for turn in turns if turn.act == "ask"]
     right = score(Oracle(talks, lambda reply: reply), talks)
     assert right.exact_share == right.recall_share == 1
@@ -88,7 +88,7 @@ def test_scores_count_recalled_values_and_exact_replies():
     assert (wordy.exact, wordy.recall_share) == (0, 1)
     wrong = score(Oracle(talks, lambda reply: "Sorry, I didn't understand that."), talks)
     assert wrong.recall_share == 0
-    assert 0 < wrong.exact < wrong.replies  # the right answer to nonsense
+    assert 0 < wrong.exact < wrong.replies  # this is the right reply to nonsense
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a run shows: a bar on a terminal, lines elsewhere, both losses, speed and time left."""
+"""The progress of a run: a bar on a terminal, lines elsewhere, the loss in nats and bits, speed and time left."""
 
 import io
 import math
@@ -17,7 +17,7 @@ CONFIG = types.SimpleNamespace(steps=100, batch=4, seq=5)
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that the test sets."""
+    """A clock that the test controls."""
     now = types.SimpleNamespace(time=1000.0)
     monkeypatch.setattr(progress.time, "perf_counter", lambda: now.time)
     return now

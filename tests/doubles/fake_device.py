@@ -1,163 +1,167 @@
-"""A device that notes what it is asked for: its arrays are NumPy's, its kernels do nothing. And works to plan for."""
+"""A fake CUDA device (the protocol of `cuda/device.py`) on NumPy arrays: it records launches and computes no kernels.
+
+tests/kernels/cuda/emulation/emulated_device.py derives from it a device that runs the kernels, compiled by g++.
+"""
 
 import ctypes
 import threading
-from collections.abc import Hashable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from hypothesis import strategies as st
 
-from minirnn_kernels.cuda.device import Properties
-from minirnn_kernels.cuda.sequence_pass import GRU, LSTM, PASS, RNN, STORAGES, Work
-
-A100 = Properties("A100", 80, 108, 166_912, clock=1.41e9, bandwidth=1.5e12, l2_bandwidth=3.6e12, l2_bytes=40 << 20)
-
-
-def works_of(B, H):
-    """Passes of any cell and type, with at most so many rows and units."""
-    return st.builds(
-        Work,
-        cell=st.sampled_from([RNN, LSTM, GRU]),
-        storage=st.sampled_from(list(STORAGES.values())),
-        T=st.integers(1, 300),
-        B=st.integers(1, B),
-        H=st.integers(1, H),
-        backward=st.booleans(),
-    )
+from minirnn_kernels.cuda.device import Kernel, Properties
 
 
 @dataclass
-class Launch:
-    """What a kernel was launched with; `record` is its Pass and `flags` what stood in its flags at that time."""
+class RecordedLaunch:
+    """The arguments of one launch."""
 
-    configuration: Any
-    source: str
-    kernel: str
+    kernel: Kernel
     grid: tuple[int, int]
-    block: int
-    shared_bytes: int
     args: tuple[Any, ...]
     cooperative: bool
-    record: Any = None
-    flags: Any = None
+    record: Any = None  # a copy of the record PASS at the time of the launch, for source "sequence"
+    flags: Any = None  # a copy of its flags at that time
 
 
-@dataclass
-class FakeGraph:
-    """Launches that were captured."""
+class GuardedModule:
+    """NumPy as the module `xp` of a device: its functions may not be called while a graph is captured."""
 
-    device: "FakeDevice"
-    launches: list[Launch]
-
-    def replay(self):
-        self.device.replays += 1
-        for launch in self.launches:
-            self.device.run(launch)
-
-
-def _empty(shape, dtype=float):
-    """No kernel fills what is empty: numbers that can be computed with, and integers that are not zero."""
-    return np.full(shape, 99 if np.issubdtype(dtype, np.integer) else 0, dtype)
-
-
-class Words:
-    """NumPy; in a capture nothing may be allocated."""
-
-    def __init__(self, device):
+    def __init__(self, device: "FakeDevice") -> None:
         self._device = device
 
-    def __getattr__(self, name):
-        word = _empty if name == "empty" else getattr(np, name)
-        if isinstance(word, type):
-            return word
+    def empty(self, shape: Any, dtype: Any = float, order: str = "C") -> np.ndarray:
+        """Return an array that no kernel will fill: zeros, or 99 for integers, so that missing writes of flags show."""
+        self._device.not_in_capture("xp.empty")
+        return np.full(shape, 99 if np.issubdtype(dtype, np.integer) else 0, dtype, order)
 
-        def asked(*args, **kwargs):
-            assert not self._device.capturing, f"np.{name} in the capture of a graph"
-            return word(*args, **kwargs)
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(np, name)
+        if isinstance(function, type) or not callable(function):
+            return function
 
-        return asked
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            self._device.not_in_capture(f"xp.{name}")
+            return self.result(function(*args, **kwargs), (*args, *kwargs.values()))
+
+        return guarded
+
+    def result(self, made: Any, given: tuple[Any, ...]) -> Any:
+        """Return the result of a NumPy function for these arguments."""
+        return made
 
 
-@dataclass
 class FakeDevice:
-    """The protocol of `cuda_device.Device`. blocks: how many fit at once; gave_up: what `failed` says next."""
+    """A device that records its calls. Capturing is per thread, as in CUDA."""
 
-    properties: Properties = field(default_factory=Properties)
-    blocks: int = 132
-    gave_up: bool = False
-    launches: list[Launch] = field(default_factory=list)  # in the order in which they would run
-    keys: list[Hashable] = field(default_factory=list)  # of the graphs that were captured
-    products: list[tuple[Any, ...]] = field(default_factory=list)  # shapes, dtypes, precision
-    replays: int = 0
-    home: str = "cpu"
+    module = GuardedModule
 
-    def __post_init__(self):
-        self.xp = Words(self)
+    def __init__(self, properties: Properties | None = None, *, blocks: int = 132) -> None:
+        self.properties = Properties() if properties is None else properties
+        self.blocks = blocks  # the result of blocks_at_once
+        self.home = "cpu"
+        self.gave_up = False  # what `failed` returns next
+        self.launches: list[RecordedLaunch] = []  # in the order of execution
+        self.keys: list[Hashable] = []  # of the captured graphs
+        self.products: list[tuple[Any, ...]] = []  # shapes, dtype and precision of each product
+        self.replays = 0
+        self.xp = self.module(self)
         self._thread = threading.local()
-        self.error = np.zeros(1, np.int32)
-        self.error_word = self.error.ctypes.data
+        self._error = self.xp.zeros(1, np.int32)
+
+    # ---- capture ----
 
     @property
-    def capturing(self):
-        return getattr(self._thread, "captured", None) is not None
+    def _captured(self) -> list[Callable[[], None]] | None:
+        return getattr(self._thread, "captured", None)
 
-    def matmul(self, a, b, out=None, *, dtype=None, precision="strict"):
-        assert not self.capturing, "a product in the capture of a graph"
-        self.products.append((a.shape, b.shape, a.dtype.name, precision))
-        if out is None:
-            out = np.zeros((a.shape[0], b.shape[1]), dtype or a.dtype)
-        out[...] = a @ b
-        return out
+    def not_in_capture(self, call: str) -> None:
+        """Raise RuntimeError while a graph is captured: a capture may only launch kernels."""
+        if self._captured is not None:
+            raise RuntimeError(f"{call} in the capture of a graph")
 
-    def launch(self, configuration, source, kernel, grid, block, shared_bytes, args, cooperative=False):
-        launch = Launch(configuration, source, kernel, grid, block, shared_bytes, tuple(args), cooperative)
-        if self.capturing:
-            self._thread.captured.append(launch)
-        else:
-            self.run(launch)
-
-    def run(self, launch):
-        """Note a launch, with the record as it is now; `advance` does what it should."""
-        if launch.source == "sequence":
-            record = launch.args[0]
-            launch = Launch(**{**launch.__dict__, "record": record.copy()})
-            if launch.kernel == "advance":
-                record["base"] += launch.args[1]
-            if int(launch.record["flags"]):
-                blocks = launch.grid[0] * launch.grid[1]
-                flags = np.ctypeslib.as_array((ctypes.c_int32 * blocks).from_address(int(launch.record["flags"])))
-                launch.flags = flags.copy()
-                flags[...] = 7  # what a kernel leaves behind
-        self.launches.append(launch)
-
-    def blocks_at_once(self, configuration, source, kernel, block, shared_bytes):
-        return self.blocks
-
-    def record(self, values, into=None):
-        assert not self.capturing, "a record in the capture of a graph"
-        if into is None:
-            into = np.empty((), PASS)
-        into[...] = values
-        return into
-
-    def address(self, array):
-        return 0 if array is None else array.ctypes.data
-
-    def graph(self, key, capture):
-        assert key not in self.keys, "a key was used twice"
+    def graph(self, key: Hashable, capture: Callable[[], None]) -> Callable[[], None]:
+        self.not_in_capture("graph")
+        assert key not in self.keys, f"the key {key} was used twice"
         self.keys.append(key)
-        self._thread.captured = []
+        self._thread.captured = captured = []
         try:
             capture()
-            return FakeGraph(self, self._thread.captured)
         finally:
             self._thread.captured = None
 
-    def stream(self):
+        def replay() -> None:
+            self.replays += 1
+            for launch in captured:
+                launch()
+
+        return replay
+
+    def stream(self) -> Hashable:
         return 0
 
-    def failed(self):
+    # ---- launches ----
+
+    def launch(self, kernel: Kernel, grid: tuple[int, int], args: Sequence[Any], *, cooperative: bool = False) -> None:
+        run = self.prepared(kernel, grid, args, cooperative)
+        if self._captured is None:
+            run()
+        else:
+            self._captured.append(run)
+
+    def prepared(
+        self, kernel: Kernel, grid: tuple[int, int], args: Sequence[Any], cooperative: bool
+    ) -> Callable[[], None]:
+        """Return a function that executes a launch."""
+        launch = RecordedLaunch(kernel, grid, tuple(args), cooperative)
+        return lambda: self._note(launch)
+
+    def _note(self, launch: RecordedLaunch) -> None:
+        """Record a launch with the present contents of its record. The kernel `advance` is executed."""
+        if launch.kernel.source == "sequence":
+            record = launch.args[0]
+            launch = replace(launch, record=record.copy())
+            if launch.kernel.name == "advance":
+                record["base"] += launch.args[1]
+            if address := int(launch.record["flags"]):
+                blocks = launch.grid[0] * launch.grid[1]
+                flags = np.ctypeslib.as_array((ctypes.c_int32 * blocks).from_address(address))
+                launch.flags = flags.copy()
+                flags[...] = 7  # as after a kernel
+        self.launches.append(launch)
+
+    def blocks_at_once(self, kernel: Kernel) -> int:
+        return self.blocks
+
+    def failed(self) -> bool:
         failed, self.gave_up = self.gave_up, False
         return failed
+
+    @property
+    def error_word(self) -> int:
+        return self.address(self._error)
+
+    # ---- arrays ----
+
+    def matmul(self, a: Any, b: Any, out: Any = None, *, dtype: Any = None, precision: str = "strict") -> Any:
+        self.not_in_capture("matmul")
+        self.products.append((a.shape, b.shape, a.dtype.name, precision))
+        if out is None:
+            out = self.xp.empty((a.shape[0], b.shape[1]), dtype or a.dtype)
+        out[...] = self.multiply(a, b, precision)
+        return out
+
+    def multiply(self, a: Any, b: Any, precision: str) -> Any:
+        return a @ b
+
+    def record(self, values: Any, into: Any = None) -> Any:
+        self.not_in_capture("record")
+        if into is None:
+            into = self.xp.zeros((), np.asarray(values).dtype)
+        into[...] = values
+        return into
+
+    def address(self, array: Any) -> int:
+        return 0 if array is None else int(array.ctypes.data)

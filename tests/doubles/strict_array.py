@@ -1,11 +1,12 @@
-"""A stand-in for an array on a GPU: it speaks NumPy's protocols as CuPy's arrays do, and stricter.
+"""A fake array on a GPU: it implements NumPy's protocols as CuPy's arrays do, and is stricter.
 
-What CuPy does and this does too (from the source of CuPy 14.2): results are device arrays, also those of full
-reductions and of single elements; scalars mix, ndarrays raise, those of no axes too; nothing becomes an ndarray
-unasked, `.get()` copies; `.data` is a pointer, nothing that NumPy can read; integer arrays that index out of range wrap
-around; `*_like(x, shape=())` has the shape of x; `max` and `min` take no `initial`; an assignment takes no ndarray;
-there is no `__index__`; Python's integers have to fit the array's; `ufunc.at` is there for a few functions. CuPy moves
-an ndarray in an index to the GPU without a word: this raises, so that no transfer is hidden.
+StrictArray shares these properties with CuPy's arrays (read from the source of CuPy 14.2): results are device arrays,
+including full reductions and single elements; scalars mix with arrays, but ndarrays raise, even those with no axes;
+nothing is converted to an ndarray implicitly, and `.get()` copies; `.data` is a pointer that NumPy can't read; integer
+index arrays wrap around if they are out of range; `*_like(x, shape=())` has the shape of x; `max` and `min` take no
+`initial`; an assignment takes no ndarray; there is no `__index__`; Python integers must fit the dtype of the array;
+`ufunc.at` exists for a few functions only. CuPy silently copies an ndarray in an index to the GPU; StrictArray raises,
+so that no transfer is hidden.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ LIKES = (np.zeros_like, np.ones_like, np.empty_like, np.full_like)
 
 
 class Pointer:
-    """A place in the device's memory."""
+    """The address of an array's memory, which NumPy can't read as a buffer."""
+
+    def __init__(self, ptr: int) -> None:
+        self.ptr = ptr
 
 
 def _wrapped(result: Any) -> Any:
@@ -41,22 +45,22 @@ def _unwrapped(x: Any) -> Any:
     if isinstance(x, StrictArray):
         return x.host
     if isinstance(x, np.ndarray):
-        raise TypeError(f"Unsupported type {type(x)}: an array of the host, of shape {x.shape}, among the device's")
+        raise TypeError(f"Unsupported type {type(x)}: a host array of shape {x.shape} among device arrays")
     if isinstance(x, (list, tuple)):
         return type(x)(map(_unwrapped, x))
     return x
 
 
 def _foreign(kind: type) -> bool:
-    """Another library's array: it gets its turn, as NumPy's protocols have it."""
+    """Return whether a type is another library's array, to which NumPy's protocols then defer."""
     return hasattr(kind, "__array_ufunc__") and not issubclass(kind, (StrictArray, np.ndarray, np.generic))
 
 
 def _index(index: Any, shape: tuple[int, ...]) -> Any:
-    """An index for an array of this shape as NumPy takes it, integer arrays wrapped around."""
+    """Return an index for NumPy, with integer arrays wrapped around, for an array of this shape."""
     parts = [_unwrapped(part) for part in (index if isinstance(index, tuple) else (index,))]
     if any(isinstance(part, list) for part in parts):
-        raise TypeError("a list of the host in an index for an array of the device")
+        raise TypeError("a list in an index of a device array")
     widths = [0 if p is None or p is ... else p.ndim if getattr(p, "dtype", "") == "bool" else 1 for p in parts]
     axis = 0
     for i, (part, width) in enumerate(zip(parts, widths, strict=True)):
@@ -67,11 +71,11 @@ def _index(index: Any, shape: tuple[int, ...]) -> Any:
 
 
 class StrictArray(NDArrayOperatorsMixin):
-    __module__ = "cupy"  # where minirnn.autograd.devices looks for an array's device
+    __module__ = "cupy"  # minirnn.autograd.devices reads an array's device from its module
 
     def __init__(self, host: Any) -> None:
         if isinstance(host, StrictArray):
-            raise TypeError("an array of the device where one of the host was expected")
+            raise TypeError("expected a host array, got a device array")
         self.host = np.asarray(host)
 
     shape = property(lambda self: self.host.shape)
@@ -82,13 +86,13 @@ class StrictArray(NDArrayOperatorsMixin):
     itemsize = property(lambda self: self.host.itemsize)
     dtype = property(lambda self: self.host.dtype)
     flags = property(lambda self: self.host.flags)
-    data = property(lambda self: Pointer())
+    data = property(lambda self: Pointer(self.host.ctypes.data))
 
     def get(self) -> Any:
         return self.host.copy()
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        raise TypeError("an array of the device doesn't turn into one of the host unasked")
+        raise TypeError("a device array is not converted to a host array implicitly; use .get()")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if "out" in kwargs:
@@ -103,7 +107,9 @@ class StrictArray(NDArrayOperatorsMixin):
             return None
         if method != "__call__":
             return NotImplemented
-        for x in (x for x in inputs if type(x) is int):  # NumPy compares with those that no entry can equal
+        for x in (
+            x for x in inputs if type(x) is int
+        ):  # CuPy rejects integers outside the dtype, NumPy compares with them
             for a in (a for a in inputs if isinstance(a, StrictArray) and a.dtype.kind in "iu"):
                 a.dtype.type(x)
         out = kwargs.get("out")
@@ -113,7 +119,7 @@ class StrictArray(NDArrayOperatorsMixin):
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if any(map(_foreign, types)):
             return NotImplemented
-        if func in (np.asarray, np.array):  # these alone take what is on the host
+        if func in (np.asarray, np.array):  # only these take a host array
             (value,) = args
             return StrictArray(np.array(value.host if isinstance(value, StrictArray) else value, **kwargs))
         if func in (np.max, np.min, np.sum, np.prod, np.any, np.all) and not kwargs.keys() <= REDUCTIONS:

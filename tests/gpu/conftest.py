@@ -1,4 +1,4 @@
-"""The tests that need a GPU: `make test-gpu`. Elsewhere each is skipped with the reason why the kernels can't run."""
+"""The tests that need a GPU: `make test-gpu`. Without one, each test is skipped with the reason."""
 
 from pathlib import Path
 
@@ -13,20 +13,20 @@ REASON = minirnn_kernels.available().get("cupy", 'this version of minirnn_kernel
 def pytest_collection_modifyitems(items):
     for item in (item for item in items if Path(__file__).parent in item.path.parents):
         item.add_marker(pytest.mark.gpu)
-        item.add_marker(pytest.mark.filterwarnings("default"))  # PyTorch's and CuPy's are none of our business
+        item.add_marker(pytest.mark.filterwarnings("default"))  # warnings of PyTorch and CuPy are not errors here
         if REASON:
             item.add_marker(pytest.mark.skip(reason=REASON))
 
 
 @pytest.fixture(scope="session")
 def gpu():
-    """The device, and how arrays get there and back."""
+    """The device, and functions that copy arrays to it and back."""
     return Gpu.of_cupy()
 
 
 @pytest.fixture(scope="session")
 def torch():
-    """PyTorch with a GPU, computing float32 as float32."""
+    """PyTorch on the GPU, without TF32."""
     found = pytest.importorskip("torch", reason="the comparison needs PyTorch")
     if not found.cuda.is_available():
         pytest.skip("this PyTorch finds no GPU")

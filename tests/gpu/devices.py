@@ -1,6 +1,6 @@
-"""What the tests on a GPU need of it, and a device whose launches are altered: random waits, shorter patience.
+"""The GPU of the tests, and a device whose launches are altered: random waits in the kernels, or fewer polls.
 
-Nothing here imports CuPy before it is asked to: every file of this folder can be imported anywhere.
+CuPy is imported only inside functions, so that every file of this folder can be imported on any machine.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from minirnn_kernels.cuda.run import configuration
-from minirnn_kernels.cuda.sequence_pass import THREADS, Plan, Work, plans
+from minirnn_kernels.cuda.device import Kernel
+from minirnn_kernels.cuda.plans import Plan, Work, plans
 
 WAYS = ("1", "2", "block", "cluster 2", "cluster 4", "cluster 8", "grid")
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A device (see minirnn_kernels/cuda_device.py), and how arrays get there and back."""
+    """A device (see minirnn_kernels/cuda/device.py), and functions that copy arrays to it and back."""
 
     device: Any
     to_device: Callable[[Any], Any]
     to_host: Callable[[Any], Any]
     wait: Callable[[], Any]
-    another: Callable[[], Any]  # a new device object of the same GPU, which has compiled nothing yet
+    another: Callable[[], Any]  # returns a new device object of the same GPU, which has compiled nothing yet
 
     @classmethod
     def of_cupy(cls) -> Gpu:
@@ -42,23 +42,22 @@ class Gpu:
 
 
 def narrowed(way: str) -> dict[str, Any]:
-    """A way to run a pass, by its name in `cuda_pass.plans`, as arguments of `cuda_sequences.kernels`."""
+    """Return a way to run a pass, by its name in `plans`, as arguments of `sequences.kernels`."""
     return {"level": int(way)} if way in ("1", "2") else {"level": 3, "team": way}
 
 
 def runs(device: Any, way: str, work: Work) -> bool:
-    """Whether a pass can run that way, its blocks all at the same time where they meet in memory."""
+    """Return whether the device can run a pass this way, with all blocks at once if they wait for each other."""
     plan = plans(work, device.properties)[way]
     if not isinstance(plan, Plan):
         return False
     if not plan.cooperative:
         return True
-    fit = device.blocks_at_once(configuration(work, plan), "sequence", work.kernel, THREADS, plan.shared_bytes)
-    return bool(fit >= plan.blocks)
+    return bool(device.blocks_at_once(plan.kernel(work)) >= plan.blocks)
 
 
 class Altered:
-    """A device that launches kernels with random waits in them, and with another limit of patience."""
+    """A device that launches kernels with random waits in them, and with another limit of polls."""
 
     def __init__(self, device: Any, jitter: bool = True, spin_limit: int | None = None) -> None:
         self._device, self._jitter, self._spin_limit = device, jitter, spin_limit
@@ -66,11 +65,14 @@ class Altered:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._device, name)
 
-    def launch(self, configuration: Any, *args: Any, **options: Any) -> None:
-        self._device.launch(replace(configuration, jitter=self._jitter), *args, **options)
+    def launch(self, kernel: Kernel, *args: Any, **options: Any) -> None:
+        self._device.launch(self._altered(kernel), *args, **options)
 
-    def blocks_at_once(self, configuration: Any, *args: Any) -> int:
-        return int(self._device.blocks_at_once(replace(configuration, jitter=self._jitter), *args))
+    def blocks_at_once(self, kernel: Kernel) -> int:
+        return int(self._device.blocks_at_once(self._altered(kernel)))
+
+    def _altered(self, kernel: Kernel) -> Kernel:
+        return replace(kernel, configuration=replace(kernel.configuration, jitter=self._jitter))
 
     def record(self, values: Any, into: Any = None) -> Any:
         if self._spin_limit is not None:
@@ -80,7 +82,7 @@ class Altered:
 
 
 def mute(source: Callable[[str], str]) -> Callable[[str], str]:
-    """`cuda_source.source` with one line missing: no block of a grid ever says that it has done a step."""
+    """Return `source.text` without one line: no block of a grid announces that it has done a tile."""
 
     def spoilt(name: str) -> str:
         text, count = re.subn(r"[^;{}]*store_release\(pass\.flags[^;]*;", "", source(name))

@@ -1,4 +1,4 @@
-"""What runs under compute-sanitizer: a small sequence of each cell, forward and backward, in every way.
+"""The program that runs under compute-sanitizer: a small sequence of each cell, forward and backward, in every way.
 
 compute-sanitizer --tool memcheck python -m tests.gpu.sanitized
 """
@@ -6,7 +6,7 @@ compute-sanitizer --tool memcheck python -m tests.gpu.sanitized
 import numpy as np
 
 from minirnn_kernels.cuda import sequences
-from minirnn_kernels.proof.sequences import prove_case
+from minirnn_kernels.proof import SequenceCase, Transfer, prove_case
 from tests.gpu.devices import WAYS, Gpu, narrowed
 
 
@@ -18,8 +18,8 @@ def main() -> None:
         record = sequences.kernels(gpu.device, **narrowed(way))
         for cell, dtype in (("lstm", np.float32), ("gru", np.float16), ("rnn-tanh", np.float64)):
             prove_case(
-                record, cell, T=3, B=17, I=5, H=20, ragged=True, dtype=dtype,
-                to_device=gpu.to_device, to_host=gpu.to_host,
+                record, cell, SequenceCase(T=3, B=17, I=5, H=20, ragged=True), dtype=dtype,
+                transfer=Transfer(gpu.to_device, gpu.to_host),
             )  # fmt: skip
     gpu.wait()
     print("ran to the end")

@@ -1,4 +1,4 @@
-"""The engine on arrays of a GPU: the same numbers as on the host, from operations to training and checkpoints."""
+"""The engine on a GPU computes the same numbers as on the host, from operations to training and checkpoints."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from minirnn import Tensor, load, nn, optim, save
 from tests.autograd.op_cases import CASES
 from tests.autograd.op_draw import Draw
 
-CLOSE = 1e-10  # float64, a few dozen roundings and another exp, log, tanh
+CLOSE = 1e-10  # float64: a few dozen roundings, and different implementations of exp, log and tanh
 
 
 def close(a, b, what):
@@ -72,7 +72,9 @@ class Run:
         found = []
         with minirnn.kernels("numpy" if self.device == "cpu" else "cupy"):
             for _ in range(count):
-                rng = np.random.default_rng(self.step % 2)  # two batches in turn: there is something to learn
+                rng = np.random.default_rng(
+                    self.step % 2
+                )  # alternates between two batches, so that the model can learn
                 ids, lengths = rng.integers(0, V, (T, B)), rng.integers(1, T + 1, B)
                 self.optimizer.zero_grad()
                 loss = self.model(ids, lengths)

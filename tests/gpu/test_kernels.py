@@ -1,4 +1,4 @@
-"""The record "cupy" on a GPU keeps the contract: every level and team, every precision and dtype."""
+"""The record "cupy" on a GPU fulfils the contract at every level, with every team, precision and dtype."""
 
 from dataclasses import replace
 
@@ -7,13 +7,15 @@ import pytest
 
 import minirnn_kernels
 from minirnn_kernels import precision
-from minirnn_kernels.cuda import sequence_pass, sequences
-from minirnn_kernels.proof.sequences import CELLS, prove, prove_case
+from minirnn_kernels.cell import CELLS
+from minirnn_kernels.cuda import plans, sequences
+from minirnn_kernels.proof import SequenceCase, Transfer, prove, prove_case
+from minirnn_kernels.proof.loop import VARIANTS
 from tests.gpu.devices import WAYS, Altered, narrowed, runs
 
 
 def host(gpu):
-    return {"to_device": gpu.to_device, "to_host": gpu.to_host}
+    return {"transfer": Transfer(gpu.to_device, gpu.to_host)}
 
 
 def dtypes(names):
@@ -26,7 +28,7 @@ def possible(gpu, way):
         pytest.skip("clusters need compute capability 9.0")
 
 
-@pytest.mark.parametrize("cell", [cell.name for cell in CELLS])
+@pytest.mark.parametrize("cell", VARIANTS)
 @pytest.mark.parametrize("names", [("float64", "float32"), ("float16", "bfloat16")], ids=["32 and 64", "16"])
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_keeps_the_contract(gpu, way, names, cell):
@@ -47,14 +49,14 @@ def test_every_precision_rounds_as_it_says(gpu, way, mode):
 def test_fast_products_are_not_taken_for_strict_ones(gpu):
     record = sequences.kernels(gpu.device, level=3)
     with precision.precision("fast"), pytest.raises(AssertionError, match="worst entry"):
-        prove_case(record, "lstm", T=9, B=17, I=40, H=64, dtype=np.float32, **host(gpu))
+        prove_case(record, "lstm", SequenceCase(T=9, B=17, I=40, H=64), dtype=np.float32, **host(gpu))
 
 
 def test_the_record_that_users_get_keeps_the_contract(gpu):
     prove(minirnn_kernels.get("cupy"), **host(gpu))
 
 
-# Sizes that the kit's cases don't have: several tiles of the batch, chunks, resident and streamed weights, whole grids.
+# Sizes that `prove` does not use: several tiles of the batch, chunks, resident and streamed weights, whole grids.
 SIZES = [(5, 16, 8, 256), (4, 33, 16, 200), (3, 65, 24, 472), (4, 17, 16, 520), (3, 40, 8, 1024), (2, 130, 8, 136)]
 KINDS = [("rnn-tanh", "float32", "strict"), ("lstm", "float32", "strict"), ("lstm", "float32", "fast"),
          ("gru", "float32", "high"), ("lstm", "float64", "strict"), ("gru", "bfloat16", "strict"),
@@ -66,28 +68,34 @@ KINDS = [("rnn-tanh", "float32", "strict"), ("lstm", "float32", "strict"), ("lst
 @pytest.mark.parametrize("way", WAYS)
 def test_sizes_that_fill_a_gpu(gpu, way, cell, dtype, mode, T, B, I, H):
     possible(gpu, way)
-    storage = sequence_pass.STORAGES[dtype]
-    forward = sequence_pass.Work(
-        getattr(sequence_pass, cell.partition("-")[0].upper()),
+    storage = plans.STORAGES[dtype]
+    forward = plans.Work(
+        CELLS[cell.partition("-")[0]],
         storage,
         T,
         B,
         H,
         False,
-        sequence_pass.product(storage, mode),
+        plans.product(storage, mode),
     )
     if not all(runs(gpu.device, way, work) for work in (forward, replace(forward, backward=True))):
-        pytest.skip("doesn't fit on this GPU in this way")
+        pytest.skip("does not fit on this GPU in this way")
     record = sequences.kernels(gpu.device, **narrowed(way))
     (number,) = dtypes([dtype])
     with precision.precision(mode):
         for ragged in (False, True):
             prove_case(
-                record, cell, T=T, B=B, I=I, H=H, ragged=ragged, seed=H + B, dtype=number, rounding=mode, **host(gpu)
+                record,
+                cell,
+                SequenceCase(T=T, B=B, I=I, H=H, ragged=ragged),
+                seed=H + B,
+                dtype=number,
+                rounding=mode,
+                **host(gpu),
             )
 
 
 def test_random_waits_change_nothing(gpu):
     record = sequences.kernels(Altered(gpu.device), level=3)
     for cell in ("rnn-relu", "lstm", "gru"):
-        prove_case(record, cell, T=9, B=20, I=16, H=72, ragged=True, dtype=np.float32, **host(gpu))
+        prove_case(record, cell, SequenceCase(T=9, B=20, I=16, H=72, ragged=True), dtype=np.float32, **host(gpu))

@@ -1,4 +1,4 @@
-"""nn.RNN, nn.LSTM and nn.GRU on the GPU equal PyTorch's on cuDNN: outputs, last states, every gradient."""
+"""nn.RNN, nn.LSTM and nn.GRU on the GPU agree with PyTorch on cuDNN: outputs, final states and every gradient."""
 
 import itertools
 
@@ -9,7 +9,7 @@ import minirnn
 from minirnn import Tensor, grad, nn
 from tests.nn.test_recurrent import KINDS, make
 
-# relative to a result's norm; sums of at most a few thousand terms, and both have errors
+# relative to the norm of a result: sums have up to a few thousand terms, and both sides have errors
 ALLOWED = {"float64": 1e-12, "float32": 1e-5}
 
 # T, B, I, H
@@ -23,7 +23,7 @@ def bits(number, count):
 GRID = [
     (kind, size, dtype, layers, *bits(k + number, 4))
     for number, (kind, size, dtype, layers) in enumerate(itertools.product(KINDS, SIZES, ALLOWED, (1, 2)))
-    for k in (0, 5, 10, 15)  # pairs of options, in each combination
+    for k in (0, 5, 10, 15)  # every combination of pairs of options
 ]
 
 

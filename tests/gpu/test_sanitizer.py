@@ -1,4 +1,4 @@
-"""compute-sanitizer finds nothing in small sequences, where it is there and the machine's driver lets it work."""
+"""compute-sanitizer finds no error in small sequences, if it is installed and works with the driver."""
 
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOUND = 86  # the exit status that it is asked for if it finds something
+FOUND = 86  # the exit status that we request for the case that it finds an error
 REFUSALS = (
     "Device not supported",
     "Failed to initialize",
@@ -19,7 +19,7 @@ REFUSALS = (
 
 
 def refusal(output: str) -> str | None:
-    """The line in which compute-sanitizer says that it can't work here."""
+    """Return the line in which compute-sanitizer says that it can't run on this machine, or an empty string."""
     lines = (line.strip("= ") for line in output.splitlines() if any(words in line for words in REFUSALS))
     return next(lines, None)
 

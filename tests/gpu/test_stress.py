@@ -1,7 +1,7 @@
-"""Kernels whose blocks wait for each other: thousands of sequences with random waits give the same bits as one without.
+"""Kernels whose blocks wait for each other: thousands of sequences with random waits give the same bits as without.
 
-MINIRNN_STRESS is the number of sequences, 10,000 unless it is set. And a meeting that is broken on purpose must end as
-an error, after a limited number of polls, and hang nothing.
+MINIRNN_STRESS is the number of sequences (default: 10,000). A barrier that is broken on purpose must end as an error,
+after a limited number of polls, without hanging.
 """
 
 import os
@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from minirnn_kernels import precision
-from minirnn_kernels.cuda import sequence_pass, sequences, source
-from minirnn_kernels.proof.sequences import CELLS
+from minirnn_kernels.cell import CELLS
+from minirnn_kernels.cuda import plans, sequences, source
 from tests.gpu.devices import Altered, mute, narrowed, runs
 
 SEQUENCES = int(os.environ.get("MINIRNN_STRESS", "10000"))
@@ -29,7 +29,7 @@ DRAWS = 5  # sizes for each team and kind
 
 @dataclass
 class Problem:
-    """A cell at some sizes, its arguments on the host."""
+    """A cell, sizes, and its arguments on the host."""
 
     cell: str
     T: int
@@ -40,7 +40,7 @@ class Problem:
     lengths: Any
 
     def run(self, gpu: Any, record: Any) -> list[bytes]:
-        """Forward and backward: the bytes of every result."""
+        """Run forward and backward; return the bytes of every result."""
         arguments, upstream = ([gpu.to_device(a) for a in arrays] for arrays in (self.arguments, self.upstream))
         *made, cache = record.of(self.cell).forward(*arguments, self.lengths)
         made += record.of(self.cell).backward(*upstream, cache)
@@ -48,22 +48,20 @@ class Problem:
 
 
 def draw(gpu: Any, team: str, cell: str, dtype: str, mode: str, rng: np.random.Generator) -> Problem:
-    """Sizes that the team can run in both directions, with tails more often than not."""
-    storage = sequence_pass.STORAGES[dtype]
-    words = getattr(sequence_pass, cell.upper()), storage
+    """Draw sizes that the team can run in both directions; most are not multiples of the tile sizes."""
+    storage = plans.STORAGES[dtype]
+    words = CELLS[cell], storage
     largest = 16 if team == "block" else 600
     for _ in range(100):
         T, B, H = int(rng.integers(2, 13)), int(rng.integers(1, 50)), int(rng.integers(1, largest))
-        works = [
-            sequence_pass.Work(*words, T, B, H, back, sequence_pass.product(storage, mode)) for back in (False, True)
-        ]
+        works = [plans.Work(*words, T, B, H, back, plans.product(storage, mode)) for back in (False, True)]
         if all(runs(gpu.device, team, work) for work in works):
             break
         largest = max(16, largest * 2 // 3)
     else:
         pytest.skip(f"no size found that {team} can run")
-    (known, *_) = (c for c in CELLS if c.function == cell)
-    I, K = 4, known.gates * H
+    known = CELLS[cell]
+    I, K = 4, len(known.gates) * H
     shapes = [(T, B, I), *[(B, H)] * len(known.states), (K, I), (K, H), *[(K,)] * len(known.biases)]
     arguments = [rng.uniform(-1, 1, shape).astype(dtype) for shape in shapes]
     upstream = [rng.uniform(-1, 1, shape).astype(dtype) for shape in [(T, B, H), *[(B, H)] * len(known.states)]]
@@ -91,11 +89,11 @@ def test_random_waits_give_the_same_bits(gpu, team, cell, dtype, mode):
                     f"{where}: results {[i for i, (a, b) in enumerate(zip(got, expected, strict=True)) if a != b]}"
                 )
     gpu.wait()
-    assert not gpu.device.failed(), "a wait was given up"
+    assert not gpu.device.failed(), "a block stopped waiting"
 
 
-def test_a_broken_meeting_is_an_error_and_hangs_nothing(gpu, monkeypatch):
-    monkeypatch.setattr(source, "source", mute(source.source))
+def test_a_broken_barrier_is_an_error_and_does_not_hang(gpu, monkeypatch):
+    monkeypatch.setattr(source, "text", mute(source.text))
     device = Altered(gpu.another(), jitter=False, spin_limit=1000)
     record = sequences.kernels(device, level=3, team="grid")
     rng = np.random.default_rng(0)
@@ -104,14 +102,14 @@ def test_a_broken_meeting_is_an_error_and_hangs_nothing(gpu, monkeypatch):
     arguments = [gpu.to_device(rng.uniform(-1, 1, shape).astype(np.float32)) for shape in shapes]
     out, *_ = record.lstm.inference(*arguments)
     gpu.wait()
-    assert np.isnan(gpu.to_host(out)[1:]).all()  # what a block computes after it has given up
-    with pytest.raises(RuntimeError, match="gave up waiting"):
+    assert np.isnan(gpu.to_host(out)[1:]).all()  # the results of a block after it has stopped waiting
+    with pytest.raises(RuntimeError, match="stopped waiting"):
         record.lstm.inference(*arguments)
-    assert not device.failed()  # it is said once
+    assert not device.failed()  # the error is raised once
 
 
-def test_an_impatient_limit_is_an_error_too(gpu):
-    """The patience of 0 polls: some block is late at some step of a long sequence with random waits."""
+def test_a_limit_of_no_polls_is_an_error(gpu):
+    """With a limit of 0 polls, some block is late at some step of a long sequence with random waits."""
     device = Altered(gpu.another(), spin_limit=0)
     record = sequences.kernels(device, level=3, team="grid")
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""contract.py and the package's two functions: records are found by name, and a cache is handed out once."""
+"""contract.py, `get` and `available`: records are found by name, and a cache can be taken only once."""
 
 import dataclasses
 

@@ -6,20 +6,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minirnn_kernels import gates
+from minirnn_kernels.cell import GRU, LSTM
 
-STEP = 1e-30  # of the complex step: its square vanishes, so nothing is truncated and nothing cancels
-RTOL = 1e-12  # float64's epsilon times some thousand: a handful of roundings, and cancellation in 1 - tanh^2 and 1 - z
+STEP = 1e-30  # of the complex step; its square underflows, so there is neither truncation nor cancellation
+RTOL = 1e-12  # thousands of float64's epsilon: a few roundings, and cancellation in 1 - tanh^2 and 1 - z
 
-CELLS = {
+FORWARDS = {  # name: (forward, {argument: its number of blocks})
     "rnn-tanh": (lambda a: [gates.rnn_gates(a, "tanh")], {"a": 1}),
     "rnn-relu": (lambda a: [gates.rnn_gates(a, "relu")], {"a": 1}),
-    "lstm": (lambda a, c_prev: gates.lstm_gates(a, c_prev)[:2], {"a": 4, "c_prev": 1}),
-    "gru": (lambda a_ih, a_hh, h_prev: gates.gru_gates(a_ih, a_hh, h_prev)[:1], {"a_ih": 3, "a_hh": 3, "h_prev": 1}),
+    "lstm": (lambda a, c_prev: gates.lstm_gates(a, c_prev)[:2], {"a": len(LSTM.gates), "c_prev": 1}),
+    "gru": (
+        lambda a_ih, a_hh, h_prev: gates.gru_gates(a_ih, a_hh, h_prev)[:1],
+        {"a_ih": len(GRU.gates), "a_hh": len(GRU.gates), "h_prev": 1},
+    ),
 }
 
 
 def backward(cell, arguments, upstream):
-    """The gradients into all arguments by the hand-written backward."""
+    """Return the gradients into all arguments by the hand-written backward."""
     if cell.startswith("rnn"):
         kind = cell.removeprefix("rnn-")
         return [gates.rnn_gates_backward(*upstream, gates.rnn_gates(*arguments, kind), kind)]
@@ -30,13 +34,13 @@ def backward(cell, arguments, upstream):
 
 def draw(cell, B, H, seed, dtype=np.float64):
     rng = np.random.default_rng(seed)
-    forward, blocks = CELLS[cell]
+    forward, blocks = FORWARDS[cell]
     arguments = [rng.standard_normal((B, n * H)).astype(dtype) for n in blocks.values()]
     upstream = [rng.standard_normal(y.shape).astype(dtype) for y in forward(*arguments)]
     return forward, arguments, upstream
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", FORWARDS)
 @given(B=st.integers(1, 4), H=st.integers(1, 6), seed=st.integers(0, 2**32 - 1))
 def test_each_output_with_respect_to_each_input_by_complex_step(cell, B, H, seed):
     forward, arguments, upstream = draw(cell, B, H, seed)
@@ -52,7 +56,7 @@ def test_each_output_with_respect_to_each_input_by_complex_step(cell, B, H, seed
                 assert abs(gradient[index] - expected) <= RTOL * scale, (cell, chosen, position, index)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", FORWARDS)
 def test_finite_differences_agree(cell):
     forward, arguments, upstream = draw(cell, 2, 3, seed=5)
     step = np.cbrt(np.finfo(float).eps)  # balances truncation, step^2, against rounding, eps / step
@@ -67,15 +71,15 @@ def test_finite_differences_agree(cell):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", FORWARDS)
 def test_the_dtype_of_the_arguments_is_kept(cell, dtype):
     forward, arguments, upstream = draw(cell, 2, 3, seed=1, dtype=dtype)
     for array in [*forward(*arguments), *backward(cell, arguments, upstream)]:
         assert array.dtype == dtype
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_any_leading_axes_may_stand_before_the_gates(cell):
+@pytest.mark.parametrize("cell", FORWARDS)
+def test_any_leading_axes_are_allowed(cell):
     forward, arguments, upstream = draw(cell, 6, 3, seed=2)
     shaped = [a.reshape(2, 3, -1) for a in arguments]
     for flat, deep in zip(forward(*arguments), forward(*shaped), strict=True):
@@ -85,7 +89,7 @@ def test_any_leading_axes_may_stand_before_the_gates(cell):
         assert np.array_equal(flat, deep.reshape(flat.shape))
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", FORWARDS)
 def test_arguments_are_not_changed(cell):
     _, arguments, upstream = draw(cell, 2, 3, seed=3)
     for array in (*arguments, *upstream):
@@ -107,15 +111,15 @@ def test_sigmoid_of_a_complex_number_is_the_analytic_function():
     np.testing.assert_allclose(gates.sigmoid(x), 1 / (1 + np.exp(-x)), rtol=1e-14)
 
 
-def test_relu_goes_by_the_real_part_and_has_derivative_zero_at_the_kink():
+def test_relu_depends_on_the_real_part_and_has_derivative_zero_at_the_kink():
     a = np.array([2 - 1j, -2 + 1j, 0 + 1j])
     assert gates.rnn_gates(a, "relu").tolist() == [2 - 1j, 0, 0]
     h = np.array([0.0, 3.0])
     assert gates.rnn_gates_backward(np.ones(2), h, "relu").tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_nan_comes_out_where_it_went_in(cell):
+@pytest.mark.parametrize("cell", FORWARDS)
+def test_nan_stays_in_its_row(cell):
     forward, arguments, upstream = draw(cell, 2, 3, seed=4)
     arguments[0][0, :] = np.nan
     for result in forward(*arguments):

@@ -1,4 +1,4 @@
-"""kernels/README.md: its worked example, as printed, is proven, and wrong variants of it are not."""
+"""kernels/README.md: the worked example is proven as printed, and wrong variants of it are not."""
 
 import re
 import subprocess

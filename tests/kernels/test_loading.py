@@ -1,4 +1,4 @@
-"""loading.py: a record from a user's file, and what is said when there is none in it."""
+"""loading.py: a record is loaded from a user's file, and the message says why one can't be."""
 
 import subprocess
 import sys
@@ -50,7 +50,7 @@ def test_gates_alone_get_numpys_sequences(write):
         assert np.array_equal(got, expected)
 
 
-def test_a_changed_file_is_run_anew(write):
+def test_a_changed_file_is_run_again(write):
     load(write(KERNELS))
     assert load(write(KERNELS.replace('"mine"', '"another"'))).name == "another"
 
@@ -72,14 +72,14 @@ def test_files_of_one_name_in_two_folders(write):
         ("from minirnn_kernels.contract import Gates as GATES", r"py: GATES is a type, expected"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_said(write, text, message):
+def test_the_message_says_what_is_wrong_in_a_file(write, text, message):
     path = write(text)
     with pytest.raises(KernelFileError, match=message) as caught:
         load(path)
     assert str(caught.value).startswith(str(path))
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_missing_file(tmp_path):
     with pytest.raises(KernelFileError, match=r"nothing\.py: there is no such file"):
         load(tmp_path / "nothing.py")
 
@@ -90,16 +90,16 @@ def test_a_file_that_is_not_there(tmp_path):
         ("kernels.txt", r"kernels\.txt: isn't a Python file, expected a name that ends in \.py"),
         ("my-kernels.py", r"'my-kernels' can't be a module's name"),
         ("numpy.py", r"there is another module called 'numpy', give the file another name"),
-        ("wave.py", r"there is another module called 'wave'"),  # of the standard library, not imported
+        ("wave.py", r"there is another module called 'wave'"),  # in the standard library, but not imported
     ],
 )
-def test_names_that_cannot_be(write, name, message):
+def test_impossible_names(write, name, message):
     with pytest.raises(KernelFileError, match=message):
         load(write(KERNELS, name))
     assert sys.modules["numpy"] is np
 
 
-def test_bytes_that_are_no_text(write):
+def test_bytes_that_are_not_text(write):
     path = write("")
     path.write_bytes(b"x = '\xff'\n")
     with pytest.raises(KernelFileError, match="kernels_of_a_user"):
@@ -120,7 +120,7 @@ GATES = replace(gates, name="mine", gru=replace(gates.gru, forward=gru))
 """
 
 
-def test_what_a_file_compiles_is_found_again_by_another_process(write):
+def test_another_process_finds_the_compiled_functions_of_a_file(write):
     path = write(COMPILED)
     load = f"from minirnn_kernels import load; gru = load({str(path)!r}).gates.gru.forward"
     call = "import numpy as np; gru(np.zeros((4, 2, 3)), np.zeros((2, 3)), np.zeros((2, 3)))"

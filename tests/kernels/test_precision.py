@@ -1,4 +1,4 @@
-"""precision.py: chosen for the process or inside a block, and by no other name."""
+"""precision.py: a precision is set for the process or inside a block, and unknown names are errors."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Counting models against the same counts written as plain loops."""
+"""The unigram and bigram baselines equal the same counts computed with plain loops."""
 
 import math
 from collections import Counter
@@ -9,13 +9,15 @@ import pytest
 
 from minirnn.language import bigram_loss, unigram_loss
 
-RTOL = 1e-12  # a mean of some hundred logarithms in float64
+RTOL = 1e-12  # a mean of a few hundred logarithms in float64
 
 
 @pytest.fixture
 def ids():
     rng = np.random.default_rng(0)
-    return rng.choice(6, 300, p=[0, 0.4, 0.3, 0.2, 0.1, 0]), rng.choice(6, 50)  # validation has tokens never trained
+    return rng.choice(6, 300, p=[0, 0.4, 0.3, 0.2, 0.1, 0]), rng.choice(
+        6, 50
+    )  # the validation part has tokens that are not in the training part
 
 
 def test_unigram_equals_counting_by_hand(ids):
@@ -42,5 +44,5 @@ def test_a_pattern_is_seen_by_pairs_only():
 
 def test_probabilities_sum_to_one():
     train = np.array([1, 2, 1, 3, 1])
-    after_one = [math.exp(-bigram_loss(train, np.array([t]), 4)) for t in range(4)]  # the last of train is 1
+    after_one = [math.exp(-bigram_loss(train, np.array([t]), 4)) for t in range(4)]  # the last token of train is 1
     assert sum(after_one) == pytest.approx(1, rel=RTOL)

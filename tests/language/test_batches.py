@@ -1,4 +1,4 @@
-"""Batches: every column reads on where it stopped, nothing is skipped or repeated, and a position can be stored."""
+"""Batches: every column continues where it stopped, no token is skipped or repeated, and the position can be stored."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Beam search against the exhaustive one, against the greedy choice, and its refusals."""
+"""Beam search: it agrees with an exhaustive search and with the greedy choice, and it rejects invalid arguments."""
 
 import itertools
 
@@ -10,24 +10,25 @@ from minirnn.language import CharTokenizer, WordTokenizer
 from minirnn.language.beam import beam_search
 from minirnn.language.model import LanguageModel
 from minirnn.language.sampling import SamplingError, generate
+from minirnn_kernels.cell import CELLS
 
 TOKENIZER = CharTokenizer("\nabc")
 LENGTH = 4
 RTOL = 1e-5  # float32 steps against float32 sequences
 
 
-@pytest.fixture(params=["rnn", "lstm", "gru"])
+@pytest.fixture(params=CELLS)
 def model(request):
     random.manual_seed(1)
     model = LanguageModel(5, request.param, 6, layers=2, embedding=3)
     for weight in model.parameters():
-        weight.data *= 3  # so that the likeliest text isn't one token again and again
+        weight.data *= 3  # so that the most likely text is not one repeated token
         weight.bump_version()
     return model
 
 
 def log_probability(model, prompt, text):
-    """Of `text` after `prompt`, all read as one sequence; the unknown token is never written."""
+    """Return the log-probability of `text` after `prompt`, read as one sequence, without the unknown token."""
     ids = TOKENIZER.encode(prompt + text)
     with no_grad():
         scores = model(ids[:, None])[0].data[:, 0].astype(np.float64)
@@ -46,7 +47,7 @@ def test_wide_enough_it_is_the_exhaustive_search(model):
 
 
 def test_a_narrow_beam_keeps_the_best_continuations_of_the_best(model):
-    """Width 3 against a beam of texts, each of which is read again from the start."""
+    """A beam of width 3 equals a beam of texts that are each read again from the start."""
     beam = [""]
     for _ in range(LENGTH):
         continued = [text + token for text in beam for token in "\nabc"]
@@ -89,7 +90,7 @@ def test_training_mode_is_not_used():
 
 
 def test_what_is_refused(model):
-    with pytest.raises(SamplingError, match="never saw in training: 'z'"):
+    with pytest.raises(SamplingError, match="the model's vocabulary does not contain 'z'"):
         beam_search(model, TOKENIZER, "z", 3, 2)
     with pytest.raises(SamplingError, match="width at least 1, got 3 and 0"):
         beam_search(model, TOKENIZER, "a", 3, 0)

@@ -1,4 +1,4 @@
-"""Corpora: the embedded one, the download (served from this machine), files, and every way they can fail."""
+"""Corpora: the embedded one, the download (from a local server), files, and their errors."""
 
 import functools
 import hashlib
@@ -84,7 +84,7 @@ def test_a_folder_and_an_impossible_name_are_refused(tmp_path):
         load_corpus("a\0b")
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read anything")
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root can read every file")
 def test_an_unreadable_file_is_named(tmp_path):
     (tmp_path / "t").write_text("x")
     (tmp_path / "t").chmod(0)
@@ -106,7 +106,7 @@ def test_an_unreadable_file_is_named_even_to_root(tmp_path, monkeypatch):
 
 @pytest.fixture
 def served(tmp_path, monkeypatch):
-    """A local server with one file in the place of the real address; yields its content."""
+    """Replace the real address by a local server with one file; yield the content of the file."""
     content = b"First Citizen:\nBefore we proceed\n"
     (tmp_path / "www").mkdir()
     (tmp_path / "www" / "input.txt").write_bytes(content)
@@ -146,7 +146,9 @@ def test_a_download_of_other_content_is_refused(cache, served, monkeypatch):
 
 def test_offline_names_the_file_to_put_there(cache, monkeypatch):
     pytest.importorskip("pooch", reason="pooch (the extra `data`) is not installed")
-    monkeypatch.setattr(corpora, "SHAKESPEARE_URL", "http://127.0.0.1:9/input.txt")  # the discard port: refused
+    monkeypatch.setattr(
+        corpora, "SHAKESPEARE_URL", "http://127.0.0.1:9/input.txt"
+    )  # the discard port refuses connections
     with pytest.raises(CorpusError, match="cannot download") as caught:
         load_corpus("shakespeare")
     assert f"put the file from http://127.0.0.1:9/input.txt at {cache / 'tinyshakespeare.txt'}" in str(caught.value)

@@ -6,10 +6,11 @@ import pytest
 from minirnn import no_grad, random
 from minirnn.language.model import LanguageModel, from_arrays, step_states, to_arrays
 from minirnn.nn import cross_entropy
+from minirnn_kernels.cell import CELLS
 
 T, B, V, H = 5, 3, 7, 4
-RTOL = 1e-12  # float64; the two sides differ in the order of additions only
-CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+RTOL = 1e-12  # float64; the two sides differ only in the order of additions
+EACH_CELL = pytest.mark.parametrize("cell", CELLS)
 
 
 def make(cell="lstm", **options):
@@ -22,18 +23,18 @@ def ids():
     return np.random.default_rng(1).integers(0, V, (T, B))
 
 
-@CELLS
+@EACH_CELL
 @pytest.mark.parametrize("layers", [1, 2])
 def test_shapes_and_dtype(cell, layers, ids):
     logits, state = make(cell, layers=layers, dtype=np.float32)(ids)
     assert logits.shape == (T, B, V)
     assert logits.dtype == np.float32
     arrays = to_arrays(state)
-    assert [a.shape for a in arrays] == [(layers, B, H)] * (2 if cell == "lstm" else 1)
+    assert [a.shape for a in arrays] == [(layers, B, H)] * len(CELLS[cell].states)
     assert all(type(a) is np.ndarray for a in arrays)
 
 
-@CELLS
+@EACH_CELL
 def test_a_carried_state_continues(cell, ids):
     model = make(cell)
     whole, end = model(ids)
@@ -50,7 +51,7 @@ def test_no_state_is_zeros(ids):
     assert np.array_equal(make()(ids)[0].data, make()(ids, from_arrays(zeros))[0].data)
 
 
-@CELLS
+@EACH_CELL
 def test_every_weight_gets_a_gradient(cell, ids):
     model = make(cell, layers=2)
     logits, _state = model(ids)
@@ -64,7 +65,7 @@ def test_the_carried_state_holds_no_graph(ids):
     model = make()
     _logits, state = model(ids)
     logits, _state = model(ids[:1], from_arrays(to_arrays(state)))
-    logits.sum().backward()  # walks one step; the first call's graph is not touched
+    logits.sum().backward()  # backward through one step; the graph of the first call is not used
     with no_grad():
         assert not model(ids)[0].requires_grad
 
@@ -93,7 +94,7 @@ def test_dropout_acts_on_what_goes_into_each_layer(ids, monkeypatch):
     embedded, out = seen
     assert np.array_equal(embedded.data, model.embedding(ids).data)
     assert np.array_equal(out.data, model.rnn(embedded * 0)[0].data)
-    assert np.array_equal(to_arrays(state)[0][-1], out.data[-1])  # a layer hears all of what it said
+    assert np.array_equal(to_arrays(state)[0][-1], out.data[-1])  # the recurrent connections have no dropout
     assert np.array_equal(logits.data, np.broadcast_to(model.linear.bias.data, logits.shape))
 
 
@@ -113,7 +114,7 @@ def test_ids_out_of_range_are_refused(ids):
         make()(ids + V)
 
 
-@CELLS
+@EACH_CELL
 @pytest.mark.parametrize("layers", [1, 2])
 def test_steps_are_the_forward_without_dropout(cell, layers, ids, record):
     model = make(cell, layers=layers, dropout=0.5)

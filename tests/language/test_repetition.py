@@ -1,4 +1,4 @@
-"""Repetition: counted against the definition written out, loops at known places, and what doesn't count as one."""
+"""Repetition: the share equals its definition, loops are found where they begin, and other endings are not loops."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_a_loop_is_found_where_it_begins():
 def test_what_is_no_loop():
     assert ending_loop("abcabc") is None
     assert ending_loop("abcabc", times=2) == (0, 3)
-    assert ending_loop("abcabcabcx") is None  # it was left again
+    assert ending_loop("abcabcabcx") is None  # the text leaves the loop
     assert ending_loop("the end...", least=4) is None
     assert ending_loop("") is None
 

@@ -1,4 +1,4 @@
-"""Sampling: what each setting keeps of the distribution, reproducible draws, and refusals."""
+"""Sampling: the effect of each setting on the distribution, reproducible draws, and rejected settings."""
 
 from itertools import islice
 
@@ -9,6 +9,7 @@ from minirnn import no_grad, random
 from minirnn.language import CharTokenizer, WordTokenizer
 from minirnn.language.model import LanguageModel
 from minirnn.language.sampling import SamplingError, _draw, _weights, distribution, generate
+from minirnn_kernels.cell import CELLS
 
 RTOL = 1e-12  # float64 exponentials and one sum
 LOGITS = np.log([0.1, 0.4, 0.2, 0.3])
@@ -101,7 +102,7 @@ def test_the_unknown_token_is_never_drawn(model):
 
 
 def test_it_streams_and_continues_like_one_long_reading(model):
-    """Greedy text fed back as a prompt goes on the same way: the carried state equals reading everything again."""
+    """Greedy text continues in the same way from a longer prompt: carrying the state equals reading the text again."""
     text = "".join(generate(model, TOKENIZER, "ab", 12, temperature=0))
     assert "".join(generate(model, TOKENIZER, "ab" + text[:5], 7, temperature=0)) == text[5:]
     assert "".join(islice(generate(model, TOKENIZER, "ab", 10**9, temperature=0), 12)) == text
@@ -118,7 +119,7 @@ def test_training_mode_is_left_as_it_was_and_not_used():
 
 
 def test_an_unseen_character_in_the_prompt_is_named(model):
-    with pytest.raises(SamplingError, match="never saw in training: 'z', '数'"):
+    with pytest.raises(SamplingError, match="the model's vocabulary does not contain 'z', '数'"):
         generate(model, TOKENIZER, "az数z", 3)
 
 
@@ -167,10 +168,10 @@ def test_the_ends_of_the_interval_never_draw_what_has_no_weight():
         weights = np.array(weights)
         assert weights[_draw(weights, 0.0)] > 0
         assert weights[_draw(weights, last)] > 0
-        assert weights[_draw(weights, 1.0)] > 0  # as if the product with the sum had been rounded up
+        assert weights[_draw(weights, 1.0)] > 0  # as if the product with the sum were rounded up
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("layers", [1, 2])
 def test_text_is_what_reading_everything_again_would_draw(cell, layers, record):
     random.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Scheduled sampling: the decays against the paper's formulas, the mixed window against a slow one, whom it touches."""
+"""Scheduled sampling: the decays equal the paper's formulas, and a mixed window equals one from a slow reference."""
 
 import itertools
 import math
@@ -9,6 +9,7 @@ import pytest
 from minirnn import no_grad, random
 from minirnn.language.model import LanguageModel, from_arrays, to_arrays
 from minirnn.language.scheduled_sampling import DECAYS, decay, mixed_inputs
+from minirnn_kernels.cell import CELLS
 
 T, B, V = 9, 4, 6
 
@@ -70,7 +71,7 @@ def make(cell="lstm", dropout=0.0):
     random.manual_seed(2)
     model = LanguageModel(V, cell, 5, layers=2, embedding=3, dropout=dropout, dtype=np.float64)
     for weight in model.parameters():
-        weight.data *= 3  # so that what is drawn depends on what was read
+        weight.data *= 3  # so that the drawn tokens depend on the tokens that were read
         weight.bump_version()
     x = np.random.default_rng(3).integers(1, V, (T, B))
     with no_grad():
@@ -78,10 +79,10 @@ def make(cell="lstm", dropout=0.0):
     return model, x, to_arrays(state)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("carried", [False, True])
 def test_each_token_is_the_true_one_or_drawn_from_what_the_model_then_says(cell, carried):
-    """With the same random numbers, drawn from a model that reads the mixed window again from its start each time."""
+    """The reference uses the same random numbers and reads the mixed window again from its start at each step."""
     model, x, state = make(cell)
     state = state if carried else None
     mixed = mixed_inputs(model, x, state, 0.4, np.random.default_rng(7))
@@ -100,10 +101,10 @@ def test_each_token_is_the_true_one_or_drawn_from_what_the_model_then_says(cell,
 
 
 def test_how_many_stay_true_and_what_is_drawn():
-    """A model that gives token 3 probability 1/4 and token 5 3/4 whatever it reads, over a window of 2s."""
+    """The model always gives token 3 the probability 1/4 and token 5 the probability 3/4; the window is all 2s."""
     model, _x, _state = make()
     model.linear.weight.data[...] = 0
-    model.linear.bias.data[...] = [50, -np.inf, -np.inf, 0, -np.inf, math.log(3)]  # the unknown one is never drawn
+    model.linear.bias.data[...] = [50, -np.inf, -np.inf, 0, -np.inf, math.log(3)]  # the unknown token is never drawn
     mixed = mixed_inputs(model, np.full((2, 20_000), 2), None, 0.6, np.random.default_rng(0))
     assert (mixed[0] == 2).all()
     shares = np.bincount(mixed[1], minlength=V) / 20_000

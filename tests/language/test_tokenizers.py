@@ -1,4 +1,4 @@
-"""Tokenizers: exact round trips over their own vocabulary, and a visible fate for everything outside it."""
+"""Tokenizers: text over the vocabulary round-trips exactly, and unknown tokens are visible after decoding."""
 
 import json
 
@@ -11,7 +11,7 @@ from minirnn.language import UNKNOWN, CharTokenizer, WordTokenizer, tokenizer_fr
 
 TRICKY = "Grüße, 数学!\r\n\t e\u0301 \U0001f469\u200d\U0001f680 \x00\ufffd\ufeff it's  two_2\u2028\u00a0end\n\n"
 BOTH = pytest.mark.parametrize("kind", [CharTokenizer, WordTokenizer])
-ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=40)  # lone surrogates too
+ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=40)  # including lone surrogates
 
 
 @BOTH

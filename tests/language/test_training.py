@@ -1,10 +1,7 @@
-"""The trainer: what a step does, that stopping anywhere changes no bit, and what happens when it goes wrong."""
+"""The trainer: the computation of a step, and the errors of a step, a text and a checkpoint."""
 
 import dataclasses
-import errno
 import math
-import os
-import signal
 
 import numpy as np
 import pytest
@@ -12,82 +9,25 @@ import pytest
 from minirnn import checkpoint, kernels, optim, random
 from minirnn.autograd.devices import device_of
 from minirnn.checkpoint import CheckpointError
-from minirnn.language import Corpus, TextTooShort
-from minirnn.language.model import from_arrays, to_arrays
-from minirnn.language.scheduled_sampling import mixed_inputs
-from minirnn.language.training import (
+from minirnn.language import (
     BEST,
     LAST,
     ConfigError,
     Diverged,
-    TrainConfig,
+    TextTooShort,
     Trainer,
     calibrate,
-    checkpoint_file,
+    from_arrays,
     load_model,
+    mixed_inputs,
     run,
-    usual_dropout,
+    to_arrays,
 )
+from minirnn.language.config import usual_dropout
 from minirnn.nn import cross_entropy
+from tests.language.trainers import CORPUS, SMALL, Silent, make_corpus, small
 
-RTOL = 1e-10  # float64 sums of some hundred terms, in another order
-
-
-def make_corpus(length=2000, seed=0):
-    """Words of a small made-up language, so that there is something to learn."""
-    rng = np.random.default_rng(seed)
-    words = ["tok ", "maro ", "sil.\n", "eppe "]
-    text = "".join(rng.choice(words, length))[:length]
-    return Corpus(text, "made up", "0" * 64)
-
-
-CORPUS = make_corpus()
-SMALL = TrainConfig(
-    text="made up",
-    hidden=6,
-    embedding=4,
-    layers=2,
-    dropout=0.2,
-    seq=7,
-    batch=4,
-    steps=150,
-    checkpoint_every=1000,
-    lr=2e-2,
-    warmup=5,
-)
-
-
-def small(**changes):
-    return Trainer(dataclasses.replace(SMALL, **changes), CORPUS)
-
-
-class Silent:
-    """A reporter that remembers; `at` maps a step to something to do there."""
-
-    def __init__(self, at=None):
-        self.at, self.steps, self.validations = at or {}, [], []
-
-    def step(self, report):
-        self.steps.append(report)
-        self.at.get(report.step, lambda: None)()
-
-    def validation(self, step, loss, best):
-        self.validations.append((step, loss, best))
-
-
-def tensors(path):
-    """All arrays of a checkpoint with their bits, by path."""
-    found = {}
-
-    def walk(value, where):
-        if isinstance(value, np.ndarray):
-            found[where] = (value.dtype, value.shape, value.tobytes())
-        elif isinstance(value, (dict, list)):
-            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-                walk(item, f"{where}/{key}")
-
-    walk(checkpoint.load(path), "")
-    return found
+RTOL = 1e-10  # float64 sums of a few hundred terms, in another order
 
 
 # ---- learning
@@ -110,12 +50,12 @@ def test_dropout_grows_with_the_passes_unless_it_is_given(tmp_path):
         assert trainer.model.dropout.p == trainer.config.dropout
     assert 0 < short.config.dropout < long.config.dropout < 0.6
     assert given.config.dropout == 0.125
-    short.save(tmp_path / LAST)  # a run that is continued keeps the number, and so do its masks
+    short.save(tmp_path / LAST)  # a resumed run keeps the rate and therefore its masks
     assert Trainer.resume(tmp_path / LAST, lambda _name: CORPUS).config == short.config
 
 
 def test_a_step_is_forward_backward_clip_update():
-    """One step against the same thing written out: the loss, the norm, and plain SGD with a clipped gradient."""
+    """A step equals its explicit computation: the loss, the norm, and plain SGD with a clipped gradient."""
     trainer = small(optimizer="sgd", lr=0.5, warmup=0, clip_norm=0.01, dropout=0.0, dtype="float64", cell="gru")
     twin = small(optimizer="sgd", lr=0.5, warmup=0, clip_norm=0.01, dropout=0.0, dtype="float64", cell="gru")
     x, y = twin.batches[0]
@@ -134,7 +74,7 @@ def test_a_step_is_forward_backward_clip_update():
 
 
 def test_with_scheduled_sampling_a_step_learns_from_the_mixed_window():
-    """The second step, whose share of true inputs is 1 - 0.9/4: its loss is that of the window mixed by itself."""
+    """The loss of the second step, with a share of true inputs of 1 - 0.9/4, is the loss of the mixed window."""
     changes = {"teacher": "linear", "teacher_end": 0.1, "steps": 4, "dropout": 0.0, "dtype": "float64"}
     trainer, twin = small(**changes), small(**changes)
     trainer.step()
@@ -195,7 +135,7 @@ def test_validation_reads_all_of_the_last_tenth_and_changes_nothing():
     assert len(trainer.valid_ids) == 200
     trainer.model.eval()
     total = 0.0
-    for stream in range(2):  # 2 streams of (200 - 1) // 2 = 99 tokens, each read in one piece
+    for stream in range(2):  # 2 streams of (200 - 1) // 2 = 99 tokens, each read at once
         piece = trainer.valid_ids[stream * 99 : stream * 99 + 100]
         logits, _state = trainer.model(piece[:-1, None])
         total += cross_entropy(logits[:, 0], piece[1:], reduction="sum").item()
@@ -206,96 +146,7 @@ def test_a_short_validation_part_takes_fewer_streams():
     assert math.isfinite(Trainer(dataclasses.replace(SMALL, batch=8, seq=7), make_corpus(70)).validate())
 
 
-# ---- the same bits
-
-
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-@pytest.mark.parametrize(("optimizer", "teacher"), [("adam", "inverse-sigmoid"), ("rmsprop", "always")])
-def test_resuming_at_any_step_ends_in_the_same_bits(tmp_path, cell, optimizer, teacher):
-    """Through a file, in the middle of a pass, at its start, and after a validation; dropout on."""
-    config = dataclasses.replace(SMALL, cell=cell, optimizer=optimizer, teacher=teacher, steps=70, validate_every=13)
-    (tmp_path / "whole").mkdir()
-    run(Trainer(config, CORPUS), tmp_path / "whole", Silent())
-    windows = len(Trainer(config, CORPUS).batches)
-    assert windows < 70
-    for stop in (1, 13, windows):
-        folder = tmp_path / f"stopped at {stop}"
-        folder.mkdir()
-        ctrl_c = {stop: lambda: signal.raise_signal(signal.SIGINT)}
-        assert not run(Trainer(config, CORPUS), folder, Silent(ctrl_c))
-        random.manual_seed(99)  # another process would not have this one's generator either
-        again = Trainer.resume(folder / LAST, lambda _name: CORPUS)
-        assert again.steps_done == stop
-        assert run(again, folder, Silent())
-        for name in (LAST, BEST):
-            assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), (stop, name)
-
-
-def test_how_often_it_validates_and_stores_changes_no_weight(tmp_path):
-    for name, changes in {"a": {}, "b": {"validate_every": 3, "checkpoint_every": 2}}.items():
-        (tmp_path / name).mkdir()
-        run(small(steps=30, **changes), tmp_path / name, Silent())
-    a, b = (checkpoint.load(tmp_path / name / LAST) for name in "ab")
-    assert all(np.array_equal(a["model"][key], b["model"][key]) for key in a["model"])
-    assert a["random"] == b["random"]
-
-
-def test_calibration_leaves_the_generator_and_the_run_alone():
-    random.manual_seed(4)
-    before = random.get_state()
-    config = calibrate(SMALL, CORPUS, 0.5)
-    assert random.get_state() == before
-    assert config.steps >= 1
-    assert dataclasses.replace(config, steps=SMALL.steps, validate_every=SMALL.validate_every) == SMALL
-
-
-def test_calibrated_runs_take_about_as_long_as_asked():
-    short, longer = calibrate(SMALL, CORPUS, 1.0), calibrate(SMALL, CORPUS, 10.0)
-    assert 3 < longer.steps / short.steps < 40  # 10, but for the measurement's own time and a noisy machine
-    assert calibrate(SMALL, CORPUS, 1e-6).steps == 1
-
-
-def test_a_checkpoint_is_there_at_step_0_and_at_the_end(tmp_path):
-    stored = []
-    run(
-        small(steps=5, checkpoint_every=2),
-        tmp_path,
-        Silent({1: lambda: stored.append(checkpoint.load(tmp_path / LAST))}),
-    )
-    assert stored[0]["step"] == 0
-    assert checkpoint.load(tmp_path / LAST)["step"] == 5
-
-
-def test_the_best_validated_state_is_kept_beside_the_last(tmp_path):
-    trainer, losses = small(steps=6, validate_every=1), iter([3.0, 2.0, 1.0, 1.5, 1.0, 4.0, 2.0])
-    trainer.validate = lambda: next(losses)
-    run(trainer, tmp_path, Silent())
-    best, last = checkpoint.load(tmp_path / BEST), checkpoint.load(tmp_path / LAST)
-    assert (best["step"], last["step"]) == (2, 6)
-    assert last["best"] == {"loss": 1.0, "step": 2}
-    assert last["validations"] == [[0, 3.0], [1, 2.0], [2, 1.0], [3, 1.5], [4, 1.0], [5, 4.0], [6, 2.0]]
-
-
-def test_leftovers_of_a_killed_save_are_removed(tmp_path):
-    (tmp_path / f".{LAST}.123.456.tmp").write_bytes(b"half")
-    run(small(steps=1), tmp_path, Silent())
-    assert sorted(path.name for path in tmp_path.iterdir()) == [BEST, LAST]
-
-
-def test_a_second_ctrl_c_interrupts_at_once_and_the_handler_is_put_back(tmp_path):
-    before = signal.getsignal(signal.SIGINT)
-
-    def twice():
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt):
-        run(small(), tmp_path, Silent({3: twice}))
-    assert signal.getsignal(signal.SIGINT) is before
-    assert checkpoint.load(tmp_path / LAST)["step"] == 0
-
-
-# ---- what goes wrong
+# ---- errors in a run
 
 
 def poison(trainer, value=np.nan):
@@ -348,20 +199,6 @@ def test_a_gradient_that_is_no_number_stops_even_if_the_loss_is_one(monkeypatch,
     assert all(np.array_equal(array, before[name]) for name, array in trainer.model.state_dict().items())
 
 
-def test_a_full_disk_in_mid_run_keeps_the_last_checkpoint(tmp_path, monkeypatch):
-    def fill():
-        def full(_fd):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-        monkeypatch.setattr(os, "fsync", full)
-
-    with pytest.raises(CheckpointError, match="No space left"):
-        run(small(checkpoint_every=5, validate_every=1000), tmp_path, Silent({7: fill}))
-    monkeypatch.undo()
-    assert checkpoint.load(tmp_path / LAST)["step"] == 5
-    assert sorted(path.name for path in tmp_path.iterdir()) == [BEST, LAST]
-
-
 @pytest.mark.parametrize("length", [0, 1, 19, 32])
 def test_a_text_too_short_says_how_long_it_must_be(length):
     with pytest.raises(TextTooShort, match=rf"has {length} characters; batch 4 x seq 7 needs 33"):
@@ -379,38 +216,7 @@ def test_the_length_it_asks_for_is_enough(batch, seq):
     trainer.validate()
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"hidden": 0}, "hidden must be at least 1, got 0"),
-        ({"layers": -1}, "layers must be at least 1, got -1"),
-        ({"seq": 0}, "seq must be at least 1"),
-        ({"batch": 0}, "batch must be at least 1"),
-        ({"steps": 0}, "steps must be at least 1"),
-        ({"validate_every": 0}, "validate-every must be at least 1"),
-        ({"seed": -1}, "seed must be at least 0, got -1"),
-        ({"lr": 0.0}, "lr must be a finite number above 0"),
-        ({"lr": math.nan}, "lr must be a finite number above 0, got nan"),
-        ({"clip_norm": math.inf}, "clip-norm must be a finite number above 0"),
-        ({"clip_value": -1.0}, "clip-value must be a finite number above 0"),
-        ({"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
-        ({"cell": "qrnn"}, "cell must be one of rnn, lstm, gru, got 'qrnn'"),
-        ({"teacher": "cosine"}, "teacher must be one of always, linear, exponential, inverse-sigmoid, got 'cosine'"),
-        ({"teacher_end": 1.0}, "teacher-end must be above 0 and below 1, got 1.0"),
-        (
-            {"teacher": "inverse-sigmoid", "steps": 2, "teacher_end": 0.1},
-            "teacher-end must be at least 0.119 for an inverse sigmoid of 2 steps, got 0.1",
-        ),
-        ({"optimizer": "lion"}, "optimizer must be one of sgd, rmsprop, adagrad, adam, adamw"),
-        ({"dtype": "float16"}, "dtype must be one of float32, float64"),
-    ],
-)
-def test_bad_settings_are_named(change, message):
-    with pytest.raises(ConfigError, match=message):
-        TrainConfig(**change)
-
-
-# ---- checkpoints that don't fit
+# ---- checkpoints that do not fit
 
 
 @pytest.fixture
@@ -473,41 +279,17 @@ def test_the_model_in_a_checkpoint_is_the_trained_one(tmp_path):
     assert state["step"] == 3
 
 
-def test_the_file_of_a_run_is_found(tmp_path):
-    with pytest.raises(CheckpointError, match="no such run"):
-        checkpoint_file(tmp_path / "absent", BEST)
-    with pytest.raises(CheckpointError, match="holds no checkpoint"):
-        checkpoint_file(tmp_path, BEST)
-    (tmp_path / LAST).write_text("")
-    assert checkpoint_file(tmp_path, BEST) == tmp_path / LAST
-    (tmp_path / BEST).write_text("")
-    assert checkpoint_file(tmp_path, BEST) == tmp_path / BEST
-    assert checkpoint_file(tmp_path, LAST) == tmp_path / LAST
-    assert checkpoint_file(tmp_path / LAST, BEST) == tmp_path / LAST
-
-
-def test_two_processes_cannot_train_in_one_folder(tmp_path):
-    pytest.importorskip("fcntl", reason="without file locks two runs in one folder are not noticed")
-
-    class Second(Silent):
-        def step(self, report):
-            with pytest.raises(ConfigError, match="another process is training in this folder"):
-                run(small(steps=1), tmp_path, Silent())
-
-    assert run(small(steps=2), tmp_path, Second())
-
-
 # ---- on a GPU
 
 
 @pytest.mark.parametrize(("cell", "optimizer", "teacher"), [("lstm", "adam", "linear"), ("gru", "sgd", "always")])
 def test_on_a_gpu_it_computes_the_same_and_either_device_continues(gpu, tmp_path, cell, optimizer, teacher):
-    """The stand-in computes with NumPy's kernels, so that bits can be compared."""
+    """The fake GPU uses the NumPy kernels, so that the bits can be compared."""
     settings = {"cell": cell, "optimizer": optimizer, "teacher": teacher, "clip_value": 0.05, "steps": 60}
     config = dataclasses.replace(SMALL, **settings)
     with kernels("numpy"):
         trainer = Trainer(config, CORPUS)
-        expected = [trainer.step().loss for _ in range(50)]  # round the end of the text
+        expected = [trainer.step().loss for _ in range(50)]  # past the end of the text
         expected.append(trainer.validate())
     found = []
     for part, device in enumerate(("cupy", "cpu", "cupy", "cupy", "cpu")):

@@ -11,7 +11,7 @@ PARAMETERS = [nn.Parameter(np.ones(2))]
 
 
 def clipped(values, **options):
-    """The norm that clip_grad_norm_ returns and the gradients that it leaves."""
+    """Return the result of clip_grad_norm_ and the clipped gradients."""
     params = [nn.Parameter(np.zeros(np.shape(v))) for v in values]
     for p, v in zip(params, values, strict=True):
         p.grad = np.array(v, float)

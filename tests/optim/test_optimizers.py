@@ -7,7 +7,7 @@ import pytest
 
 from minirnn import Tensor, checkpoint, nn, optim
 
-# Twenty steps of some ten operations each, in float64 (1.1e-16 a rounding), in another order than the peer's.
+# 20 steps of about 10 float64 operations each (a rounding error of 1.1e-16), in a different order than PyTorch's.
 PEER = {"rtol": 1e-12, "atol": 1e-14}
 SHAPES = [(3, 4), (4,), (), (2, 1, 3)]
 
@@ -67,7 +67,7 @@ def test_twenty_steps_equal_torch(name, options):
     for k in range(20):
         with_gradients(ours, k)
         if k in (0, 7):
-            ours[1].grad = None  # a parameter that starts late, and one that pauses
+            ours[1].grad = None  # its state starts at step 1, and pauses at step 7
         for p, q in zip(ours, theirs, strict=True):
             q.grad = None if p.grad is None else torch.tensor(p.grad)
         ours_optimizer.step()
@@ -90,7 +90,7 @@ def test_first_steps_by_hand():
     assert one_step("RMSprop", 1.0, 2.0, lr=0.5, alpha=0.75, eps=0.0) == 1 - 0.5 * 2 / math.sqrt(0.25 * 4)
     assert one_step("Adagrad", 1.0, -2.0, lr=0.5, eps=0.0) == 1.5
     assert one_step("RMSprop", 1.0, 2.0, lr=0.5, alpha=0.75, eps=1.0) == 1 - 0.5 * 2 / (math.sqrt(0.25 * 4) + 1)
-    # Adam's first step is lr times the sign of the gradient, whatever its size.
+    # Adam's first step is lr times the sign of the gradient, for any size of the gradient.
     np.testing.assert_allclose(one_step("Adam", 1.0, 1e-3, lr=0.5, eps=0.0), 0.5, rtol=1e-14)
     np.testing.assert_allclose(one_step("AdamW", 1.0, 1e-3, lr=0.5, eps=0.0, weight_decay=0.2), 0.4, rtol=1e-14)
 

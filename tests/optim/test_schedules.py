@@ -11,7 +11,7 @@ PARAMETERS = [nn.Parameter(np.ones(2))]
 
 
 def rates(make, steps, lr=0.5):
-    """The lr at each of the steps under the schedule that make(optimizer) builds."""
+    """Return the lr at each step of the schedule make(optimizer)."""
     optimizer = optim.SGD(PARAMETERS, lr)
     schedule = make(optimizer)
     seen = []

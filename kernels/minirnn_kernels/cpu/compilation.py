@@ -1,39 +1,42 @@
-"""How the kernels are compiled and cached.
+"""Compiling the kernels, and their cache on disk.
 
-Numba keeps what it compiles on disk and forgets it when the function's own file changes. These functions also consist
-of what other files of this package emit, so here the stamp that is compared is that of all of them together.
+Numba caches compiled functions on disk, and recompiles a function when its own source file has changed. These functions
+also contain code that other files of this folder emit, so here the stamp that decides is that of all these files
+together, and of `cell.py`, whose gate counts are compiled in.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numba
 
-# Private names of Numba's that are used below, because there are no public ones: `_cache._cache_file._source_stamp`,
-# which a cache entry is compared with; `CFunc`, which `numba.cfunc` makes too, but compiles before a stamp can be set.
+# This file uses private names of Numba, because there are no public ones: `_cache._cache_file._source_stamp`, which
+# Numba compares with the stamp in a cache entry; and `CFunc`, which `numba.cfunc` makes too, but compiles before the
+# stamp can be set.
 
 
+@cache
 def _stamp() -> tuple[tuple[float, int], ...]:
-    """Return the time and size of every source file in this folder: compiled code may depend on any of them."""
-    stats = [path.stat() for path in sorted(Path(__file__).parent.rglob("*.py"))]
+    """Return the time and size of every source file that compiled code can depend on."""
+    folder = Path(__file__).parent
+    stats = [path.stat() for path in (*sorted(folder.rglob("*.py")), folder.parent / "cell.py")]
     return tuple((s.st_mtime, s.st_size) for s in stats)
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Compile at the first call, without the interpreter's lock, and keep the result on disk where there is a place."""
+    """Compile the function at its first call, without holding the interpreter's lock, and cache the result on disk."""
     return _cached(numba.njit(nogil=True, error_model="numpy")(function))
 
 
 def compiled_threads(function: Callable[..., Any]) -> Any:
-    """The same, with the function's `prange` loops spread over threads."""
+    """Do the same as `compiled`, and spread the function's `prange` loops over threads."""
     return _cached(numba.njit(nogil=True, error_model="numpy", parallel=True)(function))
 
 
 def compiled_for(function: Any, signature: tuple[Any, ...]) -> Any:
-    """A compiled function as one that takes these types only: TypeError for others, read-only arrays where it says."""
+    """Return a compiled function that accepts only these types, including read-only arrays; TypeError for others."""
     parallel = bool(function.targetoptions.get("parallel"))
     made = (compiled_threads if parallel else compiled)(function.py_func)
     made.compile(signature)
@@ -42,35 +45,26 @@ def compiled_for(function: Any, signature: tuple[Any, ...]) -> Any:
 
 
 def address(function: Callable[..., Any], signature: Any) -> int:
-    """Compile the function for a C caller, or load it, and tell where it is. Keep `_callables` to keep it there."""
-    callable_ = _cfunc(function, signature)
-    _callables.append(callable_)
-    return int(callable_.address)
-
-
-_callables: list[Any] = []
-
-
-def _cfunc(function: Callable[..., Any], signature: Any) -> Any:
+    """Compile the function for a C caller, or load it from the cache, and return its address."""
     from numba.core import sigutils
     from numba.core.ccallback import CFunc
 
     made: Any = CFunc(function, sigutils.normalize_signature(signature), locals={}, options={"error_model": "numpy"})
-    try:
-        made.enable_caching()
-        made._cache._cache_file._source_stamp = _stamp()
-    except RuntimeError:
-        pass
-    made.compile()
-    return made
+    _cached(made).compile()
+    _callables.append(made)
+    return int(made.address)
 
 
-def _cached(dispatcher: Any) -> Any:
-    if numba.config.DISABLE_JIT:  # then this is the Python function itself
-        return dispatcher
+_callables: list[Any] = []  # keeps the code at the addresses in memory
+
+
+def _cached(function: Any) -> Any:
+    """Return the function with caching enabled, if Numba compiles it and a folder for the cache is writable."""
+    if numba.config.DISABLE_JIT:  # then `function` is the Python function itself
+        return function
     try:
-        dispatcher.enable_caching()
-    except RuntimeError:  # no folder that can be written to: compile in each process
-        return dispatcher
-    dispatcher._cache._cache_file._source_stamp = _stamp()
-    return dispatcher
+        function.enable_caching()
+    except RuntimeError:  # no writable folder: each process compiles
+        return function
+    function._cache._cache_file._source_stamp = _stamp()
+    return function

@@ -1,6 +1,6 @@
-"""Sequences whose gates are fused and vectorised, between products by NumPy: the second of three rungs.
+"""The record "fused": sequences with fused, vectorised gates between products by NumPy, the second of three rungs.
 
-With NUMBA_DISABLE_JIT=1 nothing can be made of vectors: then the gates are NumPy's, and a line on stderr says so.
+With NUMBA_DISABLE_JIT=1 no vector code can be compiled: then NumPy computes the gates, and a line on stderr says so.
 """
 
 import sys

@@ -1,14 +1,13 @@
-"""The gates of a step, fused: one pass over memory, a vector of units at a time. The second of three rungs.
+"""The gates of a step in one pass over memory, a vector of units at a time: the second of three rungs.
 
-The first, `cpu/loops.py`, has the same equations for one unit at a time; its exponentials are calls, one after the
-other. Here the functions of `emit/vectors.py` compute as many units at once as a vector holds, and between loading the
-pre-activations and storing h everything stays in registers. The third, `sequence_pass.py`, applies the same functions
-while the product that made the pre-activations is still near.
+The first rung, `cpu/loops.py`, has the same equations for one unit at a time, and calls the exponentials one by one.
+Here the functions of `emit/gates.py` compute as many units at once as a vector holds, and the values stay in registers
+from loading the pre-activations to storing h. The third rung, `sequence_pass.py`, applies the same functions while the
+product that made the pre-activations is still in the cache.
 
-Many rows are shared by threads.
+Large batches are divided among threads by rows. `part` is the number of a thread's part, of `parts`; the arrays are
+those of `contract.CellGates`.
 """
-
-from __future__ import annotations
 
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 from numba import prange
 
 from minirnn_kernels.contract import CellGates, Gates
-from minirnn_kernels.cpu import threads
+from minirnn_kernels.cpu import cost_model, launch
 from minirnn_kernels.cpu.compilation import compiled, compiled_threads
 from minirnn_kernels.cpu.emit.intrinsics import (
     at,
@@ -35,12 +34,10 @@ from minirnn_kernels.cpu.emit.intrinsics import (
 
 Array = Any
 
-WORTH_THREADS = 20_000  # units: less isn't worth waking a thread
-
 
 @compiled
 def rnn_rows(part: int, parts: int, a: Array, relu: bool) -> None:
-    zeros = np.zeros((1, lanes(a)), a.dtype)  # the bias has been added
+    zeros = np.zeros((1, lanes(a)), a.dtype)  # of biases: a has them already
     b, (B, H) = at(zeros, 0, 0), a.shape
     for j in range(B * part // parts, B * (part + 1) // parts):
         for u in range(0, H, lanes(a)):
@@ -53,7 +50,7 @@ def rnn_rows(part: int, parts: int, a: Array, relu: bool) -> None:
 
 @compiled
 def rnn_backward_rows(part: int, parts: int, h: Array, dh: Array, relu: bool) -> None:
-    zeros = np.zeros((1, lanes(h)), h.dtype)  # there is one gradient into h
+    zeros = np.zeros((1, lanes(h)), h.dtype)  # of dout: dh is the whole gradient of h
     dout, (B, H) = at(zeros, 0, 0), h.shape
     for j in range(B * part // parts, B * (part + 1) // parts):
         for u in range(0, H, lanes(h)):
@@ -122,7 +119,7 @@ def gru_backward_rows(part: int, parts: int, gates: Array, h_prev: Array, dh: Ar
             gru_backward(dh, H - u, (*given, dh_), filled)
 
 
-# ---- the same, by threads ------------------------------------------------------------------------------------------
+# ---- the parts on threads --------------------------------------------------------------------------------------------
 
 
 @compiled_threads
@@ -162,12 +159,12 @@ def gru_backward_threads(parts: int, gates: Array, h_prev: Array, dh: Array, da:
 
 
 def _call(one: Any, several: Any, like: Array, *arguments: Any) -> None:
-    """In this thread, or in several if there are many units; `like` has them all."""
-    parts = threads.how_many() if like.size >= WORTH_THREADS else 1
+    """Call `one` in this thread, or `several` if `like`, an array (B, H), has enough units for several threads."""
+    parts = launch.thread_count() if like.size >= cost_model.MIN_UNITS_FOR_THREADS else 1
     if parts == 1:
         one(0, 1, *arguments)
     else:
-        with threads.turn:
+        with launch.turn:
             several(parts, *arguments)
 
 

@@ -1,18 +1,21 @@
 """The gates as plain loops, row by row and unit by unit, compiled by Numba: the first of three rungs.
 
-    1. here: numbers, one after the other. The equations of `gates.py` under the same names
+    1. this file: one number at a time. The equations of `gates.py` under the same names
     2. vectors: the same equations for many units at once, in one pass over a row
-    3. whole sequences: products and gates together, threads
+    3. whole sequences: products and gates together, on threads
 
-Read this beside `gates.py`, where the derivations stand. The sequences around these gates are those of
-`reference/sequences.py`. With NUMBA_DISABLE_JIT=1 the same lines run as plain Python, slowly, to step through them.
+Read this file together with `gates.py`, which has the derivations. `reference/sequences.py` has the sequences around
+these gates. With NUMBA_DISABLE_JIT=1 the same lines run as plain Python, slowly, so that you can step through them.
 
-Numbers come and go in the arrays' dtype. In between, Numba makes float64 of whatever meets a constant such as 1.0: with
-float32 arrays the exp in a sigmoid is that of float32, what follows from it is computed in float64, and rounded when it
-is stored. That is accurate, and costs more than float32 would: the next rung stays in one dtype.
+Each function repeats one of `gates.py`, with its result in the arrays that it is given: `rnn_tanh` and `rnn_relu` are
+the two cases of `rnn_gates`, `lstm` is `lstm_gates`, `gru` is `gru_gates`; likewise for their backward functions.
+
+Numbers are loaded and stored in the arrays' dtype. In between, Numba converts a number to float64 if it meets a
+constant such as 1.0: with float32 arrays, the exp in a sigmoid is that of float32, its further use is computed in
+float64, and the result is rounded when it is stored. That is accurate, but slower than float32 alone; the next rung
+stays in one dtype.
 """
 
-import contextlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +28,8 @@ from minirnn_kernels.reference.sequences import sequences
 
 try:
     import numba
+
+    from minirnn_kernels.cpu.compilation import compiled
 except ImportError as error:
     raise ImportError(f"the loops kernels are compiled by Numba, which can't be imported here: {error}") from error
 
@@ -32,21 +37,16 @@ Array = npt.NDArray[Any]
 
 
 def _compiled(function: Callable[..., Any]) -> Any:
-    """Compiled at the first call for each dtype, and kept on disk where there is a folder for that."""
-    if numba.config.DISABLE_JIT:
-        return np.errstate(over="ignore", invalid="ignore")(function)  # compiled code doesn't warn
-    dispatcher = numba.njit(error_model="numpy", nogil=True)(function)
-    with contextlib.suppress(RuntimeError):  # raised where nothing can be written; then each process compiles
-        dispatcher.enable_caching()
-    return dispatcher
+    """Compile the function at its first call for each dtype; as plain Python, silence its warnings."""
+    return np.errstate(over="ignore", invalid="ignore")(function) if numba.config.DISABLE_JIT else compiled(function)
 
 
 @_compiled
 def sigmoid(x: float) -> float:
-    """1 / (1 + e^-x), accurate at both ends."""
+    """Return 1 / (1 + e^-x), accurate for large |x|."""
     if x >= 0:
         return 1.0 / (1.0 + math.exp(-x))
-    e = math.exp(x)  # never of a positive number, so that nothing overflows
+    e = math.exp(x)  # x is negative, so exp cannot overflow
     return e / (1.0 + e)
 
 
@@ -55,6 +55,7 @@ def sigmoid(x: float) -> float:
 
 @_compiled
 def rnn_tanh(a: Array) -> None:
+    """Turn a (B, H), the pre-activations, into h."""
     B, H = a.shape
     for b in range(B):
         for k in range(H):
@@ -63,6 +64,7 @@ def rnn_tanh(a: Array) -> None:
 
 @_compiled
 def rnn_relu(a: Array) -> None:
+    """Turn a (B, H), the pre-activations, into h."""
     B, H = a.shape
     for b in range(B):
         for k in range(H):
@@ -72,6 +74,7 @@ def rnn_relu(a: Array) -> None:
 
 @_compiled
 def rnn_tanh_backward(h: Array, dh: Array) -> None:
+    """Turn dh (B, H) into da."""
     B, H = h.shape
     for b in range(B):
         for k in range(H):
@@ -80,6 +83,7 @@ def rnn_tanh_backward(h: Array, dh: Array) -> None:
 
 @_compiled
 def rnn_relu_backward(h: Array, dh: Array) -> None:
+    """Turn dh (B, H) into da."""
     B, H = h.shape
     for b in range(B):
         for k in range(H):
@@ -88,12 +92,12 @@ def rnn_relu_backward(h: Array, dh: Array) -> None:
 
 
 def rnn(a: Array, nonlinearity: str) -> None:
-    """a (B, H), the pre-activations, becomes h."""
+    """Turn a (B, H), the pre-activations, into h."""
     (rnn_tanh if nonlinearity == "tanh" else rnn_relu)(a)
 
 
 def rnn_backward(h: Array, dh: Array, nonlinearity: str) -> None:
-    """dh (B, H) becomes da."""
+    """Turn dh (B, H) into da."""
     (rnn_tanh_backward if nonlinearity == "tanh" else rnn_relu_backward)(h, dh)
 
 
@@ -102,7 +106,7 @@ def rnn_backward(h: Array, dh: Array, nonlinearity: str) -> None:
 
 @_compiled
 def lstm(gates: Array, c_prev: Array, c: Array, h: Array) -> None:
-    """gates (4, B, H), the pre-activations, become i, f, g, o; c and h (B, H) are filled. c may be c_prev."""
+    """Turn gates (4, B, H), the pre-activations, into i, f, g, o, and fill c and h (B, H). c can be c_prev."""
     _, B, H = gates.shape
     for b in range(B):
         for k in range(H):
@@ -118,7 +122,7 @@ def lstm(gates: Array, c_prev: Array, c: Array, h: Array) -> None:
 
 @_compiled
 def lstm_backward(gates: Array, c_prev: Array, c: Array, dh: Array, dc: Array, da: Array) -> None:
-    """gates and the result da are (4, B, H); dc (B, H) becomes dc_prev."""
+    """Fill da (4, B, H), given the gates (4, B, H), and turn dc (B, H) into dc_prev."""
     _, B, H = gates.shape
     for b in range(B):
         for k in range(H):
@@ -141,7 +145,7 @@ def lstm_backward(gates: Array, c_prev: Array, c: Array, dh: Array, dc: Array, d
 
 @_compiled
 def gru(gates: Array, h_prev: Array, h: Array) -> None:
-    """gates (4, B, H), the pre-activations of n, r, z, q, where q = a_hn, become n, r, z, q; h (B, H) is filled."""
+    """Turn gates (4, B, H), the pre-activations of n, r, z and q = a_hn, into n, r, z, q, and fill h (B, H)."""
     _, B, H = gates.shape
     for b in range(B):
         for k in range(H):
@@ -154,7 +158,7 @@ def gru(gates: Array, h_prev: Array, h: Array) -> None:
 
 @_compiled
 def gru_backward(gates: Array, h_prev: Array, dh: Array, da: Array) -> None:
-    """gates and the result da are (4, B, H); dh (B, H) becomes z * dh."""
+    """Fill da (4, B, H), given the gates (4, B, H), and turn dh (B, H) into z * dh."""
     _, B, H = gates.shape
     for b in range(B):
         for k in range(H):

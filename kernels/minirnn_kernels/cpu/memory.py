@@ -1,10 +1,8 @@
-"""Memory for the compiled kernels: aligned, and used again.
+"""Memory for the compiled kernels: aligned, and reused.
 
-Fresh memory is given out by the operating system page by page, at the first touch, and where a sequence is short that
-takes as long as what is computed in it. So what a pass needs for itself, and nobody else sees, is kept for the next.
+The operating system maps fresh memory page by page, at the first access, and for a short sequence that takes as long
+as the computation. So the arrays that a pass needs only for itself are kept in a pool for the next pass.
 """
-
-from __future__ import annotations
 
 import math
 import threading
@@ -14,56 +12,64 @@ import numpy as np
 
 Array = Any
 
-LINE = 64  # bytes of a cache line, at whose multiples arrays begin
-SLACK = 5 * LINE  # bytes behind an array's end: reading a whole panel's row may go beyond it
-KEPT = 1 << 28  # bytes that a thread keeps at most
+LINE = 64  # bytes of a cache line; arrays begin at multiples of it
+PADDING = 5 * LINE  # bytes after the end of an array, because kernels may read a whole row of a panel there
+POOL_LIMIT = 1 << 28  # bytes that the pool of a thread keeps at most
 
 
-class _Free(threading.local):
-    """Each thread has its own, so that no thread waits for another."""
+class _Pool(threading.local):
+    """The free arrays of one thread, so that no thread waits for another."""
 
     def __init__(self) -> None:
         self.arrays: list[Array] = []
-        self.size = 0  # of all of them, in bytes
+        self.size = 0  # of all arrays, in bytes
 
 
-_free = _Free()
+_pool = _Pool()
+
+
+def contiguous(a: Array) -> Array:
+    """Return the array itself if it is C-contiguous and aligned, else a copy."""
+    return a if a.flags.c_contiguous and a.flags.aligned else a.copy(order="C")
 
 
 def aligned(*shape: int, dtype: Any, make: Any = np.empty) -> Array:
-    """A new array, or with `make=np.zeros` one of zeros."""
-    n = math.prod(shape)
-    return _part(make(n * np.dtype(dtype).itemsize + SLACK, np.uint8), n, shape, dtype)
+    """Return a new aligned array, filled with zeros if `make` is np.zeros."""
+    return _view(make(_bytes(shape, dtype) + PADDING, np.uint8), shape, dtype)
 
 
 def borrowed(*shape: int, dtype: Any) -> Array:
-    """An array of anything, from what was given back if something fits. `give_back` it, if nobody else can see it."""
-    free = _free.arrays
+    """Return an aligned array with arbitrary contents, from the pool if one fits; return it with `give_back`."""
+    free = _pool.arrays
     for k, array in enumerate(free):
-        if array.shape == shape and array.dtype == dtype:  # as it is: the next call is mostly like the one before
+        if array.shape == shape and array.dtype == dtype:  # the most frequent case: a call like the one before
             return _taken(k)
-    n = math.prod(shape)
-    need = n * np.dtype(dtype).itemsize + SLACK
+    need = _bytes(shape, dtype) + PADDING
     for k, array in enumerate(free):
         if need <= len(array.base) <= 2 * need:
-            return _part(_taken(k).base, n, shape, dtype)
-    return _part(np.empty(need, np.uint8), n, shape, dtype)
-
-
-def _taken(k: int) -> Array:
-    array = _free.arrays.pop(k)
-    _free.size -= len(array.base)
-    return array
+            return _view(_taken(k).base, shape, dtype)
+    return _view(np.empty(need, np.uint8), shape, dtype)
 
 
 def give_back(*arrays: Array) -> None:
-    """Arrays that were borrowed and are not used any more."""
-    _free.arrays.extend(arrays)
-    _free.size += sum(len(array.base) for array in arrays)
-    while _free.size > KEPT:
+    """Put borrowed arrays into the pool. The caller must not use them afterwards."""
+    _pool.arrays.extend(arrays)
+    _pool.size += sum(len(array.base) for array in arrays)
+    while _pool.size > POOL_LIMIT:
         _taken(0)
 
 
-def _part(buffer: Array, n: int, shape: tuple[int, ...], dtype: Any) -> Array:
+def _taken(k: int) -> Array:
+    array = _pool.arrays.pop(k)
+    _pool.size -= len(array.base)
+    return array
+
+
+def _bytes(shape: tuple[int, ...], dtype: Any) -> int:
+    return math.prod(shape) * int(np.dtype(dtype).itemsize)
+
+
+def _view(buffer: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return the aligned array of this shape at the start of a buffer of bytes."""
     skip = -buffer.__array_interface__["data"][0] % LINE
-    return buffer[skip : skip + n * np.dtype(dtype).itemsize].view(dtype).reshape(shape)
+    return buffer[skip : skip + _bytes(shape, dtype)].view(dtype).reshape(shape)

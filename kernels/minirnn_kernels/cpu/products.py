@@ -1,11 +1,29 @@
 """Packed matrices and their products.
 
-A panel is a vertical strip of a matrix, some vectors wide, written row after row into consecutive memory: what the
-inner loop of a product reads next always stands next. Weights are packed once for a whole sequence. Every array here
-has rows that fill whole vectors or whole panels, with zeros at their ends (`cpu/sequences.py` lays them out).
-"""
+A panel is a vertical strip of a matrix, some vectors wide, written row after row into contiguous memory, so that the
+inner loop of a product reads memory in order. Weights are packed once for a whole sequence. The rows of every array
+here fill whole vectors or whole panels, with zeros at their ends (`cpu/sequences.py` lays them out).
 
-from __future__ import annotations
+The parameters of these functions, and of those in `sequence_pass.py`:
+
+    like                an array or a null pointer that gives the dtype; not read
+    vectors             the width of a panel in vectors, 3 or PANEL
+    n                   rows of the left side and of the result
+    K, terms            terms of each sum: the length of a row of the left side, and the rows of a panel
+    a                   address of the left side's first entry
+    a_stride            bytes from one row of the left side to the next
+    across              True if the rows of the left side are neighbouring columns of a panel of PANEL vectors
+    panel               address of the panel
+    c                   address of the result's first entry
+    c_stride            bytes from one row of the result to the next
+    v_stride            bytes from one vector of a row of the result to the next
+    add                 1 to add to the result, 0 to overwrite it
+    ahead               address of a later panel to prefetch, or 0
+    W                   weights as the layer stores them, (gates * H, columns)
+    gates               gates in W, each a block of H rows
+    P                   packed weights
+    first, last         the range of bundles, panels or steps, without `last`
+"""
 
 from typing import Any
 
@@ -44,10 +62,9 @@ def multiply(
     add: int,
     ahead: int,
 ) -> None:
-    """n rows of a, K numbers each, times a panel of 3 or PANEL vectors -> n rows of c. Strides are in bytes.
+    """Multiply n rows of a by a panel, in tiles whose numbers of rows differ by at most one.
 
-    `across`: the rows of a are neighbouring columns of a panel of PANEL vectors. Tiles have equally many rows, give or
-    take one. The first bring the panel at `ahead` near, each a part of it, unless it is 0.
+    Each of the first tiles prefetches a part of the panel at `ahead`.
     """
     tiles = -(-n // (tile3_rows() if vectors == 3 else tile_rows()))
     for k in range(tiles):
@@ -66,10 +83,10 @@ def multiply(
 
 @compiled
 def pack_columns(like: Any, W: Any, gates: int, P: Any, first: int, last: int) -> None:
-    """W^T in panels, W (gates*H, K) -> P (bundles, panels * K * vectors * lanes): bundles `first` to `last`.
+    """Pack W^T: W (gates*H, K) -> P (bundles, panels * K * vectors * lanes), bundles `first` to `last`.
 
-    A bundle has a vector of the same units for each gate: three in one panel, four in panels of PANEL. With one gate it
-    is a panel of units.
+    A bundle has a vector of the same units for each gate: three in one panel, four in panels of PANEL. With one gate, a
+    bundle is a panel of units.
     """
     H, K = W.shape[0] // gates, W.shape[1]
     L, vectors = lanes(like), 3 if gates == 3 else PANEL
@@ -92,11 +109,14 @@ def pack_columns(like: Any, W: Any, gates: int, P: Any, first: int, last: int) -
 
 @compiled
 def pack_rows(like: Any, W: Any, gates: int, P: Any, first: int, last: int) -> None:
-    """Panels `first` to `last` of W (gates*H, N) -> P (panels, gates * Hp * width): rows of each gate, then zeros."""
+    """Pack W (gates*H, columns) into P (panels, gates * Hp * width), panels `first` to `last`.
+
+    The H rows of each gate are followed by Hp - H rows of zeros.
+    """
     width = PANEL * lanes(like)
     H, N = W.shape[0] // gates, W.shape[1]
     Hp = P.shape[1] // (gates * width)
-    sums = np.empty((1, width), W.dtype)  # which nobody asked for
+    sums = np.empty((1, width), W.dtype)  # unused: `copy_panel` also adds up the rows
     for p in range(first, last):
         columns = N - p * width
         for gate in range(gates):

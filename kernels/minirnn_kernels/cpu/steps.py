@@ -1,84 +1,168 @@
-"""One step of a cell for the record "numba": its results made, its threads chosen. What runs is `cpu/step_kernels.py`.
+"""One step of a cell for a few rows, for the record "numba"; `emit/step.py` has the instructions.
 
-A call from Python costs as much as some hundred units of a cell, so little happens here: no argument is looked at
-unless the compiled function, which takes nothing but contiguous arrays of one dtype, has refused it.
+A call from Python costs as much as a hundred units of a cell, so it does little: no argument is checked unless the
+compiled function, which takes only contiguous arrays of one dtype, has refused it.
+
+If the weights are larger than the second-level cache of a core, memory limits the speed. Then two threads, each with
+half of the units, have twice the cache.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
 from time import perf_counter
 from typing import Any
 
+import numba
 import numpy as np
-from numba import types
+from numba import prange, types
 
+from minirnn_kernels.cell import CELLS
 from minirnn_kernels.contract import Arrays
-from minirnn_kernels.cpu import compilation, step_kernels
-from minirnn_kernels.cpu import threads as numba_threads
-from minirnn_kernels.gates import check_nonlinearity
+from minirnn_kernels.cpu import compilation, cost_model, launch
+from minirnn_kernels.cpu.compilation import compiled, compiled_threads
+from minirnn_kernels.cpu.emit.intrinsics import lanes
+from minirnn_kernels.cpu.emit.step import gru_block, lstm_block, relu_block, tanh_block
+from minirnn_kernels.cpu.memory import contiguous
+from minirnn_kernels.gates import Array, check_nonlinearity
 
-Array = Any
+# ---- compiled: all units, and the units in parts ---------------------------------------------------------------------
+#
+# The arrays are the arguments and results of a step, as in `contract.CellKernels`. A thread's part is a range of units,
+# for every row of the batch: its weights stay in the cache of its core from step to step.
 
-FEW = 8  # rows; with more, packing the weights for tiles of a product pays
-WORTH_THREADS = 1_000_000  # bytes of weights: what one core's second-level cache holds
 
-_STATES = {"rnn": 1, "lstm": 2, "gru": 1}
-_VECTORS = {"rnn": 1, "lstm": 1, "gru": 2}
+@compiled
+def _first_unit(x: Array, H: int, part: int, parts: int) -> int:
+    """Return the first unit of a part: a multiple of the lanes, or H."""
+    blocks = (H + lanes(x) - 1) // lanes(x)
+    return min(H, blocks * part // parts * lanes(x))
+
+
+@compiled
+def _rnn_units(
+    x: Array, h: Array, W_ih: Array, W_hh: Array, b: Array, h_next: Array, relu: int, part: int, parts: int
+) -> None:
+    H = h.shape[1]
+    for unit in range(_first_unit(x, H, part, parts), _first_unit(x, H, part + 1, parts), lanes(x)):
+        for row in range(len(x)):
+            if relu:
+                relu_block(x, h, W_ih, W_hh, b, h_next, row, unit)
+            else:
+                tanh_block(x, h, W_ih, W_hh, b, h_next, row, unit)
+
+
+@compiled
+def _lstm_units(
+    x: Array,
+    h: Array,
+    c: Array,
+    W_ih: Array,
+    W_hh: Array,
+    b: Array,
+    h_next: Array,
+    c_next: Array,
+    part: int,
+    parts: int,
+) -> None:
+    H = h.shape[1]
+    for unit in range(_first_unit(x, H, part, parts), _first_unit(x, H, part + 1, parts), lanes(x)):
+        for row in range(len(x)):
+            lstm_block(x, h, c, W_ih, W_hh, b, h_next, c_next, row, unit)
+
+
+@compiled
+def _gru_units(
+    x: Array, h: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, h_next: Array, part: int, parts: int
+) -> None:
+    H = h.shape[1]
+    for unit in range(_first_unit(x, H, part, parts), _first_unit(x, H, part + 1, parts), lanes(x)):
+        for row in range(len(x)):
+            gru_block(x, h, W_ih, W_hh, b_ih, b_hh, h_next, row, unit)
+
+
+@compiled_threads
+def _rnn_parts(x: Array, h: Array, W_ih: Array, W_hh: Array, b: Array, h_next: Array, relu: int, parts: int) -> None:
+    for part in prange(parts):
+        _rnn_units(x, h, W_ih, W_hh, b, h_next, relu, part, parts)
+
+
+@compiled_threads
+def _lstm_parts(
+    x: Array, h: Array, c: Array, W_ih: Array, W_hh: Array, b: Array, h_next: Array, c_next: Array, parts: int
+) -> None:
+    for part in prange(parts):
+        _lstm_units(x, h, c, W_ih, W_hh, b, h_next, c_next, part, parts)
+
+
+@compiled_threads
+def _gru_parts(
+    x: Array, h: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, h_next: Array, parts: int
+) -> None:
+    for part in prange(parts):
+        _gru_units(x, h, W_ih, W_hh, b_ih, b_hh, h_next, part, parts)
+
+
+UNITS_AND_PARTS = {
+    "rnn": (_rnn_units, _rnn_parts),
+    "lstm": (_lstm_units, _lstm_parts),
+    "gru": (_gru_units, _gru_parts),
+}
+
+
+# ---- the call --------------------------------------------------------------------------------------------------------
 
 
 @cache
-def _compiled(cell: str, dtype: Any, threads: bool) -> Callable[..., None]:
-    """The compiled function of this cell for this dtype: of all units in one part, or of parts on threads."""
-    number = types.float32 if dtype == np.float32 else types.float64
-    given = [types.Array(number, 2, "C", readonly=True)] * (3 + _STATES[cell])  # x, states, W_ih, W_hh
-    given += [types.Array(number, 1, "C", readonly=True)] * _VECTORS[cell]
-    given += [types.Array(number, 2, "C")] * _STATES[cell]
-    given += [types.int64] * (cell == "rnn")
-    function = getattr(step_kernels, f"{cell}_{'parts' if threads else 'units'}")
-    return compilation.compiled_for(function, (*given, *[types.int64] * (1 if threads else 2)))
+def _compiled(cell_name: str, dtype: Any, threads: bool) -> Callable[..., None]:
+    """Return the function of this cell compiled for this dtype: for all units in one part, or for parts on threads."""
+    cell, number = CELLS[cell_name], numba.from_dtype(dtype)
+    matrix = types.Array(number, 2, "C", readonly=True)
+    arguments = [matrix] * (3 + len(cell.states))  # x, states, W_ih, W_hh
+    arguments += [types.Array(number, 1, "C", readonly=True)] * len(cell.biases)
+    arguments += [types.Array(number, 2, "C")] * len(cell.states)
+    arguments += [types.int64] * (bool(cell.nonlinearities) + (1 if threads else 2))
+    return compilation.compiled_for(UNITS_AND_PARTS[cell_name][threads], tuple(arguments))
 
 
-def _run(cell: str, weights: int, given: tuple[Array, ...], others: tuple[Any, ...]) -> None:
-    """Compute from `given`, which has `weights` bytes of weights, into the results; these and options are `others`."""
-    dtype = given[0].dtype
+def _run(cell_name: str, weight_bytes: int, arrays: tuple[Array, ...], others: tuple[Any, ...]) -> None:
+    """Compute a step. `arrays` are the arguments of the step; `others` are the arrays to fill, then options."""
+    dtype = arrays[0].dtype
     try:
-        if weights < WORTH_THREADS or perf_counter() < _rest_until or (parts := numba_threads.how_many()) == 1:
-            _compiled(cell, dtype, False)(*given, *others, 0, 1)
+        if (
+            weight_bytes < cost_model.MIN_WEIGHT_BYTES_FOR_THREADS
+            or perf_counter() < _rest_until
+            or (parts := launch.thread_count()) == 1
+        ):
+            _compiled(cell_name, dtype, False)(*arrays, *others, 0, 1)
         else:
-            _on_threads(_compiled(cell, dtype, True), weights, (*given, *others, parts))
-    except TypeError:  # arrays whose entries don't stand one after the other
-        plain = tuple([a if a.flags.c_contiguous and a.flags.aligned else a.copy(order="C") for a in given])
-        if all(a is b for a, b in zip(plain, given, strict=True)):
+            _on_threads(_compiled(cell_name, dtype, True), weight_bytes, (*arrays, *others, parts))
+    except TypeError:  # the compiled function takes only contiguous arrays
+        plain = tuple(map(contiguous, arrays))
+        if all(a is b for a, b in zip(plain, arrays, strict=True)):
             raise
-        _run(cell, weights, plain, others)
+        _run(cell_name, weight_bytes, plain, others)
 
 
-# Where something else keeps a core busy, a thread may have to wait until its turn there is over: 8 ms, two hundred
-# times as long as a step. Then one thread alone, which waits for nobody, takes the steps for sixteen times as long as
-# that lasted, so that waiting costs little of the time, however long it goes on.
-
-_rest_until = 0.0
+_rest_until = 0.0  # on the clock of `perf_counter`: until then, steps avoid threads; see `cost_model.rest_after_step`
 
 
-def _on_threads(function: Callable[..., None], weights: int, arguments: tuple[Any, ...]) -> None:
+def _on_threads(function: Callable[..., None], weight_bytes: int, arguments: tuple[Any, ...]) -> None:
     global _rest_until
-    with numba_threads.turn:
+    with launch.turn:
         before = perf_counter()
         function(*arguments)
-        took = perf_counter() - before
-    if took > 1e-3 + weights / 10e9:  # reading them at 10 GB/s, a tenth of what one core can
-        _rest_until = before + 17 * took
+        after = perf_counter()
+    if rest := cost_model.rest_after_step(after - before, weight_bytes):
+        _rest_until = after + rest
 
 
 def steps(rnn_inference: Any, lstm_inference: Any, gru_inference: Any) -> dict[str, Callable[..., Any]]:
-    """The record's functions of a step, by cell. Many rows are left to the functions of sequences, as one time step."""
+    """Return the record's functions of a step, by cell. A step of many rows is computed as a sequence of one step."""
 
     def rnn_step(x: Array, h: Array, W_ih: Array, W_hh: Array, b: Array, *, nonlinearity: str = "tanh") -> Array:
-        """-> h'; shapes as in `contract`."""
+        """Return h'; shapes as in `contract`."""
         check_nonlinearity(nonlinearity)
-        if len(h) > FEW:
+        if len(h) > cost_model.MAX_ROWS_FOR_STEP_KERNELS:
             return rnn_inference(x[None], h, W_ih, W_hh, b, nonlinearity=nonlinearity)[1]
         h_next = np.empty(h.shape, h.dtype)
         relu = int(nonlinearity == "relu")
@@ -86,16 +170,16 @@ def steps(rnn_inference: Any, lstm_inference: Any, gru_inference: Any) -> dict[s
         return h_next
 
     def lstm_step(x: Array, h: Array, c: Array, W_ih: Array, W_hh: Array, b: Array) -> Arrays:
-        """-> h', c'; shapes as in `contract`."""
-        if len(h) > FEW:
+        """Return h' and c'; shapes as in `contract`."""
+        if len(h) > cost_model.MAX_ROWS_FOR_STEP_KERNELS:
             return tuple(lstm_inference(x[None], h, c, W_ih, W_hh, b)[1:])
         made = np.empty(h.shape, h.dtype), np.empty(h.shape, h.dtype)
         _run("lstm", W_ih.nbytes + W_hh.nbytes, (x, h, c, W_ih, W_hh, b), made)
         return made
 
     def gru_step(x: Array, h: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array) -> Array:
-        """-> h'; shapes as in `contract`."""
-        if len(h) > FEW:
+        """Return h'; shapes as in `contract`."""
+        if len(h) > cost_model.MAX_ROWS_FOR_STEP_KERNELS:
             return gru_inference(x[None], h, W_ih, W_hh, b_ih, b_hh)[1]
         h_next = np.empty(h.shape, h.dtype)
         _run("gru", W_ih.nbytes + W_hh.nbytes, (x, h, W_ih, W_hh, b_ih, b_hh), (h_next,))

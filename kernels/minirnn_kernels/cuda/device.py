@@ -1,8 +1,8 @@
-"""What the host logic of the CUDA kernels needs of a device: a protocol.
+"""The protocol of a device: everything that the host logic of the CUDA kernels needs.
 
-`cuda/sequences.py` is written against it and runs with any of: a GPU through CuPy (`cuda/cupy_device.py`), the kernels
-compiled for the CPU, and a fake that only notes what is asked of it (both in the tests). Work is asynchronous where the
-device is: what is asked for is done later, in the order of the asking, on the calling thread's stream.
+`cuda/sequences.py` is written against this protocol and runs on a GPU through CuPy (`cuda/cupy_device.py`), and in the
+tests on the CPU, where the kernels are compiled by g++, and on a fake device that only records calls. Work can be
+asynchronous: the device does it later, in the order of the calls, on the stream of the calling thread.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -11,100 +11,95 @@ from typing import Any, Protocol
 
 from minirnn_kernels.cuda.source import Configuration
 
-Array = Any  # an array of the device's module
+Array = Any  # an array of the module Device.xp
 
 
 @dataclass(frozen=True)
 class Properties:
-    """What plans and estimates read of a device. Bandwidths are in bytes a second; the defaults are an H100's (SXM)."""
+    """The properties of a device that plans and cost estimates read. The defaults are those of an H100 (SXM)."""
 
     name: str = "H100"
-    architecture: int = 90  # compute capability, times ten
+    architecture: int = 90  # compute capability times ten
     multiprocessors: int = 132
-    shared_bytes: int = 232_448  # dynamic shared memory that one block can have
-    clock: float = 1.8e9  # cycles a second of a multiprocessor
-    bandwidth: float = 3.3e12  # of the memory
-    l2_bandwidth: float = 5.5e12  # of the second-level cache
-    l2_bytes: int = 50 << 20
+    shared_bytes: int = 232_448  # the most dynamic shared memory that one block can have
+    clock: float = 1.8e9  # cycles per second of a multiprocessor
+    bandwidth: float = 3.3e12  # bytes per second from the device's memory
+    l2_bandwidth: float = 5.5e12  # bytes per second from the second-level cache
+    l2_bytes: int = 50 << 20  # size of the second-level cache
 
     @property
     def largest_cluster(self) -> int:
-        """How many blocks a thread-block cluster can have: 8 is what every device that knows clusters can do."""
+        """The most blocks in a cluster: 8, the portable maximum, or 1 on devices without clusters."""
         return 8 if self.architecture >= 90 else 1
 
 
-class Graph(Protocol):
-    """Launches that have been captured, to be asked for all at once."""
+@dataclass(frozen=True)
+class Kernel:
+    """A compiled kernel and the size of its blocks."""
 
-    def replay(self) -> None:
-        """Do them again, on the calling thread's stream."""
+    configuration: Configuration  # the module that contains the kernel
+    source: str  # "gates" or "sequence"
+    name: str  # of the function in the source
+    threads: int  # per block
+    shared_bytes: int = 0  # dynamic shared memory per block
 
 
 class Device(Protocol):
-    """Where the kernels run."""
+    """A device that runs the kernels."""
 
     @property
     def xp(self) -> Any:
-        """The array module: `numpy`, `cupy`, or what has their functions."""
+        """The array module: `numpy`, `cupy`, or a module with the same functions."""
 
     @property
     def home(self) -> Any:
-        """What `array.device` is for arrays that this device computes with at the moment."""
+        """The value of `array.device` for arrays on the current device."""
 
     @property
     def properties(self) -> Properties:
-        """Of the current device."""
+        """The properties of the current device."""
 
     def matmul(
         self, a: Array, b: Array, out: Array | None = None, *, dtype: Any = None, precision: str = "strict"
     ) -> Array:
-        """The product of a (M, K) and b (K, N), summed in float32 at least: (M, N), filled into `out` if that is given.
+        """Return the product of a (M, K) and b (K, N), summed in at least float32: (M, N), written to `out` if given.
 
-        The result's dtype is that of `out`, else `dtype`, else that of a: for 16-bit a and b it may also be float32.
-        Any strides of a and b; `out` has unit stride in its last axis. Sizes may be 0: a sum over nothing is 0.
-        precision, for float32: "strict" rounds as float32 does, "high" too (or nearly), "fast" may use TF32.
+        The dtype of the result is that of `out`, otherwise `dtype`, otherwise that of a. For 16-bit a and b the result
+        can also be float32. a and b can have any strides; the last axis of `out` has unit stride. Sizes can be 0: an
+        empty sum is 0. For float32, precision "strict" rounds as float32 does, "high" at least nearly so, and "fast"
+        may use TF32.
         """
 
-    def launch(
-        self,
-        configuration: Configuration,
-        source: str,
-        kernel: str,
-        grid: tuple[int, int],
-        block: int,
-        shared_bytes: int,
-        args: Sequence[Any],
-        cooperative: bool = False,
-    ) -> None:
-        """Launch a kernel of source "gates" or "sequence", with grid (x, y) blocks of `block` threads each.
+    def launch(self, kernel: Kernel, grid: tuple[int, int], args: Sequence[Any], *, cooperative: bool = False) -> None:
+        """Launch a kernel with a grid of (x, y) blocks.
 
-        args: arrays (the address of their first entry), None (a null pointer), NumPy scalars of int32 or int64.
-        cooperative: all blocks run at the same time and may wait for each other; no more than `blocks_at_once`.
+        args: arrays (passed as the address of their first entry), None (a null pointer), or NumPy scalars of int32 or
+        int64. cooperative: all blocks run at the same time and may wait for each other; the grid has at most
+        `blocks_at_once(kernel)` blocks.
         """
 
-    def blocks_at_once(
-        self, configuration: Configuration, source: str, kernel: str, block: int, shared_bytes: int
-    ) -> int:
-        """How many blocks of a kernel the whole device holds at the same time."""
+    def blocks_at_once(self, kernel: Kernel) -> int:
+        """Return how many blocks of a kernel the whole device can run at the same time."""
 
     def record(self, values: Any, into: Array | None = None) -> Array:
-        """A NumPy scalar of a structured dtype as bytes on the device: a new array of uint8, or one made before."""
+        """Copy a NumPy scalar of a structured dtype to the device: to a new array of uint8, or into an existing one."""
 
     def address(self, array: Array | None) -> int:
-        """Where an array's first entry lies, for a record; 0 for None."""
+        """Return the address of the first entry of an array, or 0 for None."""
 
     @property
     def error_word(self) -> int:
-        """The address, for kernels, of the int that a kernel sets when it gives up waiting."""
+        """The address of the int that a kernel sets if it stops waiting for other blocks."""
 
-    def graph(self, key: Hashable, capture: Callable[[], None]) -> Graph:
-        """What `capture` launches, as a graph, and not yet done. Keys are never used twice: the asker keeps the graph.
+    def graph(self, key: Hashable, capture: Callable[[], None]) -> Callable[[], None]:
+        """Record the launches of `capture`, and return a function that launches all of them at once.
 
-        `capture` allocates nothing, and its arrays have to live as long as the graph.
+        The launches go to the stream of the thread that calls the function. `capture` allocates nothing, and the arrays
+        that it uses must live as long as the graph. Each key is used once.
         """
 
     def stream(self) -> Hashable:
-        """Which stream the calling thread's work goes to."""
+        """Return an identifier of the stream of the calling thread."""
 
     def failed(self) -> bool:
-        """Whether a kernel has given up waiting since this was last asked; doesn't wait for kernels that still run."""
+        """Return whether a kernel has stopped waiting since the last call. Does not wait for running kernels."""

@@ -1,126 +1,129 @@
-"""The gates of one step on a device: the kernels of cuda/gates.cu, launched.
+"""The gates of one step on a device: launches of the kernels of src/gates.cu.
 
-Level 1 of `cuda/run.py` is a loop of these around cuBLAS's products; `gates` is the contract's pointwise level.
+Level 1 of `cuda/runner.py` is a loop of these kernels and cuBLAS products. `gates` returns the pointwise level of the
+contract.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from minirnn_kernels.arithmetic import ceil_div, round_up
+from minirnn_kernels.cell import GRU, LSTM, RNN, Cell
 from minirnn_kernels.contract import CellGates, Gates
-from minirnn_kernels.cuda.device import Array, Device
-from minirnn_kernels.cuda.sequence_pass import GRU, LSTM, RNN, STORAGES, THREADS, Cell, Storage
+from minirnn_kernels.cuda.device import Array, Device, Kernel
+from minirnn_kernels.cuda.plans import MOST_TILES, THREADS, storage_of, unit_layout
 from minirnn_kernels.cuda.source import PRODUCTS, Configuration
 from minirnn_kernels.gates import check_nonlinearity
 
 
-def by_gate(rows: Array, cell: Cell) -> Array:
-    """rows (B, n*H) or (B, H), gates or their gradients, as a view (n, B, H)."""
-    B, columns = rows.shape
-    return rows.reshape(B, cell.blocks, columns // cell.blocks).transpose(1, 0, 2)
+@dataclass(slots=True)
+class Step:
+    """The arrays of one step. An array that the cell or the direction does not use, or that is zero, is None.
+
+    n is the number of values of a unit in `gates`, S the dtype of stored arrays and A the dtype of sums and gates. The
+    last axis of each array has unit stride; arrays without a note on their strides are contiguous.
+    """
+
+    cell: Cell
+    gates: Array | None = None  # (n, B, H) A, any strides: pre-activations, which become the gates (except the RNN's)
+    h: Array | None = None  # (B, H) S, any stride: filled by the forward pass; the RNN's can be gates[0]
+    recurrent: Array | None = None  # forward (B, products * H) A: h W_hh^T, None if `gates` includes it;
+    # backward (B, H) A, any stride: da W_hh of the next step
+    bias: Array | None = None  # GRU: (H,) A, b_hn, which is added to the recurrent part of q
+    c_prev: Array | None = None  # LSTM: (B, H) A, any stride
+    c: Array | None = None  # LSTM: (B, H) A, any stride: filled by the forward pass; can be c_prev
+    h_prev: Array | None = None  # GRU: (B, H) S, any stride
+    lengths: Array | None = None  # (B,) int32: rows with t >= length get h = 0 and c = c_prev, and da = 0
+    t: int = 0
+    relu: bool = False
+    # the backward pass
+    T: int = 1
+    dout: Array | None = None  # (B, H) S
+    dh_n: Array | None = None  # (B, H) A: added at the last step of each row
+    dc_n: Array | None = None  # LSTM: (B, H) A: added at the last step of each row
+    carry: Array | None = None  # (B, H) A, any stride, in place: LSTM dc, which becomes dc_prev; GRU z * dh
+    da: Array | None = None  # (n, B, H) S, any strides: filled; can be `gates`, or the RNN's `recurrent`
 
 
-def _stride(a: Array | None, axis: int = -2) -> Any:
-    """In elements, as kernels take it; 0 for None."""
-    return np.int64(0 if a is None else a.strides[axis] // a.itemsize)
+def step_forward(device: Device, s: Step) -> None:
+    """Launch gates_forward: fill the gates, c and h of one step."""
+    arrays = (
+        s.recurrent, s.bias, *_with_strides(s.gates), *_with_stride(s.c_prev), *_with_stride(s.c),
+        *_with_stride(s.h_prev if s.cell is GRU else None), *_with_stride(s.h), s.lengths,
+    )  # fmt: skip
+    _launch_gates(device, "gates_forward", s, s.h, arrays, (s.t,))
+
+
+def step_backward(device: Device, s: Step) -> None:
+    """Launch gates_backward: fill da of one step, and turn carry into that of the step before."""
+    arrays = (
+        *_with_strides(None if s.cell is RNN else s.gates), *_with_stride(s.c_prev), *_with_stride(s.c),
+        *_with_stride(s.h_prev if s.cell is GRU else None), *_with_stride(s.h if s.cell is RNN else None),
+        *_with_stride(s.recurrent), s.dout, s.dh_n, s.dc_n, *_with_stride(s.carry), *_with_strides(s.da), s.lengths,
+    )  # fmt: skip
+    _launch_gates(device, "gates_backward", s, s.da, arrays, (s.T, s.t))
+
+
+def _with_stride(a: Array | None) -> tuple[Any, Any]:
+    """Return an array (B, H) and the distance between its rows in elements, which is 0 for None."""
+    return a, np.int64(0 if a is None else a.strides[-2] // a.itemsize)
+
+
+def _with_strides(a: Array | None) -> tuple[Any, Any, Any]:
+    """Return an array (n, B, H) and the distances between its gates and between its rows in elements."""
+    return a, np.int64(0 if a is None else a.strides[0] // a.itemsize), _with_stride(a)[1]
 
 
 def _launch_gates(
-    device: Device, kernel: str, cell: Cell, storage: Storage, B: int, H: int, args: tuple[Any, ...]
+    device: Device, name: str, step: Step, filled: Any, arrays: tuple[Any, ...], times: tuple[int, ...]
 ) -> None:
-    config = Configuration(cell.name, storage.name, PRODUCTS[storage.name][0])
-    packs = -(-H * storage.accumulate_bytes // 16)  # of the units that a thread takes at once
-    threads = min(THREADS, -(-packs // 32) * 32)
-    grid = -(-packs // threads), min(B, 65_535)
-    device.launch(config, "gates", kernel, grid, threads, 0, args)
-
-
-def step_forward(
-    device: Device,
-    cell: Cell,
-    storage: Storage,
-    recurrent: Array | None,
-    bias: Array | None,
-    gates: Array,
-    c_prev: Array | None,
-    c: Array | None,
-    h_prev: Array | None,
-    h: Array,
-    lengths: Array | None = None,
-    t: int = 0,
-    relu: bool = False,
-) -> None:
-    """gates (n, B, H), pre-activations without the recurrent part (B, products * H), become gates; c, h are filled."""
-    B, H = h.shape
+    """Launch a kernel of src/gates.cu for all rows and units of the array that it fills: (..., B, H) S."""
+    B, H = filled.shape[-2:]
     if B == 0:
         return
-    h_prev = h_prev if cell is GRU else None
-    args = (
-        recurrent, bias, gates, _stride(gates, 0), _stride(gates), c_prev, _stride(c_prev), c, _stride(c),
-        h_prev, _stride(h_prev), h, _stride(h), lengths, np.int32(t), np.int32(B), np.int32(H), np.int32(relu),
-    )  # fmt: skip
-    _launch_gates(device, "gates_forward", cell, storage, B, H, args)
+    storage = storage_of(filled)
+    packs = ceil_div(H * storage.accumulate_bytes, 16)  # a thread processes 16 bytes of units at a time
+    threads = min(THREADS, round_up(packs, 32))
+    configuration = Configuration(step.cell.title, storage.name, PRODUCTS[storage.name][0])
+    kernel, grid = Kernel(configuration, "gates", name, threads), (ceil_div(packs, threads), min(B, MOST_TILES))
+    device.launch(kernel, grid, (*arrays, *map(np.int32, (*times, B, H, step.relu))))
 
 
-def step_backward(
-    device: Device,
-    cell: Cell,
-    storage: Storage,
-    gates: Array | None,
-    c_prev: Array | None,
-    c: Array | None,
-    h_prev: Array | None,
-    h: Array | None,
-    recurrent: Array | None,
-    dout: Array | None,
-    dh_n: Array | None,
-    dc_n: Array | None,
-    carry: Array | None,
-    da: Array,
-    lengths: Array | None = None,
-    T: int = 1,
-    t: int = 0,
-    relu: bool = False,
-) -> None:
-    """da (n, B, H) is filled, carry becomes that of the step before; recurrent is da W_hh of the step that follows."""
-    _, B, H = da.shape
-    if B == 0:
-        return
-    gates = None if cell is RNN else gates
-    h_prev, h = h_prev if cell is GRU else None, h if cell is RNN else None
-    args = (
-        gates, _stride(gates, 0) if gates is not None else np.int64(0), _stride(gates), c_prev, _stride(c_prev),
-        c, _stride(c), h_prev, _stride(h_prev), h, _stride(h), recurrent, _stride(recurrent), dout, dh_n, dc_n,
-        carry, _stride(carry), da, _stride(da, 0), _stride(da), lengths, np.int32(T), np.int32(t), np.int32(B),
-        np.int32(H), np.int32(relu),
-    )  # fmt: skip
-    _launch_gates(device, "gates_backward", cell, storage, B, H, args)
+def by_gate(rows: Array, cell: Cell) -> Array:
+    """Return rows (B, n*H) of gates or their gradients as a view (n, B, H)."""
+    n = unit_layout(cell).blocks
+    return rows.reshape(len(rows), n, rows.shape[1] // n).transpose(1, 0, 2)
+
+
+def is_relu(nonlinearity: str) -> bool:
+    """Return whether a nonlinearity is "relu". ValueError unless it is "relu" or "tanh"."""
+    check_nonlinearity(nonlinearity)
+    return nonlinearity == "relu"
 
 
 def gates(device: Device) -> Gates:
-    """The pointwise level of the contract, for float32 and float64."""
+    """Return the pointwise level of the contract on a device, for float32 and float64."""
 
     def rnn(a: Array, nonlinearity: str) -> None:
-        step_forward(device, RNN, storage_of(a), None, None, a[None], None, None, None, a, relu=is_relu(nonlinearity))
+        step_forward(device, Step(RNN, a[None], a, relu=is_relu(nonlinearity)))
 
     def rnn_backward(h: Array, dh: Array, nonlinearity: str) -> None:
-        step_backward(
-            device, RNN, storage_of(h), None, None, None, None, h, dh, None, None, None, None, dh[None],
-            relu=is_relu(nonlinearity),
-        )  # fmt: skip
+        step_backward(device, Step(RNN, h=h, recurrent=dh, da=dh[None], relu=is_relu(nonlinearity)))
 
     def lstm(gates: Array, c_prev: Array, c: Array, h: Array) -> None:
-        step_forward(device, LSTM, storage_of(h), None, None, gates, c_prev, c, None, h)
+        step_forward(device, Step(LSTM, gates, h, c_prev=c_prev, c=c))
 
     def lstm_backward(gates: Array, c_prev: Array, c: Array, dh: Array, dc: Array, da: Array) -> None:
-        step_backward(device, LSTM, storage_of(c), gates, c_prev, c, None, None, dh, None, None, None, dc, da)
+        step_backward(device, Step(LSTM, gates, recurrent=dh, c_prev=c_prev, c=c, carry=dc, da=da))
 
     def gru(gates: Array, h_prev: Array, h: Array) -> None:
-        step_forward(device, GRU, storage_of(h), None, None, gates, None, None, h_prev, h)
+        step_forward(device, Step(GRU, gates, h, h_prev=h_prev))
 
     def gru_backward(gates: Array, h_prev: Array, dh: Array, da: Array) -> None:
-        # all of dh comes as the gradient past the products, which becomes z * dh
-        step_backward(device, GRU, storage_of(dh), gates, None, None, h_prev, None, None, None, None, None, dh, da)
+        # dh is passed as the carry: the kernel adds the carry to the gradient, and replaces it by z * dh.
+        step_backward(device, Step(GRU, gates, h_prev=h_prev, carry=dh, da=da))
 
     return Gates(
         name="cupy",
@@ -128,12 +131,3 @@ def gates(device: Device) -> Gates:
         lstm=CellGates(lstm, lstm_backward),
         gru=CellGates(gru, gru_backward),
     )
-
-
-def storage_of(a: Array) -> Storage:
-    return STORAGES[a.dtype.name]
-
-
-def is_relu(nonlinearity: str) -> bool:
-    check_nonlinearity(nonlinearity)
-    return nonlinearity == "relu"

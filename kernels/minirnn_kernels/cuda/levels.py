@@ -1,7 +1,7 @@
-"""Which level and which team compute a pass over a sequence: the plan that is estimated to be the fastest.
+"""The choice of a level and a team for a pass over a sequence: the plan with the lowest estimated time.
 
-Every figure here is an ESTIMATE, made from data sheets and from what others have published; none of them was measured
-with these kernels. They need only be good enough to tell the levels apart. The environment variable MINIRNN_CUDA_LEVEL
+Every figure here is an ESTIMATE, made from data sheets and from published measurements. None was measured with these
+kernels. The estimates only need to be good enough to tell the levels apart. The environment variable MINIRNN_CUDA_LEVEL
 (1, 2 or 3) forces a level.
 """
 
@@ -9,133 +9,133 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 
+from minirnn_kernels.arithmetic import ceil_div
 from minirnn_kernels.cuda.device import Properties
-from minirnn_kernels.cuda.sequence_pass import TILE, Plan, Work, plans
+from minirnn_kernels.cuda.plans import TILE, Plan, Work, plans
 
 VARIABLE = "MINIRNN_CUDA_LEVEL"
 LEVELS = (1, 2, 3)
 
-# Microseconds of the host for one call that launches something, from Python. Levels 1 and 2 pay it, per launch and per
-# replay; a step of level 1 is two launches, the product and the gates.
-LAUNCH = 8.0
-# Microseconds from the end of a kernel to the start of the next one: in a stream, and inside a graph.
-BETWEEN_LAUNCHES = 2.5
-BETWEEN_NODES = 1.3
+# Host time of one launch from Python, in microseconds. Levels 1 and 2 pay it for each launch and each replay. A step of
+# level 1 is two launches, the product and the gates.
+LAUNCH_US = 8.0
+# Microseconds from the end of a kernel to the start of the next: in a stream, and inside a graph.
+BETWEEN_LAUNCHES_US = 2.5
+BETWEEN_NODES_US = 1.3
 # Microseconds of a step that no arithmetic hides: reading the projected gates, activations, storing.
-STEP = 0.7
-# Microseconds for a team to meet twice. A block: two barriers. A cluster: two barriers of the hardware and a write to
-# each neighbour. The grid: a flag to the second-level cache, seen by polling.
-MEETING = {"block": 0.1, "cluster": 1.0, "grid": 1.5, "": 0.0}
-# Microseconds from asking the second-level cache to the answer, and for how much a block asks at a time: 256 threads x
-# 8 loads, of 16 bytes each but where W is read along its columns, a number at a time.
-ROUND_TRIP = 0.6
-LOADS_ASKED = 256 * 8
-# Microseconds until a cooperative launch has all its blocks running.
-COOPERATION = 6.0
+STEP_US = 0.7
+# Microseconds for the two barriers of a team in one step. A block: two block barriers. A cluster: two hardware barriers
+# and a write to each neighbour. The grid: a flag in the second-level cache, seen by polling.
+BARRIER_US = {"block": 0.1, "cluster": 1.0, "grid": 1.5, "": 0.0}
+# Microseconds from a request to the second-level cache to its answer, and the loads that a block requests at a time:
+# 8 by each of 256 threads. A load has 16 bytes, or one number where W_hh is read along its columns.
+ROUND_TRIP_US = 0.6
+LOADS_IN_FLIGHT = 256 * 8
+# Microseconds until all blocks of a cooperative launch are running.
+COOPERATIVE_LAUNCH_US = 6.0
 
-# Floating-point operations that one multiprocessor does in a cycle, from the data sheets of the A100 and H100: 128
-# multiply-adds of float32, 64 of float64, 512 of TF32 with mma.sync (three for a product in TF32X3), 1024 of 16 bits.
-PER_CYCLE = {"FMA": 256.0, "double": 128.0, "TF32": 1024.0, "TF32X3": 341.0, "MMA16": 2048.0}
-# The share of that which a product of 16 rows in shared memory reaches, and cuBLAS, given enough rows.
-REACHED_HERE = 0.4
-REACHED_BY_CUBLAS = 0.6
-# Bytes that a multiprocessor reads from its shared memory in a cycle.
-SHARED_PER_CYCLE = 128.0
+# Floating-point operations per cycle of one multiprocessor, from the data sheets of the A100 and H100: 128
+# multiply-adds of float32, 64 of float64, 512 of TF32 with mma.sync (a product in TF32X3 takes three), 1024 of 16 bits.
+FLOP_PER_CYCLE = {"FMA": 256.0, "double": 128.0, "TF32": 1024.0, "TF32X3": 341.0, "MMA16": 2048.0}
+# The share of this peak that a product of 16 rows in shared memory reaches, and that cuBLAS reaches with enough rows.
+KERNEL_EFFICIENCY = 0.4
+CUBLAS_EFFICIENCY = 0.6
+# Bytes per cycle that a multiprocessor reads from its shared memory.
+SHARED_BYTES_PER_CYCLE = 128.0
 
-GRAPH_STEPS = 32  # steps of a graph, at most
+GRAPH_STEPS = 32  # the most steps in one graph
 
 
 def graph_steps(steps: int) -> int:
-    """How many steps of a pass are captured as one graph: a power of two, so that few graphs serve all lengths."""
-    captured = 1
-    while captured < min(steps, GRAPH_STEPS):
-        captured *= 2
-    return captured
+    """Return how many steps of a pass are captured as one graph: a power of two, so that few graphs fit all lengths."""
+    return min(GRAPH_STEPS, 1 << max(0, steps - 1).bit_length())
 
 
 def estimate(plan: Plan, work: Work, properties: Properties) -> float:
-    """Microseconds for the pass, without the products over all time steps, which are the same at every level."""
+    """Return the microseconds of a pass, without the products over all time steps, which every level shares."""
     each = work.steps * step(plan, parts(plan, work, properties))
     if plan.level < 3:
         return each
     start = (
-        LAUNCH
-        + COOPERATION * plan.cooperative
+        LAUNCH_US
+        + COOPERATIVE_LAUNCH_US * plan.cooperative
         + _microseconds(work.weight_bytes * plan.grid[1], properties.l2_bandwidth)
     )
-    waves = 1 if plan.cooperative else -(-plan.blocks // (properties.multiprocessors // plan.cluster * plan.cluster))
+    places = properties.multiprocessors // plan.cluster * plan.cluster  # the multiprocessors that clusters can fill
+    waves = 1 if plan.cooperative else ceil_div(plan.blocks, places)
     return start + waves * each
 
 
 def parts(plan: Plan, work: Work, properties: Properties) -> dict[str, float]:
-    """Where the microseconds of a step go; `step` adds them up.
+    """Return the microseconds of the parts of a step; `step` adds them up.
 
-    launch      asking for kernels, and the gaps between them
-    product     multiply-adds of the block that has most to do, or of cuBLAS
-    shared      its reads of shared memory, which go on meanwhile
+    launch      launching kernels, and the gaps between them
+    product     multiply-adds of the block with the most work, or of cuBLAS
+    shared      reads of shared memory by that block, in parallel with the product
     state       waiting for the state that other blocks wrote
-    weights     waiting for weights that aren't resident
-    traffic     both of these for all blocks, through the second-level cache or the memory, which goes on meanwhile
-    meeting     waiting for the other blocks
+    weights     waiting for weights that are not resident
+    traffic     states and weights of all blocks, through the second-level cache or the memory, in parallel
+    barrier     waiting for the other blocks
     rest        reading the projected gates, activations, storing
     """
-    found = dict.fromkeys(("launch", "product", "shared", "state", "weights", "traffic", "meeting", "rest"), 0.0)
+    found = dict.fromkeys(("launch", "product", "shared", "state", "weights", "traffic", "barrier", "rest"), 0.0)
     if plan.level == 1:
         return found | _cublas_parts(work, properties)
     if plan.level == 2:
         captured = graph_steps(work.steps)
-        replays = -(-work.steps // captured)  # steps past the end start and return
-        found["launch"] = replays * max(LAUNCH, captured * BETWEEN_NODES) / work.steps
-    return found | _kernel_parts(plan, work, properties) | {"meeting": MEETING[plan.team], "rest": STEP}
+        replays = ceil_div(work.steps, captured)  # launches for steps past the end return at once
+        found["launch"] = replays * max(LAUNCH_US, captured * BETWEEN_NODES_US) / work.steps
+    return found | _kernel_parts(plan, work, properties) | {"barrier": BARRIER_US[plan.team], "rest": STEP_US}
 
 
 def step(plan: Plan, found: dict[str, float]) -> float:
-    """Microseconds of a step, of its parts: those that go on at the same time as others count if they are longer."""
+    """Return the microseconds of a step, given its parts. Of parts that run in parallel, the longest counts."""
     if plan.level == 1:  # the device waits for the host, or the host for the device
-        return max(found["launch"], 2 * BETWEEN_LAUNCHES + max(found["product"], found["traffic"]))
+        return max(found["launch"], 2 * BETWEEN_LAUNCHES_US + max(found["product"], found["traffic"]))
     block = max(found["product"], found["shared"]) + found["state"] + found["weights"]
-    return found["launch"] + found["rest"] + max(block, found["traffic"]) + found["meeting"]
+    return found["launch"] + found["rest"] + max(block, found["traffic"]) + found["barrier"]
 
 
 def _cublas_parts(work: Work, properties: Properties) -> dict[str, float]:
-    """A product and the gates: what the host takes, or what the device takes, whichever is longer."""
-    flops = 2.0 * work.B * work.weight_bytes / work.storage.bytes
-    speed = properties.multiprocessors * properties.clock * _per_cycle(work) * REACHED_BY_CUBLAS
-    moved = work.weight_bytes + work.B * work.H * work.storage.accumulate_bytes * (work.cell.blocks * 3 + 4)
+    """Return the parts of a step of level 1: a cuBLAS product and the gates."""
+    flop = 2.0 * work.B * work.weight_bytes / work.storage.bytes
+    speed = properties.multiprocessors * properties.clock * _flop_per_cycle(work) * CUBLAS_EFFICIENCY
+    moved = work.weight_bytes + work.B * work.H * work.storage.accumulate_bytes * (work.unit.blocks * 3 + 4)
     return {
-        "launch": 2 * LAUNCH,
-        "product": _microseconds(flops, speed),
-        "traffic": _microseconds(moved, _from(work, properties)),
+        "launch": 2 * LAUNCH_US,
+        "product": _microseconds(flop, speed),
+        "traffic": _microseconds(moved, _weight_bandwidth(work, properties)),
     }
 
 
 def _kernel_parts(plan: Plan, work: Work, properties: Properties) -> dict[str, float]:
-    """One step of one block, over all the tiles that it has, or the rounds of blocks that a multiprocessor has."""
+    """Return the parts of a step of one block, over all of its tiles or all rounds of blocks on a multiprocessor."""
     rows, storage, cores = work.rows(plan.units), work.storage.bytes, properties.multiprocessors
-    rounds = -(-work.tiles // plan.grid[1]) * (-(-plan.blocks // cores) if plan.level == 2 else 1)
-    flops = 2.0 * TILE * rows * work.K
+    rounds = ceil_div(work.tiles, plan.grid[1]) * (ceil_div(plan.blocks, cores) if plan.level == 2 else 1)
+    flop = 2.0 * TILE * rows * work.K
+    shared = (rows + TILE) * work.K * storage
     found = {
-        "product": rounds * _microseconds(flops, properties.clock * _per_cycle(work) * REACHED_HERE),
-        "shared": rounds * _microseconds((rows + TILE) * work.K * storage, properties.clock * SHARED_PER_CYCLE),
+        "product": rounds * _microseconds(flop, properties.clock * _flop_per_cycle(work) * KERNEL_EFFICIENCY),
+        "shared": rounds * _microseconds(shared, properties.clock * SHARED_BYTES_PER_CYCLE),
     }
     moved = 0.0
     if plan.team not in ("block", "cluster"):
         state = TILE * work.K * storage
-        found["state"] = rounds * ROUND_TRIP * max(1.0, state / (16 * LOADS_ASKED))
+        found["state"] = rounds * ROUND_TRIP_US * max(1.0, state / (16 * LOADS_IN_FLIGHT))
         moved += state * plan.grid[0] * work.tiles
     if not plan.resident:
         loads = rows * work.K / (1 if work.backward else 16 / storage)
-        found["weights"] = rounds * ROUND_TRIP * max(1.0, loads / LOADS_ASKED)
+        found["weights"] = rounds * ROUND_TRIP_US * max(1.0, loads / LOADS_IN_FLIGHT)
         moved += work.weight_bytes * work.tiles
-    return found | {"traffic": _microseconds(moved, _from(work, properties))}
+    return found | {"traffic": _microseconds(moved, _weight_bandwidth(work, properties))}
 
 
-def _per_cycle(work: Work) -> float:
-    return PER_CYCLE["double" if work.storage.name == "double" else work.product]
+def _flop_per_cycle(work: Work) -> float:
+    return FLOP_PER_CYCLE["double" if work.storage.name == "double" else work.product]
 
 
-def _from(work: Work, properties: Properties) -> float:
-    """Bytes a second at which weights come: from the second-level cache if they fit."""
+def _weight_bandwidth(work: Work, properties: Properties) -> float:
+    """Return the bytes per second at which weights are read: from the second-level cache if they fit."""
     return properties.l2_bandwidth if work.weight_bytes < properties.l2_bytes * 0.8 else properties.bandwidth
 
 
@@ -148,11 +148,11 @@ def _microseconds(amount: float, per_second: float) -> float:
 
 @dataclass(frozen=True)
 class Choice:
-    """A plan, and what was estimated: the best of each level in microseconds."""
+    """The chosen plan, and the estimates of all plans that it was chosen from."""
 
     plan: Plan
-    estimates: dict[str, float]
-    forced: bool = False
+    estimates: dict[str, float]  # name of a plan: microseconds
+    forced: bool = False  # whether the level was prescribed
 
     def __str__(self) -> str:
         figures = ", ".join(f"{name}: {us:.0f} us" for name, us in self.estimates.items())
@@ -161,33 +161,30 @@ class Choice:
 
 
 def forced_level() -> int | None:
-    """What MINIRNN_CUDA_LEVEL says. ValueError for anything but 1, 2, 3 or nothing."""
+    """Return the level in MINIRNN_CUDA_LEVEL, or None. ValueError unless it is 1, 2, 3 or empty."""
     value = os.environ.get(VARIABLE, "")
-    if not value:
-        return None
-    if value not in map(str, LEVELS):
+    if value and value not in map(str, LEVELS):
         raise ValueError(f"{VARIABLE} is {value!r}, expected 1, 2 or 3")
-    return int(value)
+    return int(value) if value else None
 
 
 @lru_cache(maxsize=4096)
 def choose(work: Work, properties: Properties, level: int | None = None, team: str | None = None) -> Choice:
-    """The plan for a pass with B > 0. level and team ("block", "cluster 4", "grid", ...) narrow the choice.
+    """Return the plan for a pass with B > 0. level and team ("block", "cluster 4", "grid", ...) restrict the choice.
 
-    ValueError where nothing is left, with what each way needs and what there is.
+    ValueError if no plan is left: the message says what each way needs and what the device has.
     """
-    found = plans(work, properties)
     wanted = {
         name: plan
-        for name, plan in found.items()
+        for name, plan in plans(work, properties).items()
         if (level is None or name == str(level) or (level == 3 and name not in ("1", "2"))) and team in (None, name)
     }
     possible = {name: plan for name, plan in wanted.items() if isinstance(plan, Plan)}
     if not possible:
         reasons = "; ".join(f"{name} {reason}" for name, reason in wanted.items()) or "there is no such team"
-        asked = f"level {level}" if level else f"team {team}"
+        restriction = f"level {level}" if level else f"team {team}"
         raise ValueError(
-            f"{asked} can't run the {work.kernel} of {work.cell.name} with H = {work.H}, B = {work.B} in "
+            f"{restriction} can't run the {work.kernel} pass of {work.cell.title} with H = {work.H}, B = {work.B} in "
             f"{work.storage.dtype} on {properties.name}: {reasons}"
         )
     estimates = {name: estimate(plan, work, properties) for name, plan in possible.items()}
@@ -196,5 +193,5 @@ def choose(work: Work, properties: Properties, level: int | None = None, team: s
 
 
 def explain(work: Work, properties: Properties) -> str:
-    """What would run and why, in a line: for doctor and bench. Takes MINIRNN_CUDA_LEVEL into account."""
+    """Return one line on the plan and the reason for it, for `doctor` and `bench`, subject to MINIRNN_CUDA_LEVEL."""
     return str(choose(work, properties, forced_level()))

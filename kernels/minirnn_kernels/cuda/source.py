@@ -1,36 +1,35 @@
-"""The CUDA sources of `cuda/` as one text for each configuration, and the options it is compiled with.
+"""The CUDA sources of `src/` as one text per kernel file, and the compiler options of each configuration.
 
-A configuration is a cell, the types it computes with, how it multiplies and how many blocks a cluster has. Sources name
-these by macros (CELL, STORAGE, PRODUCT, CLUSTER); no template is instantiated by name and no CUDA header is needed.
+A configuration is a cell, the types of its numbers, the kind of product and the size of a cluster. The sources refer to
+these by macros (CELL, STORAGE, PRODUCT, CLUSTER). They instantiate no template by name and include no CUDA header.
 """
 
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from minirnn_kernels.cell import CELLS
+
 FOLDER = Path(__file__).parent / "src"
 
-CELLS = ("RNN", "LSTM", "GRU")
+TITLES = tuple(cell.title for cell in CELLS.values())  # the names of the structs in cells.cuh
 PRODUCTS = {"double": ("FMA",), "float": ("FMA", "TF32", "TF32X3"), "half": ("MMA16",), "bf16": ("MMA16",)}
-CLUSTERS = (1, 2, 4, 8)  # what every GPU that has clusters can launch
+CLUSTERS = (1, 2, 4, 8)  # cluster sizes that every GPU with clusters can launch
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """One compiled module: `cell` of CELLS, `storage` and `product` of PRODUCTS, `cluster` of CLUSTERS.
+    """One compiled module. ValueError for a value that is not listed below."""
 
-    `jitter` puts random waits where threads may be early or late: the build for stress tests.
-    """
-
-    cell: str
-    storage: str
-    product: str
-    cluster: int = 1
-    jitter: bool = False
+    cell: str  # one of TITLES
+    storage: str  # a key of PRODUCTS: the C++ type in which arrays are stored
+    product: str  # one of PRODUCTS[storage]
+    cluster: int = 1  # one of CLUSTERS: blocks in a cluster
+    jitter: bool = False  # whether threads wait for random times wherever they can be early or late: for stress tests
 
     def __post_init__(self) -> None:
-        if self.cell not in CELLS:
-            raise ValueError(f"cell: expected one of {', '.join(CELLS)}, got {self.cell!r}")
+        if self.cell not in TITLES:
+            raise ValueError(f"cell: expected one of {', '.join(TITLES)}, got {self.cell!r}")
         if self.product not in PRODUCTS.get(self.storage, ()):
             pairs = "; ".join(f"{storage}: {', '.join(products)}" for storage, products in PRODUCTS.items())
             raise ValueError(f"storage and product: expected {pairs}; got {self.storage!r} and {self.product!r}")
@@ -38,12 +37,12 @@ class Configuration:
             raise ValueError(f"cluster: expected one of {', '.join(map(str, CLUSTERS))}, got {self.cluster!r}")
 
 
-# What CuPy adds to the options of every program: numbers too small for float32's exponent count as zero.
+# The options that CuPy adds for every program. The first flushes float32 numbers below the normal range to zero.
 BY_CUPY = ("-ftz=true", "--device-as-default-execution-space")
 
 
 def options(configuration: Configuration) -> tuple[str, ...]:
-    """The compiler's options, the architecture and what CuPy adds apart."""
+    """Return the compiler options, without the architecture and without the options that CuPy adds."""
     macros = {
         "CELL": configuration.cell,
         "STORAGE": configuration.storage,
@@ -55,13 +54,13 @@ def options(configuration: Configuration) -> tuple[str, ...]:
 
 
 @cache
-def source(name: str) -> str:
-    """The text of `cuda/<name>.cu`, "gates" or "sequence", with what it includes in its place."""
+def text(name: str) -> str:
+    """Return the text of `src/<name>.cu`, where name is "gates" or "sequence", with its includes expanded."""
     return _with_includes(f"{name}.cu")
 
 
 def _with_includes(file: str) -> str:
-    """The text of a file; `#line` tells the compiler where each part is from."""
+    """Return the text of a file; `#line` directives tell the compiler which file each part comes from."""
     lines = [f'#line 1 "{file}"']
     for number, line in enumerate((FOLDER / file).read_text(encoding="utf-8").splitlines(), 1):
         if line.startswith("#include "):

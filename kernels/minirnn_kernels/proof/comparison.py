@@ -1,6 +1,6 @@
-"""How the conformance kit compares an array with what it should be, and names the entry that is worst.
+"""The comparison of arrays with their expected values, which names the worst entry; and `Transfer` to a device.
 
-And `Device`: where the arrays of a record are, which the kit draws and compares on the host.
+The proof draws and compares arrays on the host.
 """
 
 from collections.abc import Callable
@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
 
 
 def compare(got: Any, expected: Array, allowed: Any, dtype: Any, what: str) -> None:
-    """Raise AssertionError unless got is an array of that dtype within `allowed` of `expected`, entry by entry.
+    """Raise AssertionError unless `got` is an array of `dtype` whose entries are within `allowed` of `expected`.
 
-    allowed: a number or an array of the shape of `expected`. NaN has to stand where it is expected and nowhere else.
+    allowed: a number, or an array of the shape of `expected`. The NaNs must be exactly those of `expected`. what: the
+    beginning of the message.
     """
     assert isinstance(got, np.ndarray), f"{what}: expected an array, got {type(got).__name__}"
     assert got.shape == expected.shape, f"{what}: shape {got.shape}, expected {expected.shape}"
@@ -39,35 +41,38 @@ def compare(got: Any, expected: Array, allowed: Any, dtype: Any, what: str) -> N
 
 
 def compare_overall(got: Array, expected: Array, allowed: float, what: str) -> None:
-    """Raise AssertionError unless the root mean square of all errors is within `allowed`; NaNs have been compared."""
+    """Raise AssertionError unless the root mean square of all errors is at most `allowed`. NaNs are not counted."""
     square = np.square(got.astype(np.float64) - expected)
     error = float(np.mean(square, where=~np.isnan(square))) ** 0.5
     assert error <= allowed, f"{what}: error over all entries (root mean square) {error:.3g}, allowed {allowed:.3g}"
 
 
-def _as_it_is(a: Any) -> Any:
+def _unchanged(a: Any) -> Any:
     return a
 
 
 @dataclass(frozen=True)
-class Device:
-    """How arrays of the host come to a record's device and back; by default it is the host itself."""
+class Transfer:
+    """How the proof moves arrays to the device of a record and back; by default the device is the host.
 
-    to_device: Callable[[Array], Any] = _as_it_is
-    to_host: Callable[[Any], Array] = _as_it_is
+    For CuPy: `Transfer(cupy.asarray, cupy.asnumpy)`.
+    """
+
+    to_device: Callable[[Array], Any] = _unchanged
+    to_host: Callable[[Any], Array] = _unchanged
 
     def placed(self, a: Array) -> Any:
-        """a on the device: where its last axis has a stride of two, so has the copy's."""
-        if a.size and a.strides[-1] == 2 * a.itemsize and self.to_device is not _as_it_is:
+        """Return a copy of `a` on the device, or `a` itself; a stride of two in the last axis is preserved."""
+        if a.size and a.strides[-1] == 2 * a.itemsize and self.to_device is not _unchanged:
             return self.to_device(np.repeat(a, 2, axis=-1))[..., ::2]
         return self.to_device(a)
 
     def fetched(self, a: Any, like: Any, what: str) -> Array:
-        """A result on the host, once it is an array of the same kind as the argument `like`."""
+        """Return a result as a host array. AssertionError unless it is of the same type as the argument `like`."""
         assert isinstance(a, type(like)), f"{what}: expected a {type(like).__name__}, got {type(a).__name__}"
         return self.to_host(a)
 
 
 def at(index: Any) -> str:
-    """An entry's index, as it is printed."""
+    """Return an index in the form that messages print."""
     return f"[{', '.join(str(int(k)) for k in index)}]"

@@ -1,32 +1,32 @@
-"""What a record may round beside its arithmetic, and how large an error that makes.
+"""The roundings that a record may make beyond float32 arithmetic, and how large an error they can cause.
 
-Three kinds of records round more than the type that they compute in: they store numbers in 16 bits, or they multiply
-on tensor cores that keep 11 bits of each factor (TF32), or 22 (three TF32 products for one, "3xTF32"). Counting one
-such rounding for every term of every sum would allow errors of the size of the values, and so prove nothing. What is
-known is *where* these records round:
+Three kinds of records round more than the type they compute in: they store numbers in 16 bits, or they multiply on
+tensor cores that keep 11 bits of each factor (TF32), or 22 bits (three TF32 products for one, "3xTF32"). Allowing one
+such rounding for every term of every sum would permit errors as large as the values and prove nothing. But it is known
+*where* these records round:
 
-    factor   each factor of a product, before it is multiplied (TF32); sums stay in float32
-    stored   h and da, once a step, and every result, once (float16, bfloat16); what has been stored is multiplied as
-             it is, and c, the gates and all sums stay in float32
+    factor   each factor of a product, before the multiplication (TF32); sums stay in float32
+    stored   h and da once per step, and every result once (float16, bfloat16); products use the stored numbers, while
+             c, the gates and all sums stay in float32
 
-So the kit computes the reference a few times more and rounds there, in the most unlucky way: every rounding changes its
-number by the full `u`, half a unit in the last place, up or down by the toss of a coin. Each of these roundings is at
-least as large as what a record makes of the same number, whose error is spread over -u..u, in the root mean square
-u / sqrt(3) and less. The errors of single roundings are independent and add up along the way linearly, since they are
-small; so, entry by entry, a record's error has a smaller variance than the error of such a run. That gives two limits:
+So the proof computes the reference several more times and rounds there in the worst way: every rounding changes its
+number by the full `u`, half a unit in the last place, up or down at random. A record's rounding of the same number has
+an error between -u and u, with a root mean square of at most u / sqrt(3). The errors of single roundings are
+independent, and because they are small they add up linearly. Entry by entry, a record's error therefore has a smaller
+variance than the error of such a run. That gives two limits:
 
-    entry    twice the largest error of any entry in any run: three standard deviations of a record's error and more,
-             for the entry where that is largest; where only a few roundings matter, their worst sum
+    entry    twice the largest error of any entry in any run: at least three standard deviations of a record's error
+             in the entry where it is largest; where only a few roundings matter, their worst sum
     overall  for results of many entries, twice the root mean square of the errors in the worst run: at least 3.5 times
-             what is to be expected of a record, and much less than what one missing term of a sum does to the whole
+             the expected error of a record, and much less than the effect of one missing term of a sum
 
-To both comes what float32's own roundings may do. The record of `tests/kernels/proof/test_rounding.py`, which rounds to
-the nearest, stayed below two thirds of these limits in all cases of the kit with eight seeds; with three bits less it
-fails.
+The errors that float32's own roundings can cause are added to both. The record of
+`tests/kernels/proof/test_rounding.py`, which rounds to the nearest, stayed below two thirds of these limits in all
+cases with eight seeds; with three bits less it fails.
 
-The relu's derivative jumps. Where a rounding puts h on the other side of the jump, the gradient is wrong by its own
-size, as in the runs, of which there are more for this cell, since it must not happen to the record only. Where results
-have few entries there are more runs too, so that none is right by chance in all of them.
+The derivative of relu jumps at 0. Where a rounding moves h across the jump, the gradient is wrong by its own size. The
+runs have such entries too; this cell gets more runs, so that they do not occur in the record only. Results with few
+entries also get more runs, so that no entry is accidentally right in all of them.
 """
 
 from collections.abc import Callable
@@ -34,38 +34,36 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
-Arrays = dict[str, Array]
+from minirnn_kernels.proof.comparison import Array, Arrays
 
-MANY = 32  # entries, so that their root mean square is no matter of chance
+MANY = 32  # entries, from which their root mean square is meaningful
 
 
 @dataclass(frozen=True)
 class Rounding:
-    """Half a unit in the last place of a product's factors and of what is stored; 0 for no rounding."""
+    """Half a unit in the last place of the factors of products and of stored numbers; 0 means no rounding."""
 
     factor: float = 0.0
     stored: float = 0.0
 
 
-# For float32, by the name of the precision of products (`minirnn.precision`). TF32 has 11 significant bits. 3xTF32
-# splits a factor into two of those, which leaves 2^-22 of it, and drops the product of the smaller parts: 2^-22 again.
-PRODUCTS = {"strict": Rounding(), "high": Rounding(factor=2.0**-21), "fast": Rounding(factor=2.0**-11)}
-STORAGE = {"float16": Rounding(stored=2.0**-11), "bfloat16": Rounding(stored=2.0**-8)}
+# For float32, by the precision of products (`minirnn_kernels.precision`). TF32 has 11 significant bits. 3xTF32 splits a
+# factor into two TF32 numbers, with a remainder of 2^-22, and drops the product of the two smaller parts: 2^-22 again.
+FLOAT32_PRODUCTS = {"strict": Rounding(), "high": Rounding(factor=2.0**-21), "fast": Rounding(factor=2.0**-11)}
+SIXTEEN_BIT_STORAGE = {"float16": Rounding(stored=2.0**-11), "bfloat16": Rounding(stored=2.0**-8)}
 
 
 def rounding_of(dtype: Any, products: str) -> Rounding:
-    """What a record may round that computes with arrays of that dtype; `products` counts for float32."""
-    if products not in PRODUCTS:
-        raise ValueError(f"rounding is {products!r}, expected one of {', '.join(map(repr, PRODUCTS))}")
+    """Return what a record may round with arrays of this dtype; `products` only matters for float32."""
+    if products not in FLOAT32_PRODUCTS:
+        raise ValueError(f"rounding is {products!r}, expected one of {', '.join(map(repr, FLOAT32_PRODUCTS))}")
     name = np.dtype(dtype).name
-    return PRODUCTS[products] if name == "float32" else STORAGE.get(name, Rounding())
+    return FLOAT32_PRODUCTS[products] if name == "float32" else SIXTEEN_BIT_STORAGE.get(name, Rounding())
 
 
 def dtypes() -> tuple[Any, ...]:
-    """Every dtype that a record can be proven for: bfloat16 is one where ml_dtypes is installed."""
+    """Return every dtype that a record can be proven for; bfloat16 is included if ml_dtypes is installed."""
     try:
         from ml_dtypes import bfloat16
     except ImportError:
@@ -74,12 +72,12 @@ def dtypes() -> tuple[Any, ...]:
 
 
 def epsilon(dtype: Any) -> float:
-    """The distance from 1 to the next number of the type that sums are computed in."""
+    """Return the distance from 1 to the next number, in the type that sums are computed in."""
     return float(np.finfo(np.float64 if dtype == np.float64 else np.float32).eps)
 
 
 class Exact:
-    """Rounds nothing."""
+    """No rounding. A subclass rounds the factors of products, or stored numbers, or both."""
 
     def factor(self, a: Array) -> Array:
         return a
@@ -89,7 +87,7 @@ class Exact:
 
 
 class Unlucky(Exact):
-    """Changes every number by a whole rounding, up or down."""
+    """Roundings in the worst way: every number changes by a full rounding, up or down at random."""
 
     def __init__(self, rounding: Rounding, rng: np.random.Generator) -> None:
         self._rounding, self._rng = rounding, rng
@@ -106,14 +104,14 @@ class Unlucky(Exact):
 
 @dataclass(frozen=True)
 class Limits:
-    """The errors that roundings may make in a result: in each entry, and in the root mean square over all."""
+    """The errors that roundings may cause in a result: in each entry, and as root mean square over all entries."""
 
     entry: float = 0.0
     overall: float = 0.0
 
 
 def limits(rounding: Rounding, reference: Callable[[Exact], Arrays], seed: int, runs: int = 4) -> dict[str, Limits]:
-    """The limits of each result of `reference`, which computes all of them with the roundings that it is given."""
+    """Return the limits of each result of `reference`, a function that computes all results with given roundings."""
     exact = reference(Exact())
     if rounding == Rounding():
         return {name: Limits() for name in exact}

@@ -1,1 +1,1 @@
-"""The kernels in NumPy: what every other record is compared with."""
+"""The kernels in NumPy: gates, whole sequences and single steps. Every other record is compared with their results."""

@@ -1,9 +1,9 @@
 """The gates in NumPy, in place: the reference record of the contract's pointwise level.
 
-The equations and their derivations are those of `gates.py`, under the same names. What is new here is where the
-numbers live: every function writes into memory that is already there (`out=`), and a result that isn't due yet lends
-its place to a product that is. Blocks that are contiguous are fastest: functions of views with gaps take up to three
-times as long.
+Each function repeats one function of `minirnn_kernels/gates.py`, under the same names: `rnn` repeats `rnn_gates`,
+`lstm_backward` repeats `lstm_gates_backward`, and so on. The derivations are there. The difference is the memory: every
+function writes into existing arrays (`out=`), and the array of a later result holds intermediate products first.
+Contiguous blocks are fastest: functions of views with gaps take up to three times as long.
 """
 
 from typing import Any
@@ -15,12 +15,13 @@ from minirnn_kernels.contract import CellGates, Gates
 
 Array = npt.NDArray[Any]
 
-# e^-a overflows to infinity for a << 0, and 1 / (1 + infinity) = 0 is the right sigmoid. Infinite and NaN arguments
-# pass through as IEEE arithmetic has them.
+# e^-a overflows to infinity for a << 0, and 1 / (1 + infinity) = 0 is the correct sigmoid. Infinite and NaN arguments
+# follow IEEE arithmetic.
 quiet = np.errstate(over="ignore", invalid="ignore")
 
 
-def _sigmoid_(a: Array) -> None:
+def sigmoid_(a: Array) -> None:
+    """Replace a by 1 / (1 + e^-a), in place; repeats `gates.sigmoid` for real numbers."""
     np.negative(a, out=a)
     np.exp(a, out=a)
     a += 1
@@ -32,7 +33,7 @@ def _sigmoid_(a: Array) -> None:
 
 @quiet
 def rnn(a: Array, nonlinearity: str) -> None:
-    """a (B, H), the pre-activations, becomes h."""
+    """Replace a (B, H), the pre-activations, by h."""
     if nonlinearity == "tanh":
         np.tanh(a, out=a)
     else:
@@ -41,7 +42,7 @@ def rnn(a: Array, nonlinearity: str) -> None:
 
 @quiet
 def rnn_backward(h: Array, dh: Array, nonlinearity: str) -> None:
-    """dh (B, H) becomes da."""
+    """Replace dh (B, H) by da."""
     if nonlinearity == "tanh":  # da = dh (1 - h^2)
         slope = h * h
         np.subtract(1, slope, out=slope)
@@ -55,21 +56,21 @@ def rnn_backward(h: Array, dh: Array, nonlinearity: str) -> None:
 
 @quiet
 def lstm(gates: Array, c_prev: Array, c: Array, h: Array) -> None:
-    """gates (4, B, H), the pre-activations, become i, f, g, o; c and h (B, H) are filled. c may be c_prev."""
+    """Replace gates (4, B, H), the pre-activations, by i, f, g, o, and fill c and h (B, H). c can be c_prev."""
     i, f, g, o = gates
-    _sigmoid_(gates[:2])
+    sigmoid_(gates[:2])
     np.tanh(g, out=g)
-    _sigmoid_(o)
-    np.multiply(i, g, out=h)  # h is free until c is there
+    sigmoid_(o)
+    np.multiply(i, g, out=h)  # h is a buffer until c is complete
     np.multiply(f, c_prev, out=c)
     c += h
     np.tanh(c, out=h)
     h *= o
 
 
-# The derivation stands above `gates.lstm_gates_backward`. Here each gate's gradient is gathered as a product of three:
+# The derivation is above `gates.lstm_gates_backward`. Here the gradient of each gate is a product of three factors:
 #
-#            activation'     what it multiplied    what came in
+#            activation'     its factor in c, h    upstream
 #     da_i =  i (1 - i)   *        g          *        dc
 #     da_f =  f (1 - f)   *        c_prev     *        dc
 #     da_g =  1 - g^2     *        i          *        dc
@@ -78,11 +79,11 @@ def lstm(gates: Array, c_prev: Array, c: Array, h: Array) -> None:
 
 @quiet
 def lstm_backward(gates: Array, c_prev: Array, c: Array, dh: Array, dc: Array, da: Array) -> None:
-    """gates and the result da are (4, B, H); dc (B, H) becomes dc_prev."""
+    """Fill da (4, B, H) from gates (4, B, H), and replace dc (B, H) by dc_prev."""
     i, f, g, o = gates
     da_i, da_f, da_g, da_o = da
 
-    tanh_c = da_g  # free until da_o is there
+    tanh_c = da_g  # da_g is a buffer until da_o is complete
     np.tanh(c, out=tanh_c)
     np.multiply(tanh_c, tanh_c, out=da_o)  # dc += dh o (1 - tanh(c)^2)
     np.subtract(1, da_o, out=da_o)
@@ -111,9 +112,9 @@ def lstm_backward(gates: Array, c_prev: Array, c: Array, dh: Array, dc: Array, d
 
 @quiet
 def gru(gates: Array, h_prev: Array, h: Array) -> None:
-    """gates (4, B, H), the pre-activations, become n, r, z, q; h (B, H) is filled."""
+    """Replace gates (4, B, H), the pre-activations, by n, r, z, q, and fill h (B, H)."""
     n, r, z, q = gates
-    _sigmoid_(gates[1:3])
+    sigmoid_(gates[1:3])
     np.multiply(r, q, out=h)
     n += h
     np.tanh(n, out=n)
@@ -122,14 +123,14 @@ def gru(gates: Array, h_prev: Array, h: Array) -> None:
     h += n
 
 
-# The derivation stands above `gates.gru_gates_backward`. As products, with dq = da_hn:
+# The derivation is above `gates.gru_gates_backward`. As products, with dq = da_hn:
 #
 #     da_n = (1 - n^2) (1 - z) dh       da_r = r (1 - r) q da_n       da_z = z (1 - z) (h_prev - n) dh       dq = r da_n
 
 
 @quiet
 def gru_backward(gates: Array, h_prev: Array, dh: Array, da: Array) -> None:
-    """gates and the result da are (4, B, H); dh (B, H) becomes z * dh."""
+    """Fill da (4, B, H) from gates (4, B, H), and replace dh (B, H) by z * dh."""
     n, r, z, q = gates
     da_n, da_r, da_z, dq = da
 
@@ -137,7 +138,7 @@ def gru_backward(gates: Array, h_prev: Array, dh: Array, da: Array) -> None:
     np.subtract(1, da_n, out=da_n)
     np.subtract(gates[1:3], da[1:3], out=da[1:3])
 
-    np.subtract(h_prev, n, out=dq)  # dq is free until the end
+    np.subtract(h_prev, n, out=dq)  # dq is a buffer until the end
     da_z *= dq
     da_z *= dh
     np.subtract(1, z, out=dq)

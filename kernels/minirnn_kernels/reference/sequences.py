@@ -1,28 +1,27 @@
-"""Whole sequences in NumPy: the time loop, buffered. The reference record of the contract.
+"""Whole sequences in NumPy: the time loop with buffers. The reference record of the contract.
 
-What happens between the products is left to a record of gates, which is why `sequences` turns any of them into a full
-record; NumPy's own (`reference/gates.py`) give the reference. What is here is where the numbers live:
+A record of gates computes everything between the products, so `sequences` turns any gates into a full record; with
+NumPy's own (`reference/gates.py`) it makes the record "numpy". This file decides where the numbers are stored:
 
-- The input products of all steps, x_t W_ih^T, don't depend on the recurrence: they are one large product before the
-  loop. The same goes for dx and the weights' gradients after it. Only h_{t-1} W_hh^T, and on the way back da_t W_hh,
-  stay inside.
-- One buffer G (T, B, 4H) is in turn the input product, the activated gates, and in the backward the gradient da. Each
-  step overwrites its own slice. What takes part in a product is read as (B, 4H); gates are stored in the same memory
-  as (4, B, H), where each gate is one contiguous block (functions of views with gaps take three times as long).
-- h and c are kept as (T+1, B, H) with the initial state in front, so that the states *before* each step are the view
-  [:-1] and the results `out` the view [1:].
-- Inside the loops every product and every function writes into memory that is already there (`out=`). A function
-  whose name ends in an underscore works in place.
+- The input products of all steps, x_t W_ih^T, do not depend on the recurrence, so one large product before the loop
+  computes them. The same holds for dx and the gradients of the weights after the loop. Only h_{t-1} W_hh^T, and
+  da_t W_hh in the backward pass, stay inside the loop.
+- One buffer G (T, B, 4H) holds first the input product, then the gates, and in the backward pass the gradient da. Each
+  step overwrites its own slice. Products read a slice as (B, 4H); gates are stored in the same memory as (4, B, H),
+  where each gate is one contiguous block, because functions of views with gaps take three times as long.
+- h and c are stored as (T+1, B, H) with the initial state in front. The states *before* each step are then the view
+  [:-1], and `out` is the view [1:].
+- Inside the loops every product and every function writes into existing memory (`out=`). A function whose name ends in
+  an underscore works in place.
 
-A training step holds, beside its arguments and what has the size of the weights, in floats per step and batch row:
+In addition to its arguments and arrays as large as the weights, a training step holds, in floats per step and row:
 
-    RNN     H forward (h, which is also out),                   H + I more in the backward (da, dx)
-    LSTM    6H forward (the gates 4H, c, and h, also out),      I more in the backward (dx)
-    GRU     5H forward (the gates 3H, a_hn, and h, also out),   I more in the backward (dx)
+    RNN     H in the forward (h, which is also out),                   H + I more in the backward (da, dx)
+    LSTM    6H in the forward (the gates 4H, c, and h, also out),      I more in the backward (dx)
+    GRU     5H in the forward (the gates 3H, a_hn, and h, also out),   I more in the backward (dx)
 
-keep_cache=True costs another 4H for the LSTM and the GRU, and `lengths` that differ another I: a copy of x with zeros
-in the padding, so that nothing that stands there, NaN included, can reach a weight's gradient. Inference holds the
-input product and out.
+keep_cache=True adds 4H for the LSTM and the GRU. Lengths that differ add I: a copy of x with zeros in the padding, so
+that no value there, NaN included, can reach the gradient of a weight. Inference holds the input product and out.
 """
 
 from collections.abc import Callable
@@ -38,10 +37,11 @@ from minirnn_kernels.reference.gates import GATES, quiet
 from minirnn_kernels.reference.steps import gru_step, lstm_step, rnn_step
 
 Array = npt.NDArray[Any]
+Arrays = tuple[Array, ...]
 
 
 def accepts(*arrays: Any) -> bool:
-    """NumPy arrays, all float32 or all float64."""
+    """Return whether these are NumPy arrays, all float32 or all float64."""
     dtype = getattr(arrays[0], "dtype", None)
     for a in arrays:
         if type(a) is not np.ndarray or a.dtype != dtype:
@@ -50,7 +50,7 @@ def accepts(*arrays: Any) -> bool:
 
 
 class _Ends:
-    """Where each sequence of a batch ends. Steps before the first end cost nothing."""
+    """The ends of the sequences in a batch. Steps before the first end cost nothing."""
 
     def __init__(self, lengths: Array | None, T: int, B: int) -> None:
         self.lengths = np.full(B, T) if lengths is None else lengths
@@ -58,24 +58,24 @@ class _Ends:
         self.ragged = self.first < T
 
     def without_padding(self, x: Array) -> Array:
-        """x (T, B, I), or a copy with zeros past the ends."""
+        """Return x (T, B, I), or a copy with zeros past the ends."""
         if not self.ragged:
             return x
         inside = np.arange(len(x))[:, None] < self.lengths
         return np.where(inside[:, :, None], x, 0)
 
     def clear_(self, t: int, *arrays: Array) -> None:
-        """Zero the rows (of B) whose sequences have ended before step t."""
+        """Zero the rows whose sequences have ended before step t."""
         if t >= self.first:
             for array in arrays:
                 array[self.lengths <= t] = 0
 
     def last(self, states: Array) -> Array:
-        """states (T+1, B, H), entry t the state after t steps -> (B, H), the state after each sequence's last step."""
+        """Return (B, H), the state after the last step of each sequence; states[t] is the state after t steps."""
         return states[-1].copy() if not self.ragged else states[self.lengths, np.arange(states.shape[1])]
 
     def keep_last_(self, t: int, state_n: Array, state: Array) -> None:
-        """Copy state (B, H), that after step t, to the rows of state_n whose last step is t."""
+        """Copy state (B, H), the state after step t, to the rows of state_n whose last step is t."""
         if t + 1 >= self.first:
             rows = self.lengths == t + 1
             state_n[rows] = state[rows]
@@ -88,24 +88,24 @@ class _Ends:
 
 
 def _rows(a: Array) -> Array:
-    """(T, B, K) -> (T*B, K), so that one product covers all steps."""
+    """Return (T, B, K) as (T*B, K), so that one product covers all steps."""
     return a.reshape(-1, a.shape[-1])
 
 
 def _project_(x: Array, W_ih: Array, b: Array, a: Array) -> None:
-    """a (T*B, K) = x W_ih^T + b for all steps of x (T, B, I) at once."""
+    """Compute a (T*B, K) = x W_ih^T + b for all steps of x (T, B, I) at once."""
     np.matmul(_rows(x), np.ascontiguousarray(W_ih).T, out=a)
     a += b
 
 
 def _by_gate(a: Array, n: int) -> Array:
-    """a (B, n*H), a row of n gates for each sequence, as a view (n, B, H)."""
+    """Return a (B, n*H), a row of n gates for each sequence, as a view (n, B, H)."""
     B, K = a.shape
     return a.reshape(B, n, K // n).swapaxes(0, 1)
 
 
 def _with_initial(state0: Array, T: int) -> Array:
-    """(T+1, B, H) with state0 (B, H) in front and the rest to be filled."""
+    """Return (T+1, B, H) with state0 (B, H) in front and the rest uninitialised."""
     states = np.empty((T + 1, *state0.shape), state0.dtype)
     states[0] = state0
     return states
@@ -116,7 +116,7 @@ def _with_initial(state0: Array, T: int) -> Array:
 
 @quiet
 def rnn_forward(
-    pointwise: CellGates,
+    gates: CellGates,
     x: Array,
     h0: Array,
     W_ih: Array,
@@ -126,39 +126,39 @@ def rnn_forward(
     *,
     nonlinearity: str = "tanh",
 ) -> tuple[Array, Array, Cache]:
-    """-> out, h_n, cache; shapes as in `contract`."""
+    """Return out, h_n, cache; shapes as in `contract`."""
     check_nonlinearity(nonlinearity)
     T, (B, H) = len(x), h0.shape
     ends = _Ends(lengths, T, B)
     x = ends.without_padding(x)
     h = _with_initial(h0, T)
-    _project_(x, W_ih, b, _rows(h[1:]))  # the pre-activations start in the place of the states that they become
+    _project_(x, W_ih, b, _rows(h[1:]))  # pre-activations, which become the states
     W_hh = np.ascontiguousarray(W_hh)
     recurrent = np.empty((B, H), x.dtype)
     for t in range(T):
         a = h[t + 1]
         np.matmul(h[t], W_hh.T, out=recurrent)
         a += recurrent
-        pointwise.forward(a, nonlinearity)
+        gates.forward(a, nonlinearity)
         ends.clear_(t, a)
     return h[1:], ends.last(h), Cache(x, h, W_ih, W_hh, ends, nonlinearity)
 
 
 @quiet
 def rnn_backward(
-    pointwise: CellGates, dout: Array | None, dh_n: Array | None, cache: Cache, *, keep_cache: bool = False
+    gates: CellGates, dout: Array | None, dh_n: Array | None, cache: Cache, *, keep_cache: bool = False
 ) -> tuple[Array, Array, Array, Array, Array]:
-    """-> dx, dh0, dW_ih, dW_hh, db; shapes as in `contract`."""
+    """Return dx, dh0, dW_ih, dW_hh, db; shapes as in `contract`."""
     x, h, W_ih, W_hh, ends, nonlinearity = cache.take(keep_cache)
     T, (B, H) = len(x), h[0].shape
     da, dh0 = np.empty((T, B, H), h.dtype), np.empty((B, H), h.dtype)
     da[-1] = 0
     for t in reversed(range(T)):
-        dh = da[t]  # what comes in from step t + 1, and becomes da
+        dh = da[t]  # the gradient from step t + 1, which becomes da
         if dout is not None:
             dh += dout[t]
         ends.add_last_(t, dh, dh_n)
-        pointwise.backward(h[t + 1], dh, nonlinearity)
+        gates.backward(h[t + 1], dh, nonlinearity)
         ends.clear_(t, da[t])
         np.matmul(da[t], W_hh, out=da[t - 1] if t else dh0)
     da = _rows(da)
@@ -166,59 +166,56 @@ def rnn_backward(
     return dx, dh0, da.T @ _rows(x), da.T @ _rows(h[:-1]), da.sum(axis=0)
 
 
-@quiet
-def rnn_inference(
-    pointwise: CellGates,
-    x: Array,
-    h0: Array,
-    W_ih: Array,
-    W_hh: Array,
-    b: Array,
-    lengths: Array | None = None,
-    *,
-    nonlinearity: str = "tanh",
-) -> tuple[Array, Array]:
-    """-> out, h_n: the forward as it is, since its only buffer is the result."""
-    out, h_n, _ = rnn_forward(pointwise, x, h0, W_ih, W_hh, b, lengths, nonlinearity=nonlinearity)
-    return out, h_n
+def rnn_inference(*arguments: Any, nonlinearity: str = "tanh") -> tuple[Array, Array]:
+    """Return out, h_n: the results of `rnn_forward`, whose only buffer is out, without the cache."""
+    return rnn_forward(*arguments, nonlinearity=nonlinearity)[:2]
 
 
 # ---- LSTM ----------------------------------------------------------------------------------------------------------
 
 
 @quiet
-def lstm_forward(
-    pointwise: CellGates,
-    x: Array,
-    h0: Array,
-    c0: Array,
-    W_ih: Array,
-    W_hh: Array,
-    b: Array,
-    lengths: Array | None = None,
+def _lstm(
+    gates: CellGates, training: bool, x: Array, states: Arrays, weights: Arrays, lengths: Array | None
 ) -> tuple[Array, Array, Array, Cache]:
-    """-> out, h_n, c_n, cache; shapes as in `contract`."""
+    (h0, c0), (W_ih, W_hh, b) = states, weights
     T, (B, H) = len(x), h0.shape
     ends = _Ends(lengths, T, B)
-    x = ends.without_padding(x)
+    x = ends.without_padding(x) if training else x
     W_hh = np.ascontiguousarray(W_hh)
-    h, c = _with_initial(h0, T), _with_initial(c0, T)
+    h, c_n = _with_initial(h0, T), np.empty_like(c0)
+    c = _with_initial(c0, T) if training else [np.array(c0)] * (T + 1)  # inference updates one array in place
     G = np.empty((T, B, 4 * H), x.dtype)
     _project_(x, W_ih, b, _rows(G))
-    gates = G.reshape(T, 4, B, H)
+    blocks = G.reshape(T, 4, B, H)
     a = np.empty((B, 4 * H), x.dtype)
     for t in range(T):
         np.matmul(h[t], W_hh.T, out=a)
         a += G[t]
-        gates[t] = _by_gate(a, 4)
-        pointwise.forward(gates[t], c[t], c[t + 1], h[t + 1])
+        blocks[t] = _by_gate(a, 4)
+        gates.forward(blocks[t], c[t], c[t + 1], h[t + 1])
         ends.clear_(t, h[t + 1])
-    return h[1:], ends.last(h), ends.last(c), Cache(x, h, c, W_ih, W_hh, G, ends)
+        ends.keep_last_(t, c_n, c[t + 1])
+    return h[1:], ends.last(h), c_n, Cache(x, h, c, W_ih, W_hh, G, ends)
+
+
+def lstm_forward(
+    gates: CellGates, x: Array, h0: Array, c0: Array, W_ih: Array, W_hh: Array, b: Array, lengths: Array | None = None
+) -> tuple[Array, Array, Array, Cache]:
+    """Return out, h_n, c_n, cache; shapes as in `contract`."""
+    return _lstm(gates, True, x, (h0, c0), (W_ih, W_hh, b), lengths)
+
+
+def lstm_inference(
+    gates: CellGates, x: Array, h0: Array, c0: Array, W_ih: Array, W_hh: Array, b: Array, lengths: Array | None = None
+) -> tuple[Array, Array, Array]:
+    """Return out, h_n, c_n: the forward without its memory."""
+    return _lstm(gates, False, x, (h0, c0), (W_ih, W_hh, b), lengths)[:3]
 
 
 @quiet
 def lstm_backward(
-    pointwise: CellGates,
+    gates: CellGates,
     dout: Array | None,
     dh_n: Array | None,
     dc_n: Array | None,
@@ -226,11 +223,11 @@ def lstm_backward(
     *,
     keep_cache: bool = False,
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """-> dx, dh0, dc0, dW_ih, dW_hh, db; shapes as in `contract`."""
+    """Return dx, dh0, dc0, dW_ih, dW_hh, db; shapes as in `contract`."""
     x, h, c, W_ih, W_hh, G, ends = cache.take(keep_cache)
     T, (B, H) = len(x), h[0].shape
-    gates = G.reshape(T, 4, B, H)
-    da = np.empty_like(G) if keep_cache else G  # step by step, the gates are overwritten by their gradients
+    blocks = G.reshape(T, 4, B, H)
+    da = np.empty_like(G) if keep_cache else G  # each step overwrites its gates with their gradients
     dh, dc = np.zeros((B, H), G.dtype), np.zeros((B, H), G.dtype)
     scratch = np.empty((4, B, H), G.dtype)
     for t in reversed(range(T)):
@@ -238,7 +235,7 @@ def lstm_backward(
             dh += dout[t]
         ends.add_last_(t, dh, dh_n)
         ends.add_last_(t, dc, dc_n)
-        pointwise.backward(gates[t], c[t], c[t + 1], dh, dc, scratch)
+        gates.backward(blocks[t], c[t], c[t + 1], dh, dc, scratch)
         _by_gate(da[t], 4)[:] = scratch
         ends.clear_(t, da[t], dc)
         np.matmul(da[t], W_hh, out=dh)
@@ -247,48 +244,18 @@ def lstm_backward(
     return dx, dh, dc, da.T @ _rows(x), da.T @ _rows(h[:-1]), da.sum(axis=0)
 
 
-@quiet
-def lstm_inference(
-    pointwise: CellGates,
-    x: Array,
-    h0: Array,
-    c0: Array,
-    W_ih: Array,
-    W_hh: Array,
-    b: Array,
-    lengths: Array | None = None,
-) -> tuple[Array, Array, Array]:
-    """-> out, h_n, c_n: the forward without its memory; one c is updated in place."""
-    T, (B, H) = len(x), h0.shape
-    ends = _Ends(lengths, T, B)
-    W_hh = np.ascontiguousarray(W_hh)
-    h, c, c_n = _with_initial(h0, T), np.array(c0), np.array(c0)
-    G = np.empty((T, B, 4 * H), x.dtype)
-    _project_(x, W_ih, b, _rows(G))
-    gates = G.reshape(T, 4, B, H)
-    a = np.empty((B, 4 * H), x.dtype)
-    for t in range(T):
-        np.matmul(h[t], W_hh.T, out=a)
-        a += G[t]
-        gates[t] = _by_gate(a, 4)
-        pointwise.forward(gates[t], c, c, h[t + 1])
-        ends.clear_(t, h[t + 1])
-        ends.keep_last_(t, c_n, c)
-    return h[1:], ends.last(h), c_n
-
-
 # ---- GRU -----------------------------------------------------------------------------------------------------------
 #
-# The buffer G (T, B, 4H) has the blocks n, r, z, q, where q = a_hn, the part of the candidate that r multiplies. In
-# this order the gradients into both products are plain column ranges of G, no copies needed:
+# The buffer G (T, B, 4H) has the blocks n, r, z, q, where q = a_hn is the part of the candidate that r multiplies. In
+# this order, which is not `cell.GRU.gates`, the gradients into both products are column ranges of G without copies:
 #
 #     da_ih = columns n, r, z       da_hh = columns r, z, q
 #
-# W_hh has its rows in the order r, z, n and so matches da_hh as it is; W_ih and its gradient are rolled by one block.
+# W_hh has its rows in the order r, z, n, which matches da_hh; W_ih and its gradient are rolled by one block.
 
 
 def _gru_input(W_ih: Array, b_ih: Array, b_hh: Array) -> tuple[Array, Array, Array]:
-    """W_ih and the biases that can be added before the loop, in the order n, r, z; and the bias of q, which can't."""
+    """Return W_ih and the biases that are added before the loop, in the order n, r, z; and the bias of q."""
     H = len(b_ih) // 3
     b = np.roll(b_ih, H)
     b[H:] += b_hh[: 2 * H]
@@ -296,7 +263,7 @@ def _gru_input(W_ih: Array, b_ih: Array, b_hh: Array) -> tuple[Array, Array, Arr
 
 
 def _gru_preactivations_(projected: Array, h_prev: Array, W_hh: Array, a: Array) -> None:
-    """a (B, 4H) = projected (B, 3H) in the blocks n, r, z plus h_prev W_hh^T in the blocks r, z, q."""
+    """Compute a (B, 4H): projected (B, 3H) in the blocks n, r, z plus h_prev W_hh^T in the blocks r, z, q."""
     H = h_prev.shape[-1]
     a[:, :H] = 0
     np.matmul(h_prev, W_hh.T, out=a[:, H:])
@@ -304,8 +271,32 @@ def _gru_preactivations_(projected: Array, h_prev: Array, W_hh: Array, a: Array)
 
 
 @quiet
+def _gru(
+    gates: CellGates, training: bool, x: Array, h0: Array, weights: Arrays, lengths: Array | None
+) -> tuple[Array, Array, Cache]:
+    W_ih, W_hh, b_ih, b_hh = weights
+    T, (B, H) = len(x), h0.shape
+    ends = _Ends(lengths, T, B)
+    x = ends.without_padding(x) if training else x
+    W_hh = np.ascontiguousarray(W_hh)
+    W_nrz, b_nrz, b_q = _gru_input(W_ih, b_ih, b_hh)
+    h = _with_initial(h0, T)
+    G = np.empty((T, B, (4 if training else 3) * H), x.dtype)
+    _project_(x, W_nrz, b_nrz, _rows(G)[:, : 3 * H])
+    # inference stores only the projection in G, and the gates of all steps in one array
+    blocks = G.reshape(T, 4, B, H) if training else [np.empty((4, B, H), x.dtype)] * T
+    a = np.empty((B, 4 * H), x.dtype)
+    for t in range(T):
+        _gru_preactivations_(G[t, :, : 3 * H], h[t], W_hh, a)
+        blocks[t][:] = _by_gate(a, 4)
+        blocks[t][3] += b_q
+        gates.forward(blocks[t], h[t], h[t + 1])
+        ends.clear_(t, h[t + 1])
+    return h[1:], ends.last(h), Cache(x, h, W_nrz, W_hh, G, ends)
+
+
 def gru_forward(
-    pointwise: CellGates,
+    gates: CellGates,
     x: Array,
     h0: Array,
     W_ih: Array,
@@ -314,42 +305,40 @@ def gru_forward(
     b_hh: Array,
     lengths: Array | None = None,
 ) -> tuple[Array, Array, Cache]:
-    """-> out, h_n, cache; shapes as in `contract`."""
-    T, (B, H) = len(x), h0.shape
-    ends = _Ends(lengths, T, B)
-    x = ends.without_padding(x)
-    W_hh = np.ascontiguousarray(W_hh)
-    W_nrz, b_nrz, b_q = _gru_input(W_ih, b_ih, b_hh)
-    h = _with_initial(h0, T)
-    G = np.empty((T, B, 4 * H), x.dtype)
-    _project_(x, W_nrz, b_nrz, _rows(G)[:, : 3 * H])
-    gates = G.reshape(T, 4, B, H)
-    a = np.empty((B, 4 * H), x.dtype)
-    for t in range(T):
-        _gru_preactivations_(G[t, :, : 3 * H], h[t], W_hh, a)
-        gates[t] = _by_gate(a, 4)
-        gates[t, 3] += b_q
-        pointwise.forward(gates[t], h[t], h[t + 1])
-        ends.clear_(t, h[t + 1])
-    return h[1:], ends.last(h), Cache(x, h, W_nrz, W_hh, G, ends)
+    """Return out, h_n, cache; shapes as in `contract`."""
+    return _gru(gates, True, x, h0, (W_ih, W_hh, b_ih, b_hh), lengths)
+
+
+def gru_inference(
+    gates: CellGates,
+    x: Array,
+    h0: Array,
+    W_ih: Array,
+    W_hh: Array,
+    b_ih: Array,
+    b_hh: Array,
+    lengths: Array | None = None,
+) -> tuple[Array, Array]:
+    """Return out, h_n: the forward without its memory."""
+    return _gru(gates, False, x, h0, (W_ih, W_hh, b_ih, b_hh), lengths)[:2]
 
 
 @quiet
 def gru_backward(
-    pointwise: CellGates, dout: Array | None, dh_n: Array | None, cache: Cache, *, keep_cache: bool = False
+    gates: CellGates, dout: Array | None, dh_n: Array | None, cache: Cache, *, keep_cache: bool = False
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """-> dx, dh0, dW_ih, dW_hh, db_ih, db_hh; shapes as in `contract`."""
+    """Return dx, dh0, dW_ih, dW_hh, db_ih, db_hh; shapes as in `contract`."""
     x, h, W_nrz, W_hh, G, ends = cache.take(keep_cache)
     T, (B, H) = len(x), h[0].shape
-    gates = G.reshape(T, 4, B, H)
-    da = np.empty_like(G) if keep_cache else G  # step by step, the gates are overwritten by their gradients
+    blocks = G.reshape(T, 4, B, H)
+    da = np.empty_like(G) if keep_cache else G  # each step overwrites its gates with their gradients
     dh, dh_recurrent = np.zeros((B, H), G.dtype), np.empty((B, H), G.dtype)
     scratch = np.empty((4, B, H), G.dtype)
     for t in reversed(range(T)):
         if dout is not None:
             dh += dout[t]
         ends.add_last_(t, dh, dh_n)
-        pointwise.backward(gates[t], h[t], dh, scratch)
+        gates.backward(blocks[t], h[t], dh, scratch)
         _by_gate(da[t], 4)[:] = scratch
         ends.clear_(t, da[t], dh)
         np.matmul(da[t, :, H:], W_hh, out=dh_recurrent)
@@ -360,58 +349,23 @@ def gru_backward(
     return dx, dh, dW_ih, da_hh.T @ _rows(h[:-1]), np.roll(da_ih.sum(axis=0), -H), da_hh.sum(axis=0)
 
 
-@quiet
-def gru_inference(
-    pointwise: CellGates,
-    x: Array,
-    h0: Array,
-    W_ih: Array,
-    W_hh: Array,
-    b_ih: Array,
-    b_hh: Array,
-    lengths: Array | None = None,
-) -> tuple[Array, Array]:
-    """-> out, h_n: the forward without its memory; one set of gates is used by all steps."""
-    T, (B, H) = len(x), h0.shape
-    ends = _Ends(lengths, T, B)
-    W_hh = np.ascontiguousarray(W_hh)
-    W_nrz, b_nrz, b_q = _gru_input(W_ih, b_ih, b_hh)
-    h = _with_initial(h0, T)
-    projected = np.empty((T, B, 3 * H), x.dtype)
-    _project_(x, W_nrz, b_nrz, _rows(projected))
-    a, gates = np.empty((B, 4 * H), x.dtype), np.empty((4, B, H), x.dtype)
-    for t in range(T):
-        _gru_preactivations_(projected[t], h[t], W_hh, a)
-        gates[:] = _by_gate(a, 4)
-        gates[3] += b_q
-        pointwise.forward(gates, h[t], h[t + 1])
-        ends.clear_(t, h[t + 1])
-    return h[1:], ends.last(h)
-
-
 # ---- the record ----------------------------------------------------------------------------------------------------
 
 
 def sequences(name: str, gates: Gates, accepts: Callable[..., bool] = accepts) -> Kernels:
-    """The record of that name whose sequences are those above, with any gates that take the arrays it accepts."""
+    """Return a record with the sequences of this file around any gates that take the arrays that `accepts` admits."""
+
+    def of_cell(of: CellGates, forward: Any, backward: Any, inference: Any, step: Any) -> CellKernels:
+        return CellKernels(partial(forward, of), partial(backward, of), partial(inference, of), step)
+
     return Kernels(
         name,
         accepts,
         gates,
-        rnn=_of_cell(gates.rnn, rnn_forward, rnn_backward, rnn_inference, rnn_step),
-        lstm=_of_cell(gates.lstm, lstm_forward, lstm_backward, lstm_inference, lstm_step),
-        gru=_of_cell(gates.gru, gru_forward, gru_backward, gru_inference, gru_step),
+        rnn=of_cell(gates.rnn, rnn_forward, rnn_backward, rnn_inference, rnn_step),
+        lstm=of_cell(gates.lstm, lstm_forward, lstm_backward, lstm_inference, lstm_step),
+        gru=of_cell(gates.gru, gru_forward, gru_backward, gru_inference, gru_step),
     )
-
-
-def _of_cell(
-    gates: CellGates,
-    forward: Callable[..., Any],
-    backward: Callable[..., Any],
-    inference: Callable[..., Any],
-    step: Callable[..., Any],
-) -> CellKernels:
-    return CellKernels(partial(forward, gates), partial(backward, gates), partial(inference, gates), step)
 
 
 KERNELS = sequences("numpy", GATES)

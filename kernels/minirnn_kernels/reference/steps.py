@@ -1,7 +1,8 @@
-"""One step of each cell in NumPy, as inference: the equations of `gates.py` on one time step, with nothing kept.
+"""One step of inference for each cell in NumPy, without a cache.
 
-The products are written into one array of pre-activations; from there on every function works in place (`out=`), and
-the last one makes the result. At B = 1 what counts is the number of NumPy's calls, not what each of them computes.
+`rnn_step` repeats `rnn_gates` of `minirnn_kernels/gates.py`, `lstm_step` repeats `lstm_gates`, `gru_step` repeats
+`gru_gates`. The products go into one array of pre-activations; the functions after them work in place (`out=`), and the
+last one creates the result. At B = 1 the number of NumPy calls decides the time, not the size of their arrays.
 """
 
 from typing import Any
@@ -10,32 +11,22 @@ import numpy as np
 import numpy.typing as npt
 
 from minirnn_kernels.gates import check_nonlinearity
+from minirnn_kernels.reference.gates import quiet, sigmoid_
 
 Array = npt.NDArray[Any]
 
-# e^-a overflows to infinity for a << 0, and 1 / (1 + infinity) = 0 is the right sigmoid. Infinite and NaN arguments
-# pass through as IEEE arithmetic has them.
-_quiet = np.errstate(over="ignore", invalid="ignore")
-
-
-def _sigmoid_(a: Array) -> None:
-    np.negative(a, out=a)
-    np.exp(a, out=a)
-    a += 1
-    np.divide(1, a, out=a)
-
 
 def _sum(x: Array, h: Array, W_ih: Array, W_hh: Array, b: Array) -> Array:
-    """x W_ih^T + h W_hh^T + b, a fresh array (B, K)."""
+    """Return x W_ih^T + h W_hh^T + b as a new array (B, K)."""
     a = np.matmul(x, W_ih.T)
     a += np.matmul(h, W_hh.T)
     a += b
     return a
 
 
-@_quiet
+@quiet
 def rnn_step(x: Array, h: Array, W_ih: Array, W_hh: Array, b: Array, *, nonlinearity: str = "tanh") -> Array:
-    """-> h'; shapes as in `contract`."""
+    """Return h'; shapes as in `contract`."""
     check_nonlinearity(nonlinearity)
     a = _sum(x, h, W_ih, W_hh, b)
     if nonlinearity == "tanh":
@@ -45,13 +36,13 @@ def rnn_step(x: Array, h: Array, W_ih: Array, W_hh: Array, b: Array, *, nonlinea
     return a
 
 
-@_quiet
+@quiet
 def lstm_step(x: Array, h: Array, c: Array, W_ih: Array, W_hh: Array, b: Array) -> tuple[Array, Array]:
-    """-> h', c'; shapes as in `contract`."""
+    """Return h', c'; shapes as in `contract`."""
     H = h.shape[1]
     a = _sum(x, h, W_ih, W_hh, b)
     g = np.tanh(a[:, 2 * H : 3 * H])
-    _sigmoid_(a)  # of g's block too, to nobody's use: one call for the row is cheaper than two for its parts
+    sigmoid_(a)  # also of g's block, unused: one call for the whole row is cheaper than two
     c_next = a[:, H : 2 * H] * c
     g *= a[:, :H]
     c_next += g
@@ -60,16 +51,16 @@ def lstm_step(x: Array, h: Array, c: Array, W_ih: Array, W_hh: Array, b: Array) 
     return h_next, c_next
 
 
-@_quiet
+@quiet
 def gru_step(x: Array, h: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array) -> Array:
-    """-> h'; shapes as in `contract`."""
+    """Return h'; shapes as in `contract`."""
     H = h.shape[1]
     a_ih, a_hh = np.matmul(x, W_ih.T), np.matmul(h, W_hh.T)
     a_ih += b_ih
     a_hh += b_hh
     rz = a_ih[:, : 2 * H]
     rz += a_hh[:, : 2 * H]
-    _sigmoid_(rz)
+    sigmoid_(rz)
     a_hn = a_hh[:, 2 * H :]
     a_hn *= rz[:, :H]
     a_hn += a_ih[:, 2 * H :]

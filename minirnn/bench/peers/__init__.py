@@ -1,7 +1,7 @@
-"""The same problem through every library: functions to be timed, whose results can be compared.
+"""The same problem through every library, as functions that can be timed and whose results can be compared.
 
 A peer that isn't installed, or that can't compute a problem, raises `Missing` with the reason, which the report prints.
-Each is given what makes it fast: weights in its own layout before the clock starts, its compiler, its own threads.
+Each library runs in its fastest form: weights in its own layout before the clock starts, its compiler, its threads.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from minirnn.bench.problems import STATES, Array, Problem
+from minirnn.bench.problems import Array, Problem
 from minirnn_kernels.contract import Kernels
 
 __all__ = ["COMPILED", "PEERS", "Contender", "Missing", "library", "of_peer", "of_record"]
 
 PEERS = ("torch", "torch packed", "torch padded", "onnxruntime", "jax")
-COMPILED = "torch compiled"  # takes part only where it is asked for
+COMPILED = "torch compiled"  # takes part only on request
 
 
 class Missing(Exception):
-    """Why a contender can't take part."""
+    """The reason why a contender can't take part."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """`run` is what is timed; `results` turns what it returned into arrays under the kernel contract's names.
+    """A function to be timed, `run`, and `results`, which names its results as the kernel contract does.
 
-    A time is what `run` takes divided by `calls`, where one run makes several.
+    calls: how many calls one run makes; a time is the time of a run divided by `calls`.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Contender:
 
 
 def library(name: str) -> Any:
-    """The module, or `Missing`."""
+    """Return the module; raise `Missing` if it can't be imported."""
     try:
         return importlib.import_module(name)
     except Exception as error:  # a broken installation can fail in any way
@@ -46,20 +46,19 @@ def library(name: str) -> Any:
 
 
 def of_record(record: Kernels, problem: Problem) -> Contender:
-    """A record of kernels, called as the layers call it."""
+    """Return a record of kernels as a contender, called as the layers call it."""
     arguments, dout = problem.arguments, problem.arrays["dout"]
     if not record.accepts(*arguments):
         raise Missing(f"{record.name} does not accept {problem.dtype}")
-    cell, states, lengths = problem.cell, STATES[problem.cell], problem.lengths
-    functions = record.of(cell)
-    outputs = ("out", *(f"{s}_n" for s in states))
+    functions, outputs, lengths = record.of(problem.cell), problem.spec.results, problem.lengths
+    none = [None] * len(problem.spec.states)
 
     def train() -> Any:
         *results, cache = functions.forward(*arguments, lengths)
-        return [*results, *functions.backward(dout, *(None for _ in states), cache)]
+        return [*results, *functions.backward(dout, *none, cache)]
 
     if problem.trains:
-        names = (*outputs, *(f"d{name}" for name in problem.inputs))
+        names = [*outputs, *problem.gradients]
         return Contender(record.name, train, lambda made: dict(zip(names, made, strict=True)))
     function = functions.forward if problem.what == "forward" else functions.inference
     return Contender(
@@ -68,7 +67,7 @@ def of_record(record: Kernels, problem: Problem) -> Contender:
 
 
 def of_peer(name: str, problem: Problem) -> Contender:
-    """The contender of one of `PEERS`, or `COMPILED`; `Missing` if it can't take part."""
+    """Return one of `PEERS`, or `COMPILED`, as a contender; raise `Missing` if it can't take part."""
     from minirnn.bench.peers import jax_peer, onnx_peer, torch_compiled, torch_peer
 
     if name == COMPILED:

@@ -1,6 +1,7 @@
-"""JAX: a `lax.scan` over time, compiled by `jit`, the input's product hoisted out of it.
+"""JAX: a `lax.scan` over time, compiled by `jit`, with the product of the input moved out of the loop.
 
-JAX has no LSTM of its own; this is the form its users write, in its fastest common shape.
+JAX has no LSTM; this is the fastest form that its users commonly write. The equations in `scan` repeat `rnn_gates`,
+`lstm_gates` and `gru_gates` of `minirnn_kernels/gates.py` in JAX's functions.
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 from minirnn.bench.peers import Contender, Missing, library
-from minirnn.bench.problems import STATES, Array, Problem
+from minirnn.bench.problems import Array, Problem
 
 __all__ = ["contender", "scan"]
 
 
 def contender(problem: Problem) -> Contender:
-    """JAX on the CPU; `Missing` for sequences with lengths."""
+    """Return JAX on the CPU as a contender; raise `Missing` for sequences with lengths."""
     if problem.lengths is not None:
-        raise Missing("jax: no form with lengths is measured")
+        raise Missing("jax: sequences with lengths are not measured")
     jax = library("jax")
     jax.config.update("jax_platforms", "cpu")
     if problem.dtype == "float64":
@@ -25,7 +26,7 @@ def contender(problem: Problem) -> Contender:
     sequence = scan(jax, problem)
     arguments = [jax.numpy.asarray(a) for a in problem.arguments]
     dout = jax.numpy.asarray(problem.arrays["dout"])
-    outputs = ["out", *(f"{s}_n" for s in STATES[problem.cell])]
+    outputs = list(problem.spec.results)
 
     def train(arguments: Any, dout: Any) -> Any:
         out, pull, last = jax.vjp(lambda *a: sequence(*a), *arguments, has_aux=True)
@@ -33,9 +34,9 @@ def contender(problem: Problem) -> Contender:
 
     if problem.trains:
         compiled, given = jax.jit(train), [arguments, dout]
-        names = [*outputs, *(f"d{name}" for name in problem.inputs)]
+        names = [*outputs, *problem.gradients]
     elif problem.what == "forward":
-        raise Missing("jax: keeps nothing between a forward and a backward that are compiled apart")
+        raise Missing("jax: a forward that is compiled without its backward keeps no cache")
     else:
 
         def infer(arguments: Any) -> Any:
@@ -51,8 +52,8 @@ def contender(problem: Problem) -> Contender:
 
 
 def scan(jax: Any, problem: Problem) -> Callable[..., Any]:
-    """(x, states, W_ih, W_hh, biases) -> out, the last states."""
-    jnp, states = jax.numpy, len(STATES[problem.cell])
+    """Return a function of x, the states, W_ih, W_hh and the biases that returns out and the last states."""
+    jnp, states = jax.numpy, len(problem.spec.states)
 
     def step_of(W_hh: Any, b_hh: Any) -> Callable[..., Any]:
         def rnn(carry: Any, a: Any) -> Any:

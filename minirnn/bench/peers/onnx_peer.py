@@ -1,6 +1,6 @@
-"""ONNX Runtime: its LSTM, GRU and RNN operators, inference only, on the CPU.
+"""ONNX Runtime: its LSTM, GRU and RNN operators on the CPU, for inference only.
 
-The weights are constants of the model, so that the runtime packs them once, when the session is made.
+The weights are constants of the model, so that the runtime packs them only once, when it creates the session.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from typing import Any
 import numpy as np
 
 from minirnn.bench.peers import Contender, Missing, library
-from minirnn.bench.problems import STATES, Array, Problem
+from minirnn.bench.problems import Array, Problem
 from minirnn.recurrent.layouts import convert
 
 __all__ = ["contender"]
 
 
 def contender(problem: Problem) -> Contender:
-    """A session on as many threads as OMP_NUM_THREADS says; `Missing` for all but float32 inference."""
+    """Return a session with OMP_NUM_THREADS threads as a contender; raise `Missing` unless it is float32 inference."""
     if problem.what != "inference":
         raise Missing("")
     if problem.dtype != "float32":
-        raise Missing("onnxruntime: its recurrent operators compute float32 only")
+        raise Missing("onnxruntime: its recurrent operators support only float32")
     runtime = library("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0))
     options.log_severity_level = 3
     session = runtime.InferenceSession(_model(library("onnx"), problem), options, providers=["CPUExecutionProvider"])
-    states = STATES[problem.cell]
+    states = problem.spec.states
     feeds = {"x": problem.arrays["x"]} | {f"{s}0": problem.arrays[f"{s}0"][None] for s in states}
 
     def results(made: Any) -> dict[str, Array]:
@@ -39,19 +39,15 @@ def contender(problem: Problem) -> Contender:
 
 
 def _model(onnx: Any, problem: Problem) -> bytes:
-    """A model of one operator: x, h0, (c0) -> out (T, 1, B, H), h_n, (c_n)."""
-    s, states, arrays = problem.size, STATES[problem.cell], problem.arrays
+    """Return a serialised model of one operator: x, h0, (c0) -> out (T, 1, B, H), h_n, (c_n)."""
+    s, states, arrays = problem.size, problem.spec.states, problem.arrays
     helper, floats = onnx.helper, onnx.TensorProto.FLOAT
-    biases = [arrays[name] for name in problem.biases]
-    W, R, b_ih, b_hh = convert(
-        problem.cell, "pytorch", "onnx", arrays["W_ih"], arrays["W_hh"], *(biases if len(biases) == 2 else
-        [*biases, np.zeros_like(biases[0])])
-    )  # fmt: skip
+    W, R, b_ih, b_hh = convert(problem.cell, "pytorch", "onnx", arrays["W_ih"], arrays["W_hh"], *problem.two_biases)
     constants = {"W": W[None], "R": R[None], "B": np.concatenate([b_ih, b_hh])[None]}
     options = {"linear_before_reset": 1} if problem.cell == "gru" else {}
-    outputs = ["out", *(f"{name}_n" for name in states)]
+    outputs = list(problem.spec.results)
     node = helper.make_node(
-        problem.cell.upper(), ["x", "W", "R", "B", "", *(f"{name}0" for name in states)], outputs,
+        problem.spec.title, ["x", "W", "R", "B", "", *(f"{name}0" for name in states)], outputs,
         hidden_size=s.H, **options,
     )  # fmt: skip
     shapes = {"x": (s.T, s.B, s.I), "out": (s.T, 1, s.B, s.H)}

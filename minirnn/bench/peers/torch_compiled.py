@@ -1,7 +1,8 @@
-"""PyTorch, compiled: `torch.compile` leaves `torch.nn.LSTM` and its like as they are, so here one step is compiled.
+"""PyTorch, compiled: `torch.compile` does not change `torch.nn.LSTM`, `GRU` and `RNN`, so one step is compiled.
 
-The input's product is hoisted out of the loop over time, as a user would write it who wants it fast. Compilation takes
-10 to 30 seconds for each size and needs a C++ compiler, which is why this peer takes part only where it is asked for.
+The product of the input is moved out of the loop over time, as a user would write it for speed. Compilation takes 10 to
+30 seconds for each size and needs a C++ compiler, so this peer takes part only on request. The equations in `_step`
+repeat `rnn_gates`, `lstm_gates` and `gru_gates` of `minirnn_kernels/gates.py` in PyTorch's functions.
 """
 
 from __future__ import annotations
@@ -10,19 +11,19 @@ from collections.abc import Callable
 from typing import Any
 
 from minirnn.bench.peers import Contender, Missing, library
-from minirnn.bench.problems import STATES, Array, Problem
+from minirnn.bench.problems import Array, Problem
 
 __all__ = ["contender"]
 
 
 def contender(problem: Problem) -> Contender:
-    """A compiled step in a loop; `Missing` for sequences with lengths."""
+    """Return a compiled step in a loop as a contender; raise `Missing` for sequences with lengths."""
     if problem.lengths is not None:
-        raise Missing("torch compiled: no form with lengths is measured")
+        raise Missing("torch compiled: sequences with lengths are not measured")
     torch = library("torch")
     step = torch.compile(_step(torch, problem.cell))
     leaves = [torch.tensor(a, requires_grad=problem.what != "inference") for a in problem.arguments]
-    dout, states = torch.from_numpy(problem.arrays["dout"]), len(STATES[problem.cell])
+    dout, states = torch.from_numpy(problem.arrays["dout"]), len(problem.spec.states)
 
     def forward() -> Any:
         x, *rest = leaves
@@ -41,7 +42,7 @@ def contender(problem: Problem) -> Contender:
         made = forward()
         return [*made, *torch.autograd.grad(made[0], leaves, dout)]
 
-    names = ["out", *(f"{s}_n" for s in STATES[problem.cell]), *(f"d{name}" for name in problem.inputs)]
+    names = [*problem.spec.results, *problem.gradients]
 
     def results(made: Any) -> dict[str, Array]:
         return {name: a.detach().numpy() for name, a in zip(names, made, strict=False)}
@@ -51,7 +52,7 @@ def contender(problem: Problem) -> Contender:
 
 
 def _step(torch: Any, cell: str) -> Callable[..., tuple[Any, ...]]:
-    """(pre-activations of the input's side, W_hh, (b_hh), states) -> the next states."""
+    """Return a function of the input's pre-activations, W_hh, (b_hh) and the states that returns the next states."""
     linear = torch.nn.functional.linear
 
     def rnn(a: Any, W_hh: Any, h: Any) -> tuple[Any, ...]:

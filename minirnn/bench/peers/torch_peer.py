@@ -1,8 +1,8 @@
 """PyTorch: `torch.nn.LSTM`, `GRU` and `RNN`, eager, on the CPU.
 
-Where sequences have lengths there are two ways, and both are timed. "torch packed" is what PyTorch's documentation
-advises: padded arrays packed, computed, and padded again. "torch padded" computes the padding too, in the fast kernels
-that packed sequences don't get, and blanks it: with zero upstream gradients there, all gradients are the same.
+Sequences with lengths can be computed in two ways, and both are timed. "torch packed" follows PyTorch's documentation:
+it packs the padded arrays, computes, and pads the result. "torch padded" computes the padding too, with fast kernels
+that packed sequences can't use, and sets it to zero; the upstream gradients there are zero, so all gradients are equal.
 """
 
 from __future__ import annotations
@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from minirnn.bench.peers import Contender, Missing, library
-from minirnn.bench.problems import STATES, Array, Problem
+from minirnn.bench.problems import Array, Problem
 
 __all__ = ["contender"]
 
 
 def contender(problem: Problem, name: str) -> Contender:
-    """PyTorch in one of its ways; `Missing` where that way has no meaning for the problem."""
+    """Return PyTorch in one of its forms as a contender; raise `Missing` if the form does not fit the problem."""
     if (name == "torch") != (problem.lengths is None):
         raise Missing("")
     torch = library("torch")
@@ -39,21 +37,25 @@ def contender(problem: Problem, name: str) -> Contender:
 
 
 def _leaves(torch: Any, problem: Problem) -> tuple[Any, list[Any], Any]:
-    """x, the initial states (1, B, H) and the layer. Its second bias is zero, where the contract has only one."""
+    """Return x, the initial states (1, B, H) and the layer."""
     arrays = problem.arrays
-    layer = getattr(torch.nn, problem.cell.upper())(problem.size.I, problem.size.H, dtype=getattr(torch, problem.dtype))
-    b_ih = arrays[problem.biases[0]]
-    b_hh = arrays.get("b_hh", np.zeros_like(b_ih))
-    with torch.no_grad():
-        for parameter, a in zip(layer.parameters(), (arrays["W_ih"], arrays["W_hh"], b_ih, b_hh), strict=True):
-            parameter.copy_(torch.from_numpy(a))
+    layer = getattr(torch.nn, problem.spec.title)(problem.size.I, problem.size.H, dtype=getattr(torch, problem.dtype))
+    copy_weights(torch, problem, layer)
     grad = problem.what != "inference"
-    states = [torch.tensor(arrays[f"{s}0"][None], requires_grad=grad) for s in STATES[problem.cell]]
+    states = [torch.tensor(arrays[f"{s}0"][None], requires_grad=grad) for s in problem.spec.states]
     return torch.tensor(arrays["x"], requires_grad=grad), states, layer
 
 
+def copy_weights(torch: Any, problem: Problem, module: Any) -> None:
+    """Copy the weights and biases of the problem into a layer or a cell of PyTorch."""
+    weights = (problem.arrays["W_ih"], problem.arrays["W_hh"], *problem.two_biases)
+    with torch.no_grad():
+        for parameter, a in zip(module.parameters(), weights, strict=True):
+            parameter.copy_(torch.from_numpy(a))
+
+
 def _call(torch: Any, problem: Problem, name: str, layer: Any) -> Callable[[Any, list[Any]], Any]:
-    """(x, states) -> out, h_n, as the layer returns them."""
+    """Return a function of x and the states that returns out and the last states, as the layer returns them."""
     given = (lambda states: tuple(states)) if problem.cell == "lstm" else (lambda states: states[0])
     if problem.lengths is None:
         return lambda x, states: layer(x, given(states))
@@ -81,7 +83,7 @@ def _training(
 ) -> Contender:
     dout = torch.from_numpy(problem.arrays["dout"])
     leaves = [x, *states, *layer.parameters()]
-    names = [f"d{n}" for n in problem.inputs] + ([] if problem.cell == "gru" else ["db again"])
+    names = problem.gradients + ["db again"] * (len(problem.spec.biases) == 1)
 
     def run() -> Any:
         made = call(x, states)
@@ -90,17 +92,17 @@ def _training(
     def results(made: Any) -> dict[str, Array]:
         outputs, gradients = made
         found = {n: g.numpy() for n, g in zip(names, gradients, strict=True)}
-        found |= {f"d{s}0": found[f"d{s}0"][0] for s in STATES[problem.cell]}
+        found |= {f"d{s}0": found[f"d{s}0"][0] for s in problem.spec.states}
         return _named(problem, outputs) | found
 
     return Contender(name, run, results)
 
 
 def _named(problem: Problem, made: Any) -> dict[str, Array]:
-    """out and the last states; "torch padded" gathers only h_n."""
+    """Return out and the last states by name; "torch padded" gathers only h_n."""
     out, last = made
     last = last if isinstance(last, tuple) else (last,)
     return {
         name: a.detach().numpy().reshape(problem.size.B, problem.size.H)
-        for name, a in zip((f"{s}_n" for s in STATES[problem.cell]), last, strict=False)
+        for name, a in zip(problem.spec.results[1:], last, strict=False)
     } | {"out": out.detach().numpy()}

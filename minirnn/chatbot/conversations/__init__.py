@@ -1,8 +1,17 @@
-"""Conversations with a bot that is to remember what it is told: generated, as many as are wanted, from seeds."""
+"""Generated conversations with a bot that remembers what it is told, from a seed, in any number."""
 
-from minirnn.chatbot.conversations.dialogue import DEVICES, FACTS, Turn, conversation, ordinary_words, value_words
+from minirnn.chatbot.conversations.dialogue import DEVICES, FACTS, Turn, conversation
 from minirnn.chatbot.conversations.values import Split, made_up
-from minirnn.chatbot.conversations.vocabulary import BOT, NUMBER, SPECIAL, UNKNOWN, USER, Vocabulary
+from minirnn.chatbot.conversations.vocabulary import (
+    BOT,
+    NUMBER,
+    SPECIAL,
+    UNKNOWN,
+    USER,
+    Vocabulary,
+    ordinary_words,
+    value_words,
+)
 from minirnn.chatbot.conversations.words import CAPITAL, read, write
 
 __all__ = [

@@ -1,13 +1,12 @@
-"""Conversations drawn from a seed: what a person says in five to ten turns, and what the bot has to answer.
+"""Conversations generated from a seed: what a person says in five to ten turns, and the right replies of the bot.
 
-A conversation keeps what is true so far: which facts were told, with which value and when; which of timer, alarm and
-reminder was spoken of last, for "make it 15"; and what the bot just said it doesn't know, for "it's Ana".
+The generator keeps the state of a conversation: the facts told so far, each with its value and its turn; the device
+(timer, alarm or reminder) that was mentioned last, for "make it 15"; and the fact that the bot has just said it doesn't
+know, for "it's Ana".
 """
 
-from __future__ import annotations
-
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -16,74 +15,40 @@ import numpy as np
 from .phrasings import (
     CALLED,
     CANCEL_IT,
+    CHORES,
     CLOSERS,
     CORRECT_OPENERS,
+    ERRANDS,
     HAS,
     IT_IS,
     NONSENSE,
     NOT_UNDERSTOOD,
     OPENERS,
+    PHRASINGS,
     REPLIES,
     TALK,
-    USER,
+    THINGS,
     WHAT_CALLED,
+    WHEN,
 )
-from .values import KINDS, RELATIONS, UNITS, Split, draw, part_of, trained_values
-from .words import CAPITAL, read, write
+from .values import PETS, RELATIONS, UNITS, Split, draw, part_of
+from .words import CAPITAL, expand, read, write
 
-__all__ = ["DEVICES", "FACTS", "Turn", "conversation", "ordinary_words", "value_words"]
+__all__ = ["DEVICES", "FACTS", "Turn", "conversation"]
 
 FACTS = ("name", "town", "job", "food", "colour", "age", "pet", "relation")
 DEVICES = ("timer", "alarm", "reminder")
 CAPITALISED = ("name", "town", "pet", "relation")
-ERRANDS = ("buy {}", "get {}", "buy some {}", "order {}", "look for {}", "pick up {}")
-CHORES = (
-    *(
-        "call my {k}",
-        "visit my {k}",
-        "email my {k}",
-        "feed the {p}",
-        "wash the {p}",
-        "clean the kitchen",
-        "water the plants",
-    ),
-    *("pay the rent", "call the doctor", "take out the trash", "do the laundry", "write a letter", "wash the car"),
-)
-WHEN = (" tomorrow", " tonight", " at {}", " this evening", " later today")
-KINDLY = ("pet", "relation")  # what has a kind beside its name
-THINGS = [
-    "garden",
-    "phone",
-    "park",
-    "film",
-    "bus",
-    "train",
-    "book",
-    "car",
-    "sun",
-    "shop",
-    "holiday",
-    "bird",
-    "music",
-    "coffee",
-    "beach",
-    "traffic",
-    "kitchen",
-    "letter",
-]
-EXPANDED = {
-    "i'm": "I am", "i've": "I have", "i'd": "I would", "you're": "you are", "what's": "what is", "who's": "who is",
-    "where's": "where is", "how's": "how is", "it's": "it is", "that's": "that is", "don't": "do not", "can't": "can not",
-}  # fmt: skip
+WITH_KIND = ("pet", "relation")  # facts that have a kind ("dog", "sister") as well as a name
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What the user types, and the reply as words; `topic` and `act` say what the turn is about.
+    """One turn: the user's text, the words of the right reply, and what the turn is about.
 
-    act: "tell", "correct", "ask", "unknown" (asked for what wasn't told), "cancel" or "talk". Where a known value is
-    asked for, `value` is it (its words, as the reply has them, without CAPITAL), and `since` the number of turns since
-    it was last told.
+    act: "tell", "correct", "ask", "unknown" (a question about a fact that was not told), "cancel" or "talk".
+    value, since: for "ask", the words of the asked value as in the reply, without CAPITAL, and the number of turns since
+    the user last told it.
     """
 
     user: str
@@ -95,20 +60,20 @@ class Turn:
 
     @property
     def reply(self) -> str:
-        """The reply as text: the one that counts as exactly right."""
+        """The text of the reply that counts as exactly right."""
         return write(self.words)
 
 
 @dataclass
 class _Fact:
-    value: str  # as told, a job with its article, a duration with its unit; empty: a pet or relation without a name
+    value: str  # as told: a job with its article, a duration with its unit; empty for a pet or relation without a name
     turn: int
-    kind: str = ""  # of a pet or a relation
+    kind: str = ""  # of a pet or a relation: "dog", "sister"
 
 
 @dataclass
 class _Story:
-    """What is true at a point of a conversation."""
+    """The state of a conversation at one turn."""
 
     rng: np.random.Generator
     split: Split
@@ -116,8 +81,8 @@ class _Story:
     topics: tuple[str, ...]
     turn: int = 0
     known: dict[str, _Fact] = field(default_factory=dict)  # keys: a topic, or "relation sister"
-    device: str = ""  # spoken of last
-    missing: str = ""  # what the bot has just said it doesn't know
+    device: str = ""  # mentioned last
+    missing: str = ""  # the fact that the bot has just said it doesn't know
     just_told: str = ""
 
     def pick(self, options: Sequence[str]) -> str:
@@ -135,19 +100,19 @@ def conversation(
     topics: Sequence[str] = (*FACTS, *DEVICES),
     turns: tuple[int, int] = (5, 10),
 ) -> list[Turn]:
-    """A conversation of so many turns (least and most), the same for the same arguments.
+    """Return a conversation; `turns` is its minimum and maximum length. Equal arguments give equal conversations.
 
-    Phrasings come from the part `split`, values from the part `values` (that of `split` unless given). `topics` are
-    what may be told and asked for. At least one turn asks for something that was told before.
+    Phrasings come from the part `split`, values from the part `values` (default: `split`). `topics` are the facts and
+    devices to talk about. At least one turn asks for a value that was told before.
     """
     rng = np.random.default_rng(seed)
     while True:
         story = _Story(rng, split, values or split, tuple(topics))
-        told: list[Turn] = []
+        made: list[Turn] = []
         for story.turn in range(int(rng.integers(turns[0], turns[1] + 1))):
-            told.append(_turn(story))
-        if any(turn.act == "ask" for turn in told):
-            return told
+            made.append(_turn(story))
+        if any(turn.act == "ask" for turn in made):
+            return made
 
 
 def _turn(story: _Story) -> Turn:
@@ -158,39 +123,25 @@ def _turn(story: _Story) -> Turn:
     known = [key for key, fact in story.known.items() if fact.value]
     untold = [key for key in _keys(story) if key not in known]
     pairable = [key for key in untold if key not in story.known and key not in DEVICES]
-    weights = {
-        "tell": 3.0 * bool(untold),
-        "pair": 0.5 * (len(pairable) > 1),
-        "correct": 1.0 * bool(known),
-        "ask": 4.0 * bool(known),
-        "unknown": 0.7 * bool(untold),
-        "cancel": 0.4 * any(key in DEVICES for key in known),
-        "talk": 1.2,
-        "nonsense": 0.6,
+    devices = [key for key in known if key in DEVICES]
+    # for each act: its weight in the random choice, and the turn if it is chosen
+    acts: dict[str, tuple[float, Callable[[], Turn]]] = {
+        "tell": (3.0 * bool(untold), lambda: _tell_new(story, story.pick(untold))),
+        "pair": (0.5 * (len(pairable) > 1), lambda: _tell_two(story, pairable)),
+        "correct": (1.0 * bool(known), lambda: _correct(story, known, just_told)),
+        "ask": (4.0 * bool(known), lambda: _ask(story, story.pick(known))),
+        "unknown": (0.7 * bool(untold), lambda: _ask(story, story.pick(untold))),
+        "cancel": (0.4 * bool(devices), lambda: _cancel(story, story.pick(devices))),
+        "talk": (1.2, lambda: _talk(story)),
+        "nonsense": (0.6, lambda: _nonsense(story)),
     }
-    total = sum(weights.values())
-    act = story.rng.choice(list(weights), p=[w / total for w in weights.values()])
-    if act == "tell":
-        key = story.pick(untold)
-        if key.split()[0] in KINDLY and key not in story.known and story.chance(0.2):
-            return _have(story, key)
-        return _tell(story, key)
-    if act == "pair":
-        return _tell_two(story, pairable)
-    if act == "correct":
-        key = just_told if just_told and story.chance(0.5) else story.pick(known)
-        return _tell(story, key, short=key == just_told and story.chance(0.5))
-    if act == "ask":
-        return _ask(story, story.pick(known))
-    if act == "unknown":
-        return _ask(story, story.pick(untold))
-    if act == "cancel":
-        return _cancel(story, story.pick([key for key in known if key in DEVICES]))
-    return _talk(story) if act == "talk" else _nonsense(story)
+    weights = [weight for weight, _ in acts.values()]
+    total = sum(weights)
+    return acts[story.rng.choice(list(acts), p=[weight / total for weight in weights])][1]()
 
 
 def _keys(story: _Story) -> list[str]:
-    """What can be told: the topics, and for the relations two that are drawn."""
+    """Return the keys of what can be told: the topics, with two random relations for "relation"."""
     keys = [topic for topic in story.topics if topic != "relation"]
     if "relation" in story.topics:
         keys += [f"relation {story.pick(RELATIONS)}" for _ in range(2)]
@@ -198,7 +149,7 @@ def _keys(story: _Story) -> list[str]:
 
 
 def _named(story: _Story, key: str) -> _Fact | None:
-    """What is known of `key`, if a value is."""
+    """Return the known fact `key` if it has a value."""
     fact = story.known.get(key)
     return fact if fact and fact.value else None
 
@@ -206,37 +157,45 @@ def _named(story: _Story, key: str) -> _Fact | None:
 # ---- acts
 
 
+def _tell_new(story: _Story, key: str) -> Turn:
+    """Tell `key` for the first time; a pet or a relation sometimes without its name."""
+    nameless = key.split()[0] in WITH_KIND and key not in story.known and story.chance(0.2)
+    return _have(story, key) if nameless else _tell(story, key)
+
+
+def _correct(story: _Story, known: Sequence[str], just_told: str) -> Turn:
+    """Correct what was just told, or another known fact."""
+    key = just_told if just_told and story.chance(0.5) else story.pick(known)
+    return _tell(story, key, short=key == just_told and story.chance(0.5))
+
+
 def _tell(story: _Story, key: str, short: bool = False) -> Turn:
-    """Tell `key`, or tell it otherwise. short: only "it's …" or, for a device, "make it …"."""
+    """Tell `key`, or correct it. short: only "it's …" or, for a device, "make it …"."""
     topic, before = key.split()[0], _named(story, key)
     fact = _fact(story, key)
     slots = _slots(topic, fact)
-    cores = USER[topic]["tell"]
+    cores = PHRASINGS[topic]["tell"]
     if topic in DEVICES:
         if before and (short or story.chance(0.7)):
-            cores = USER[topic]["correct"]
+            cores = PHRASINGS[topic]["correct"]
             if story.device != topic:
                 cores = tuple(core for core in cores if topic in core or core.startswith(("remind", "wake")))
             if topic == "timer" and story.chance(0.5) and before.value.split()[1:]:
                 fact.value = f"{fact.value.split()[0]} {before.value.split()[1]}"
                 slots["v"] = fact.value.split()[0]
     elif short:
-        cores = (*IT_IS, *CALLED) if topic in KINDLY else IT_IS
+        cores = (*IT_IS, *CALLED) if topic in WITH_KIND else IT_IS
     openers = CORRECT_OPENERS if before and story.chance(0.75) else OPENERS["tell"]
     user = _say(story, openers, cores, CLOSERS["tell"], slots, ".")
     _keep(story, key, fact)
-    return Turn(
-        user,
-        _reply(topic, "correct" if before else "tell", _slots(topic, fact)),
-        topic,
-        "correct" if before else "tell",
-    )
+    act = "correct" if before else "tell"
+    return Turn(user, _reply(topic, act, _slots(topic, fact)), topic, act)
 
 
 def _have(story: _Story, key: str) -> Turn:
-    """Tell of a pet or a relation without its name; the bot asks for that."""
+    """Mention a pet or a relation without its name; the bot asks for the name."""
     topic = key.split()[0]
-    fact = _Fact("", story.turn, story.pick(KINDS) if topic == "pet" else key.split()[1])
+    fact = _Fact("", story.turn, story.pick(PETS) if topic == "pet" else key.split()[1])
     slots = _slots(topic, fact)
     user = _say(story, OPENERS["tell"], HAS, CLOSERS["tell"], slots, ".")
     story.known[key] = fact
@@ -245,11 +204,11 @@ def _have(story: _Story, key: str) -> Turn:
 
 
 def _tell_two(story: _Story, keys: Sequence[str]) -> Turn:
-    """Tell two of these facts in one sentence; the reply answers both."""
+    """Tell two facts in one sentence; the reply answers both."""
     keys = [keys[k] for k in story.rng.choice(len(keys), 2, replace=False)]
     topics = [key.split()[0] for key in keys]
     while True:
-        cores = [story.pick(USER[topic]["tell"]) for topic in topics]
+        cores = [story.pick(PHRASINGS[topic]["tell"]) for topic in topics]
         if _part(" and ".join(cores)) == story.split:
             break
     slots = []
@@ -265,11 +224,11 @@ def _tell_two(story: _Story, keys: Sequence[str]) -> Turn:
 
 def _ask(story: _Story, key: str) -> Turn:
     topic, fact = key.split()[0], story.known.get(key)
-    slots = _slots(topic, fact) if fact else {"k": story.pick(KINDS) if topic == "pet" else key.split()[-1]}
+    slots = _slots(topic, fact) if fact else {"k": story.pick(PETS) if topic == "pet" else key.split()[-1]}
     asked = "kind" if topic == "pet" and story.chance(0.3) else topic
     if fact and not fact.value and asked != "kind":
         topic, fact = "relation" if topic == "pet" else topic, None  # "I don't know your dog's name yet."
-    cores = USER[asked]["ask"]
+    cores = PHRASINGS[asked]["ask"]
     if topic in DEVICES and story.device != topic:
         cores = tuple(core for core in cores if not re.search(r"\bit\b", core))
     user = _say(story, OPENERS["ask"], cores, CLOSERS["ask"], slots, "?")
@@ -284,7 +243,7 @@ def _ask(story: _Story, key: str) -> Turn:
 
 
 def _cancel(story: _Story, key: str) -> Turn:
-    cores = (*USER[key]["cancel"], *(CANCEL_IT if story.device == key else ()))
+    cores = (*PHRASINGS[key]["cancel"], *(CANCEL_IT if story.device == key else ()))
     user = _say(story, OPENERS["tell"], cores, CLOSERS["ask"], {}, ".")
     del story.known[key]
     story.device = key
@@ -305,16 +264,16 @@ def _nonsense(story: _Story) -> Turn:
     return Turn(_styled(story, core, ".", ""), tuple(read(NOT_UNDERSTOOD)[0]), "nonsense", "talk")
 
 
-# ---- parts of them
+# ---- parts of a turn
 
 
 def _fact(story: _Story, key: str) -> _Fact:
-    """A new value for `key`, other than what is known."""
+    """Return a new fact for `key`, with a value that differs from the known one."""
     topic = key.split()[0]
     before = story.known.get(key)
     kind = key.split()[1] if topic == "relation" else ""
     if topic == "pet":
-        kind = before.kind if before else story.pick(KINDS)
+        kind = before.kind if before else story.pick(PETS)
     while True:
         value = _value(story, topic)
         if before is None or value != before.value:
@@ -328,7 +287,7 @@ def _value(story: _Story, topic: str) -> str:
         return draw("time", story.values, story.rng) + story.pick(("", "", " am", " pm"))
     if topic == "reminder":
         errand = story.pick(ERRANDS).format(draw("errand", story.values, story.rng))
-        chore = story.pick(CHORES).format(k=story.pick(RELATIONS), p=story.pick(KINDS))
+        chore = story.pick(CHORES).format(k=story.pick(RELATIONS), p=story.pick(PETS))
         when = story.pick(WHEN).format(draw("time", story.values, story.rng)) if story.chance(0.2) else ""
         return (errand if story.chance(0.6) else chore) + when
     value = draw("pet" if topic == "relation" else topic, story.values, story.rng)
@@ -351,7 +310,7 @@ def _article(word: str) -> str:
 
 
 def _reply(topic: str, act: str, slots: dict[str, str]) -> tuple[str, ...]:
-    """The words of the bot's answer; names begin with a capital letter, whatever the user typed."""
+    """Return the words of the bot's reply; names are capitalised, whatever the user typed."""
     filled = dict(slots)
     if topic in CAPITALISED and "v" in filled:
         filled["v"] = " ".join(CAPITAL + word for word in filled["v"].split())
@@ -366,7 +325,7 @@ def _say(
     slots: dict[str, str],
     mark: str,
 ) -> str:
-    """A composition of the story's part, with its values, typed in one of many ways."""
+    """Return a composition that belongs to the story's part, with its values, in a random style of typing."""
     while True:
         opener, core, closer = story.pick(openers), story.pick(cores), story.pick(closers)
         if _part(f"{opener} {core} {closer}") == story.split:
@@ -377,24 +336,20 @@ def _say(
 
 @cache
 def _part(phrasing: str) -> Split:
-    """The part of a phrasing, the same however its contractions and marks are written."""
-    return part_of(" ".join(word for word in read(_expand(phrasing))[0] if word.isalnum() or len(word) > 1))
+    """Return the part of a phrasing. It does not depend on contractions and punctuation."""
+    return part_of(" ".join(word for word in read(expand(phrasing))[0] if word.isalnum() or len(word) > 1))
 
 
 def _contracted(story: _Story, core: str) -> str:
-    """With its contractions as they are, or written out, or without their apostrophes."""
+    """Return `core` with its contractions unchanged, expanded, or without apostrophes."""
     style = story.rng.random()
     if style < 0.6:
         return core
-    return _expand(core) if style < 0.85 else core.replace("'", "")
-
-
-def _expand(core: str) -> str:
-    return re.sub(r"[\w]+'\w+", lambda match: EXPANDED.get(match[0].lower(), match[0]), core)
+    return expand(core) if style < 0.85 else core.replace("'", "")
 
 
 def _styled(story: _Story, text: str, mark: str, closer: str) -> str:
-    """As people type: with marks or without, in small letters, or shouting."""
+    """Return the text as people type it: with or without punctuation, in lower case, or in upper case."""
     text += closer
     style = story.rng.random()
     if style < 0.45:
@@ -409,45 +364,3 @@ def _gibberish(story: _Story) -> str:
     if story.chance(0.25):
         return story.pick(THINGS)
     return "".join(story.pick("abcdefghijklmnopqrstuvwxyzaeiou") for _ in range(story.rng.integers(3, 10)))
-
-
-# ---- the vocabulary
-
-
-@cache
-def ordinary_words() -> tuple[str, ...]:
-    """Every word that can occur in a conversation beside the values, sorted."""
-    texts = [*CORRECT_OPENERS, *(text for group in (OPENERS, CLOSERS) for texts in group.values() for text in texts)]
-    texts += [
-        *IT_IS,
-        *CANCEL_IT,
-        *NONSENSE,
-        NOT_UNDERSTOOD,
-        *ERRANDS,
-        *CHORES,
-        *WHEN,
-        *CALLED,
-        *HAS,
-        WHAT_CALLED,
-        *RELATIONS,
-        *KINDS,
-        *UNITS,
-        *THINGS,
-    ]
-    texts += [core for acts in USER.values() for cores in acts.values() for core in cores]
-    texts += [reply for acts in REPLIES.values() for reply in acts.values()]
-    texts += [text for reply, cores in TALK.values() for text in (reply, *cores)]
-    texts += [f"{noun}'s name" for noun in (*RELATIONS, *KINDS)]
-    texts += ["a b an am pm and . ? ! ,"]
-    words: set[str] = {CAPITAL}
-    for text in texts:
-        for form in (text, _expand(text), text.replace("'", "")):
-            words.update(read(re.sub(r"\{\w?\}", " ", form))[0])
-    return tuple(sorted(words))
-
-
-@cache
-def value_words() -> tuple[str, ...]:
-    """The words of the values of training that are no ordinary words, sorted."""
-    words = {word for value in trained_values() for word in read(value)[0]}
-    return tuple(sorted(words - set(ordinary_words())))

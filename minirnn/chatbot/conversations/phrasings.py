@@ -1,12 +1,14 @@
-"""What people say, as compositions of an opener, a core and a closer, and how the bot replies.
+"""Tables of what people say, as compositions of an opener, a core and a closer, and of what the bot replies.
 
-A composition belongs to "train", "valid" or "test" by a hash of its words, contractions written out and marks left out,
-so a phrasing of the test never occurs in training, while every ordinary word of it does. Slots in braces take values.
+A composition belongs to "train", "valid" or "test" by a hash of its words, with contractions expanded and punctuation
+removed. A phrasing of the test therefore never occurs in training, but all of its ordinary words do. Values replace the
+slots in braces.
 """
 
-from __future__ import annotations
-
-__all__ = ["CLOSERS", "CORRECT_OPENERS", "NONSENSE", "OPENERS", "REPLIES", "TALK", "USER"]
+__all__ = [
+    "CALLED", "CANCEL_IT", "CHORES", "CLOSERS", "CORRECT_OPENERS", "ERRANDS", "HAS", "IT_IS", "NONSENSE", "NOT_UNDERSTOOD",
+    "OPENERS", "PHRASINGS", "REPLIES", "TALK", "THINGS", "WHAT_CALLED", "WHEN",
+]  # fmt: skip
 
 OPENERS = {
     "tell": (
@@ -33,8 +35,8 @@ CLOSERS = {
     "talk": ("", "", "", "", ", my friend", ", bot", ", really", ", you know"),
 }
 
-# Topics that a user tells of and asks about: cores of "tell" and "ask". Where a correction may be shorter: "correct".
-USER: dict[str, dict[str, tuple[str, ...]]] = {
+# What a user says, by topic and act: the cores of "tell" and "ask". "correct" has cores that only correct a value.
+PHRASINGS: dict[str, dict[str, tuple[str, ...]]] = {
     "name": {
         "tell": (
             "my name is {v}", "my name's {v}", "I'm {v}", "I am called {v}", "I'm called {v}", "call me {v}",
@@ -233,9 +235,9 @@ USER: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
 }
-IT_IS = ("it's {v}", "it is {v}", "that's {v}", "that would be {v}", "{v}")  # right after the bot said it doesn't know
+IT_IS = ("it's {v}", "it is {v}", "that's {v}", "that would be {v}", "{v}")  # directly after the bot said that it doesn't know
 CALLED = ("his name is {v}", "her name is {v}", "he is called {v}", "she's called {v}", "its name is {v}", "called {v}")
-HAS = (  # a pet, a sister, without their name
+HAS = (  # a pet or a relative, without the name
     "I have {a} {k}", "I've got {a} {k}", "I own {a} {k}", "there is {a} {k} in my family", "I live with {a} {k}",
     "I love my {k}", "my {k} is nice", "I have {a} lovely {k}", "I'm happy to have {a} {k}", "I like my {k}",
 )  # fmt: skip
@@ -245,7 +247,7 @@ CANCEL_IT = (
     "drop it",
 )
 
-# The bot's replies: first told, told otherwise, asked for, asked for in vain; timers and the like can be cancelled.
+# The bot's replies to a new fact ("tell"), a correction, a question, a question about an unknown fact, and a cancellation.
 REPLIES: dict[str, dict[str, str]] = {
     "name": {
         "tell": "nice to meet you, {v}.",
@@ -319,7 +321,7 @@ REPLIES: dict[str, dict[str, str]] = {
     },
 }
 
-# Small talk: a reply and what it answers.
+# Small talk, by topic: the reply, and the texts to which it replies.
 TALK: dict[str, tuple[str, tuple[str, ...]]] = {
     "hello": (
         "hello! nice to see you.",
@@ -473,11 +475,21 @@ TALK: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
 }
 NOT_UNDERSTOOD = "sorry, I didn't understand that."
-NONSENSE = (  # around words that nobody knows
+NONSENSE = (  # around made-up words
     "{w}", "{w} {w}", "{w} {w} {w}", "{w} {w} {w} {w}", "{w} {w} {w} {w} {w} {w}", "the {w} of the {w}",
     "{w} is {w} {w}", "who is {w}", "what is {w}", "where is the {w}", "why does the {w} {w}", "can you {w} the {w}",
     "{w} the {w} and {w}", "a {w} {w} in the {w} {w}", "how many {w} are in a {w}", "do you {w}", "please {w}",
     "{w} my {w}", "the {w} is {w}", "when was {w} {w}", "the {w} {w} to {w} with {w}", "{w} 1 {w} 2",
     "if {w} then {w}", "{w} and {w}", "is {w} {w}", "{w} {w} the {w} {w} for {w} {w}", "what does {w} mean",
     "open the {w}", "play {w}", "how do I {w} the {w}", "{w} or not",
+)
+ERRANDS = ("buy {}", "get {}", "buy some {}", "order {}", "look for {}", "pick up {}")  # reminders
+CHORES = (
+    "call my {k}", "visit my {k}", "email my {k}", "feed the {p}", "wash the {p}", "clean the kitchen", "water the plants",
+    "pay the rent", "call the doctor", "take out the trash", "do the laundry", "write a letter", "wash the car",
+)
+WHEN = (" tomorrow", " tonight", " at {}", " this evening", " later today")
+THINGS = (  # in nonsense
+    "garden", "phone", "park", "film", "bus", "train", "book", "car", "sun", "shop", "holiday", "bird", "music", "coffee",
+    "beach", "traffic", "kitchen", "letter",
 )

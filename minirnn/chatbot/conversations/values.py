@@ -1,11 +1,9 @@
-"""The values that people tell: names, towns, foods and so on, in three parts: no value is in two of them.
+"""The values that people tell: names, towns, foods and so on, in three disjoint parts.
 
-"train" values stand in the vocabulary. Of the names, towns and colours of "valid" and "test" no word does, so a model can
-only copy them; of the others some words do ("pie", "8"). Names and towns are also made up, syllable by syllable, which
-gives as many as are wanted; a made-up word belongs to the part that a hash of its letters says.
+The words of the "train" values are in the vocabulary. No word of the names, towns and colours of "valid" and "test" is in
+it, so a model can only copy these; of the other values, some words are ("pie", "8"). Names and towns can also be made up
+from syllables, without limit; a hash of its letters assigns a made-up word to a part.
 """
-
-from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
@@ -13,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["KINDS", "RELATIONS", "UNITS", "Split", "draw", "made_up", "part_of", "trained_values"]
+__all__ = ["PETS", "RELATIONS", "UNITS", "Split", "draw", "made_up", "part_of", "trained_values"]
 
 Split = Literal["train", "valid", "test"]
 
@@ -21,7 +19,7 @@ RELATIONS = tuple(
     "sister brother mother father wife husband daughter son friend neighbour boss cousin aunt uncle girlfriend "
     "boyfriend partner colleague roommate grandmother grandfather".split()
 )
-KINDS = tuple("dog cat hamster parrot rabbit horse goldfish turtle pony ferret budgie snake".split())
+PETS = tuple("dog cat hamster parrot rabbit horse goldfish turtle pony ferret budgie snake".split())
 UNITS = ("minutes", "seconds", "hours", "min")
 
 
@@ -156,7 +154,7 @@ NUMBERS: dict[str, dict[Split, tuple[str, ...]]] = {
         "test": tuple(f"{h}:{m}" for h in range(1, 13) for m in ("10", "20", "35", "40", "50", "55")),
     },
 }
-SURNAMED = 0.15  # of the names, those of two words or three
+SURNAMED = 0.15  # share of names with two or three words
 SYLLABLES = tuple(
     "ba be bi bo da del dor e fa fen ga gri ha i jo ka kel ki la len li lo ma mi mor na ne nor o pa pel qui ra ri ro sa "
     "sel shi so ta te thi tor u va vel vi wen xa ya yo za zel zu".split()
@@ -168,13 +166,13 @@ ENDINGS = {
 
 
 def part_of(text: str) -> Split:
-    """The part that this text belongs to, by a hash of its letters: three quarters train, the rest in halves."""
+    """Return the part of this text, by a hash of its letters: 3/4 are "train", 1/8 each "valid" and "test"."""
     place = zlib.crc32(text.encode()) % 8
     return "valid" if place == 6 else "test" if place == 7 else "train"
 
 
 def draw(kind: str, split: Split, rng: np.random.Generator) -> str:
-    """A value of this kind from this part. Of the names and towns of "valid" and "test" every second is made up."""
+    """Return a random value of this kind and part. Half of the names and towns of "valid" and "test" are made up."""
     lists = NUMBERS[kind] if kind in NUMBERS else LISTS["name" if kind == "pet" else kind]
     made = {"pet": "name"}.get(kind, kind)
     invented = split != "train" and made in ENDINGS and rng.random() < 0.5
@@ -190,12 +188,12 @@ def _one_of(options: Sequence[str], rng: np.random.Generator) -> str:
 
 
 def trained_values() -> list[str]:
-    """Every value of the part "train", kind by kind."""
+    """Return every value of the part "train", kind by kind."""
     return [value for lists in (*LISTS.values(), *NUMBERS.values()) for value in lists["train"]]
 
 
 def made_up(kind: str, split: Split, rng: np.random.Generator) -> str:
-    """A "name" or "town" of this part that nobody has heard of."""
+    """Return a made-up "name" or "town" of this part."""
     while True:
         syllables = [SYLLABLES[rng.integers(len(SYLLABLES))] for _ in range(rng.integers(2, 4))]
         endings = ENDINGS[kind]

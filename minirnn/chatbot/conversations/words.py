@@ -1,19 +1,21 @@
-"""From what somebody typed to words, and from the words of a reply back to text.
+"""Conversion of typed text to words, and of the words of a reply to text.
 
-A word is lower-cased; contractions are two words ("what" "'s", "do" "n't"), punctuation marks are words of their own,
-and times, decimal numbers and hyphenated words stay whole. Beside the words stand their spellings, as a reply that
-copies them has to show them.
+Words are in lower case; contractions are two words ("what" "'s", "do" "n't"), punctuation marks are separate words, and
+times, decimal numbers and hyphenated words are single words. Each word has a spelling, which a reply shows if it copies
+the word.
 """
-
-from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["CAPITAL", "read", "write"]
+__all__ = ["CAPITAL", "expand", "read", "write"]
 
 CAPITAL = "^"  # in a reply: the next word begins with a capital letter
+EXPANDED = {
+    "i'm": "I am", "i've": "I have", "i'd": "I would", "you're": "you are", "what's": "what is", "who's": "who is",
+    "where's": "where is", "how's": "how is", "it's": "it is", "that's": "that is", "don't": "do not", "can't": "can not",
+}  # fmt: skip
 _WORD = re.compile(r"[^\W_]+(?:[-:'.][^\W_]+)*|[^\w\s]|_")
 _CONTRACTED = re.compile(r"(.+?)('s|'m|'re|'ve|'ll|'d|n't)", re.IGNORECASE)
 _APOSTROPHES = str.maketrans("\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}`", "'''")
@@ -21,9 +23,9 @@ _CLOSING = frozenset(".,!?;:)%")
 
 
 def read(text: str) -> tuple[list[str], list[str]]:
-    """The words of `text` and, for each, its spelling: as typed, but in lower case where everything is in capitals.
+    """Return the words of `text` and their spellings: as typed, but in lower case if all of the text is in upper case.
 
-    Control characters and other things without a shape count as spaces.
+    Control characters and other invisible characters count as spaces.
     """
     shown = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in text.translate(_APOSTROPHES))
     if not any(c.islower() for c in shown):
@@ -36,7 +38,7 @@ def read(text: str) -> tuple[list[str], list[str]]:
 
 
 def write(words: Sequence[str]) -> str:
-    """The text of a reply: sentences begin with capitals, marks and contractions join the word before them."""
+    """Return the text of a reply: sentences are capitalised, punctuation and contractions join the previous word."""
     text, capital = "", True
     for word in words:
         if word == CAPITAL:
@@ -49,5 +51,10 @@ def write(words: Sequence[str]) -> str:
     return text
 
 
+def expand(text: str) -> str:
+    """Return `text` with its contractions written out."""
+    return re.sub(r"[\w]+'\w+", lambda match: EXPANDED.get(match[0].lower(), match[0]), text)
+
+
 def _joins(word: str) -> bool:
-    return word in ("n't",) or word.startswith("'")
+    return word == "n't" or word.startswith("'")

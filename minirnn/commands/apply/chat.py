@@ -1,11 +1,9 @@
-"""`minirnn chat`: talk to the chatbot, and see why it says what it says.
+"""`minirnn chat`: talk to the chatbot, and see the reasons for its replies.
 
-On a terminal: a prompt with line editing and a history. Otherwise each line of standard input is answered by exactly
-one line, and nothing else is printed. Both know the same commands, lines that begin with a slash; those that show more
-than a line say so where there is no terminal.
+On a terminal there is a prompt with line editing and a history. Otherwise each line of standard input gets exactly one
+line in reply. Lines that begin with a slash are commands; without a terminal, a command whose output has several lines
+prints a note instead.
 """
-
-from __future__ import annotations
 
 import contextlib
 import os
@@ -19,37 +17,35 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-import minirnn
-from minirnn import checkpoint, plots
-from minirnn.chatbot.bot import LONGEST_TURN, Answer, Chatbot, Conversation
+from minirnn import checkpoint, kernels, plots
+from minirnn.chatbot.bot import CONVERSATION_KIND, LONGEST_TURN, Answer, Chatbot, Conversation
 from minirnn.chatbot.conversations import read
-from minirnn.checkpoint import CheckpointError
 from minirnn.commands.apply import chat_views
-from minirnn.commands.train.sample import write
-from minirnn.commands.train.train import say
+from minirnn.commands.output import say, write
 from minirnn.language import data_folder
 
 __all__ = ["Session", "chat"]
 
-PROMPT = "you> "
+INPUT_PROMPT = "you> "
 HISTORY, HISTORY_LINES = "chat-history", 1000
 TOPICS = "name, home town, job, favourite food and colour, age, pets and relatives; timers, alarms and reminders"
 HELP = (
-    ("/why", "what the words of the last reply were made from"),
-    ("/state", "what the bot's state is, and what the last turn changed in it"),
-    ("/save FILE", "keep the conversation in a file"),
-    ("/load FILE", "go on with the conversation in a file"),
+    ("/why", "show where the words of the last reply came from"),
+    ("/state", "show the bot's state, and how the last turn changed it"),
+    ("/save FILE", "save the conversation in a file"),
+    ("/load FILE", "continue the conversation in a file"),
     ("/reset", "forget the conversation"),
-    ("/quit", "leave; Ctrl-D does too"),
+    ("/quit", "quit; Ctrl-D does the same"),
 )
 
 
 def chat(model: Path | None, figure: Path | None, console: Console) -> None:
-    """Talk until the end of the input; then draw `figure`, if it is asked for."""
+    """Talk until the end of the input, then draw `figure` unless it is None."""
     if figure is not None:
         plots.check(figure)
     session = Session(Chatbot.load(model))
-    with _kernels():
+    # The NumPy kernels are fast enough for one word at a time, and need no compilation.
+    with contextlib.nullcontext() if os.environ.get("MINIRNN_KERNELS") else kernels("numpy"):
         if sys.stdin is not None and sys.stdin.isatty():
             _talk(session, console)
         elif sys.stdin is not None:
@@ -60,34 +56,34 @@ def chat(model: Path | None, figure: Path | None, console: Console) -> None:
 
 @dataclass
 class Session:
-    """A bot in a conversation, and what the commands need to know of it."""
+    """A bot in a conversation, and what the commands need to know about it."""
 
     bot: Chatbot
-    answer: Answer | None = None  # the last one
-    before: Conversation | None = None  # as it was before the last turn
-    turns: tuple[chat_views.Turn, ...] = ()  # the last ones, for a figure
+    answer: Answer | None = None  # to the last turn
+    before: Conversation | None = None  # the state before the last turn
+    turns: tuple[chat_views.Exchange, ...] = ()  # the last turns, for a figure
     over: bool = False
 
     def respond(self, line: str) -> RenderableType:
-        """What is shown for a line: a str that is one line, or something for a terminal."""
+        """Return the output for a line of input: a string of one line, or a renderable for a terminal."""
         line = line.strip()
         shown = self.command(*line.split(maxsplit=1)) if line.startswith("/") else self.reply(line)
         return _printable(shown) if isinstance(shown, str) else shown
 
     def reply(self, line: str) -> str:
-        """The bot's answer; it remembers both."""
+        """Return the bot's reply, and add the line and the reply to the conversation."""
         before = self.bot.conversation
         answer = self.bot.answer(line, before)
-        if answer.words:  # not so for an empty line
+        if answer.words:  # there are none for an empty line
             self.answer, self.before, self.bot.conversation = answer, before, answer.conversation
             heard = tuple(read(line)[0][:LONGEST_TURN])
             number = self.turns[-1].number + 1 if self.turns else 1
-            turn = chat_views.Turn(number, before.state, heard, answer.words, answer.weights, answer.said)
+            turn = chat_views.Exchange(number, before.state, heard, answer.words, answer.weights, answer.said)
             self.turns = chat_views.last((*self.turns, turn))
         return answer.text
 
     def command(self, name: str, argument: str = "") -> RenderableType:
-        """What a line with a slash does. Whatever is wrong with a file, the conversation goes on."""
+        """Run a command. An error with a file becomes a message, and the conversation continues."""
         file = os.path.expanduser(argument)
         try:
             match name:
@@ -109,7 +105,7 @@ class Session:
                 case "/quit":
                     self.over = True
                     return "Goodbye."
-        except ValueError as error:  # of the checkpoint, the conversation or the file's name
+        except ValueError as error:  # about the checkpoint, the conversation or the name of the file
             return f"{name}: {error}"
         return f"There is no command {name}; /help lists them."
 
@@ -117,20 +113,18 @@ class Session:
         try:
             if os.path.exists(file):
                 _stored_conversation(file)
-        except CheckpointError:
-            raise ValueError(f"{file} is there already, and no conversation; it stays as it is") from None
+        except checkpoint.CheckpointError:
+            raise ValueError(f"{file} exists and is not a conversation; it is left unchanged") from None
         checkpoint.save(file, self.bot.conversation.state_dict())
-        return f"The conversation is in {file}."
+        return f"The conversation is saved in {file}."
 
     def _load(self, file: str) -> str:
+        stored = _stored_conversation(file)
         try:
-            conversation = self.bot.restore(_stored_conversation(file))
-        except CheckpointError:
-            raise
+            self._begin(self.bot.restore(stored))
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
-        self._begin(conversation)
-        return f"The conversation in {file} goes on."
+        return f"The conversation in {file} continues."
 
     def _begin(self, conversation: Conversation) -> None:
         self.bot.conversation = conversation
@@ -139,15 +133,15 @@ class Session:
 
 
 def _stored_conversation(file: str) -> dict[str, Any]:
-    """What is in a file that /save wrote. CheckpointError for any other file."""
+    """Return the contents of a file that /save wrote. Raises CheckpointError for any other file."""
     stored = checkpoint.load(file)
-    if not isinstance(stored, dict) or stored.get("kind") != "minirnn conversation":
-        raise CheckpointError(f"{file}: a checkpoint, but not of a conversation")
+    if not isinstance(stored, dict) or stored.get("kind") != CONVERSATION_KIND:
+        raise checkpoint.CheckpointError(f"{file}: a checkpoint, but not of a conversation")
     return stored
 
 
 def _printable(text: str) -> str:
-    """One line without control characters, whatever a file or its name had in it."""
+    """Return the text as one line without control characters, for text from files and file names."""
     return "".join(c if c.isprintable() else " " for c in text)
 
 
@@ -158,18 +152,13 @@ def _help() -> RenderableType:
     return Group(Text(f"Tell me about you and ask me about it later: {TOPICS}."), table)
 
 
-def _kernels() -> contextlib.AbstractContextManager[None]:
-    """NumPy's: a word at a time they are quick enough, and they need not be compiled first."""
-    return contextlib.nullcontext() if os.environ.get("MINIRNN_KERNELS") else minirnn.kernels("numpy")
-
-
 # ---- without a terminal
 
 
 def _answer_lines(session: Session, lines: Iterable[bytes]) -> None:
     for line in lines:
         shown = session.respond(line.decode("utf-8", "replace"))
-        write((shown if isinstance(shown, str) else "This is shown on a terminal only.") + "\n")
+        write((shown if isinstance(shown, str) else "The output of this command needs a terminal.") + "\n")
         if session.over:
             return
 
@@ -182,12 +171,13 @@ def _talk(session: Session, console: Console) -> None:
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     model = session.bot.model
     kind = f"{str(model.settings['cell']).upper()} of {model.hidden} units{' with attention' if model.attends else ''}"
-    say(console, f"A chatbot ({kind}) that remembers what you say. /help lists the commands, Ctrl-D leaves.")
+    say(console, f"A chatbot ({kind}) that remembers what you say. /help lists the commands, Ctrl-D quits.")
     with _history():
         interrupted = False
         while not session.over:
             try:
-                _show(console, session.respond(input(PROMPT)))
+                shown = session.respond(input(INPUT_PROMPT))
+                console.print(Text(shown, style="bold") if isinstance(shown, str) else shown)
                 interrupted = False
             except EOFError:
                 console.print()
@@ -197,20 +187,13 @@ def _talk(session: Session, console: Console) -> None:
                 if interrupted:
                     return
                 interrupted = True
-                say(console, "Ctrl-C once more leaves.")
-
-
-def _show(console: Console, shown: RenderableType) -> None:
-    if isinstance(shown, str):
-        console.print(shown, markup=False, highlight=False, style="bold")
-    else:
-        console.print(shown)
+                say(console, "Press Ctrl-C once more to quit.")
 
 
 @contextlib.contextmanager
 def _history() -> Iterator[None]:
-    """Line editing and the lines of earlier times, where Python has readline and the file can be read and written."""
-    harmless = contextlib.suppress(ImportError, OSError, RuntimeError)  # the last: there is no home
+    """Enable line editing with a history in a file, if readline and the file are available."""
+    harmless = contextlib.suppress(ImportError, OSError, RuntimeError)  # RuntimeError: there is no home folder
     with harmless:
         import readline
 

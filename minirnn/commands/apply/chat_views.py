@@ -1,6 +1,4 @@
-"""What `minirnn chat` shows of a bot: why it said a word, its state on a terminal, a figure of a conversation."""
-
-from __future__ import annotations
+"""The views of `minirnn chat`: the reasons for each word, the bot's state on a terminal, a figure of a conversation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,33 +12,35 @@ from rich.text import Text
 from minirnn import plots
 from minirnn.chatbot.bot import Answer, Chatbot, Conversation
 from minirnn.chatbot.conversations import BOT, CAPITAL, SPECIAL, USER
+from minirnn.language import from_arrays
 from minirnn.recurrent.inspection import gates
+from minirnn_kernels.cell import CELLS, LSTM
 
-__all__ = ["Turn", "figure", "last", "state", "why"]
+__all__ = ["Exchange", "figure", "last", "state", "why"]
 
 Array = Any
-MARKS = {SPECIAL[BOT]: "bot:", SPECIAL[USER]: "user:"}  # each ends an utterance and says whose turn it is now
-BARS, PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.-~+*%#"  # the second for terminals without the first
-UNITS = 64  # in a line
-CHANGED = 0.25  # of the scale: a unit that moved further is marked
-LOOKED_AT = 3
-FIGURE_WORDS, FIGURE_UNITS = 100, 16  # as many as fit a page
+MARKS = {SPECIAL[BOT]: "bot:", SPECIAL[USER]: "user:"}  # each ends an utterance and names the next speaker
+BARS, PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.-~+*%#"  # PLAIN_BARS: for terminals without these characters
+UNITS_PER_LINE = 64
+CHANGED = 0.25  # share of the scale by which a unit must move to be marked
+LOOKED_AT = 3  # words
+FIGURE_WORDS, FIGURE_UNITS = 100, 16  # the numbers that fit on a page
 
 
 @dataclass(frozen=True)
-class Turn:
-    """An exchange, as a figure needs it: its number from 1, the encoder's state before it, words heard, the answer."""
+class Exchange:
+    """A turn of a conversation, for a figure."""
 
-    number: int
-    state: tuple[Array, ...]
-    heard: tuple[str, ...]
-    replied: tuple[str, ...]
-    weights: Array | None
+    number: int  # from 1
+    state: tuple[Array, ...]  # the encoder's, before the turn
+    heard: tuple[str, ...]  # the user's words
+    replied: tuple[str, ...]  # the bot's words
+    weights: Array | None  # as in `Answer`
     said: Array | None
 
     @property
     def length(self) -> int:
-        """Its words and two marks."""
+        """The number of its words and marks."""
         return len(self.heard) + len(self.replied) + 2
 
 
@@ -48,21 +48,21 @@ class Turn:
 
 
 def why(answer: Answer) -> RenderableType:
-    """For each word of the reply: whether it was said or copied, and what was looked at."""
+    """Return a table of the reply's words: said or copied, and the words with the most attention."""
     if answer.weights is None or answer.said is None:
-        return "This bot has no attention: all it says comes from its state and its vocabulary."
+        return "This bot has no attention: all of its words come from its state and its vocabulary."
     table = Table("word", "said or copied", "words looked at", box=None, pad_edge=False)
     for word, share, weights in zip(answer.words, answer.said, answer.weights, strict=True):
         how = f"said {share:.0%}" if share >= 0.5 else f"copied {1 - share:.0%}"
         table.add_row(Text(word), how, Text(_looked_at(answer.conversation, weights)))
-    notes = "A word is said from the vocabulary or copied from the conversation, with the share that this way had."
+    notes = "A word is said from the vocabulary or copied from the conversation, with the share of its probability."
     if CAPITAL in answer.words:
         notes += f" {CAPITAL} makes the next word begin with a capital letter."
     return Group(table, Text(notes, style="dim"))
 
 
 def _looked_at(conversation: Conversation, weights: Array) -> str:
-    """The few words with the largest weights, as "Zyphra 93% (user, 2 turns ago)"; now without the turn."""
+    """Return the words with the largest weights, as "Zyphra 93% (user, 2 turns ago)", or "hello 93%" for this turn."""
     now = conversation.utterance[len(weights) - 1]
     shown = []
     for place in np.argsort(-weights)[:LOOKED_AT]:
@@ -80,11 +80,10 @@ def _looked_at(conversation: Conversation, weights: Array) -> str:
 
 
 def state(now: Conversation, before: Conversation | None, encoding: str) -> RenderableType:
-    """The encoder's h, and an LSTM's c, a bar for each unit; under it what the last turn changed, if there was one."""
-    bars = BARS if _has(encoding, BARS) else PLAIN_BARS
+    """Return the encoder's h, and an LSTM's c, as a bar for each unit, with the changes of the last turn below."""
+    bars = BARS if BARS.encode(encoding, "replace").decode(encoding) == BARS else PLAIN_BARS
     parts: list[RenderableType] = []
-    for k, name in enumerate("hc"[: len(now.state)]):
-        values = now.state[k][0]
+    for k, (name, (values,)) in enumerate(zip(LSTM.states, now.state, strict=False)):  # other cells have only h
         change = None if before is None else values - before.state[k][0]
         scale = 1.0 if name == "h" else float(np.abs(values).max()) or 1.0
         parts += _drawn(name, values, change, scale, bars)
@@ -103,33 +102,25 @@ def _drawn(name: str, values: Array, change: Array | None, scale: float, bars: s
         marks = "".join(" " if not moved else "+" if by > 0 else "-" for moved, by in zip(far, change, strict=True))
     levels = np.clip((values / scale + 1) / 2 * len(bars), 0, len(bars) - 1).astype(int)
     lines: list[RenderableType] = [Text(title)]
-    for start in range(0, len(values), UNITS):
-        drawn = "".join(bars[level] for level in levels[start : start + UNITS])
+    for start in range(0, len(values), UNITS_PER_LINE):
+        drawn = "".join(bars[level] for level in levels[start : start + UNITS_PER_LINE])
         lines.append(Text(f"{start:5d} {drawn}", no_wrap=True))
-        if marks[start : start + UNITS].strip():
-            lines.append(Text(" " * 6 + marks[start : start + UNITS], no_wrap=True))
+        if marks[start : start + UNITS_PER_LINE].strip():
+            lines.append(Text(" " * 6 + marks[start : start + UNITS_PER_LINE], no_wrap=True))
     return lines
-
-
-def _has(encoding: str, characters: str) -> bool:
-    try:
-        characters.encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
 
 
 # ---- the figure
 
 
-def last(turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    """The last turns that fit on a page, at least one."""
+def last(turns: Sequence[Exchange]) -> tuple[Exchange, ...]:
+    """Return the last turns that fit on a page, at least one."""
     lengths = np.cumsum([turn.length for turn in reversed(turns)])
     return tuple(turns[-max(1, int(np.sum(lengths <= FIGURE_WORDS))) :])
 
 
-def figure(bot: Chatbot, turns: Sequence[Turn]) -> Any:
-    """States, gates and attention over these turns, `last` of a conversation. PlotError if there are none."""
+def figure(bot: Chatbot, turns: Sequence[Exchange]) -> Any:
+    """Draw states, gates and attention over these turns, from `last`. Raises PlotError if there are no turns."""
     if not turns:
         raise plots.PlotError("figure: nothing was said, so there is nothing to draw")
     words, marks = _transcript(turns)
@@ -140,14 +131,14 @@ def figure(bot: Chatbot, turns: Sequence[Turn]) -> Any:
         states = {name: np.pad(values, ((1, 0), (0, 0)), constant_values=np.nan) for name, values in states.items()}
     first, final = turns[0].number, turns[-1].number
     title = "A conversation" if first == 1 else f"The last part of a conversation, turns {first} to {final}"
-    title += "" if weights is None else f", and what was looked at (→: copied; {CAPITAL}: a capital follows)"
-    title += f"\n{states['h'].shape[1]} of the encoder's {bot.model.hidden} units, from slow to quick"
+    title += "" if weights is None else f", with attention (→: copied; {CAPITAL}: a capital letter follows)"
+    title += f"\n{states['h'].shape[1]} of the encoder's {bot.model.hidden} units, from the slowest to the fastest"
     labels = [MARKS.get(word, word) for word in words]
     return plots.attention_and_states(states, labels, weights, said, marks, title)
 
 
-def _transcript(turns: Sequence[Turn]) -> tuple[list[str], list[int]]:
-    """All the words with the mark after each utterance, and the marks' places."""
+def _transcript(turns: Sequence[Exchange]) -> tuple[list[str], list[int]]:
+    """Return all words, with a mark after each utterance, and the indices of the marks."""
     words: list[str] = []
     marks = []
     for turn in turns:
@@ -157,15 +148,15 @@ def _transcript(turns: Sequence[Turn]) -> tuple[list[str], list[int]]:
     return words, marks
 
 
-def _attention(turns: Sequence[Turn]) -> tuple[Array, list[str]]:
-    """Weights, a row for each word of the turns and a column for each word said, NaN for words that came later.
+def _attention(turns: Sequence[Exchange]) -> tuple[Array, list[str]]:
+    """Return the weights: a row for each word of the turns, a column for each word of a reply, NaN for later words.
 
-    If words before the first of these turns were looked at, a first row has the sum of their weights.
+    If words before these turns had attention, the first row has the sum of their weights.
     """
     columns, said, heard = [], [], 0
     total = sum(turn.length for turn in turns)
     for turn in turns:
-        assert turn.weights is not None  # the bot attends
+        assert turn.weights is not None  # the bot has attention
         assert turn.said is not None
         heard += len(turn.heard) + 1
         for word, share, weights in zip(turn.replied, turn.said, turn.weights, strict=True):
@@ -180,13 +171,13 @@ def _attention(turns: Sequence[Turn]) -> tuple[Array, list[str]]:
     return matrix[int(np.isnan(matrix[:1]).all()) :], said
 
 
-def _states(bot: Chatbot, turns: Sequence[Turn], words: Sequence[str]) -> dict[str, Array]:
-    """h, c and the gates over the words, (T, n) for n of the units, from those that change least to the quickest."""
+def _states(bot: Chatbot, turns: Sequence[Exchange], words: Sequence[str]) -> dict[str, Array]:
+    """Return h, c and the gates over the words, (T, n) for n of the units, from the slowest to the fastest."""
     model = bot.model
     ids = np.array([SPECIAL.index(word) if word in MARKS else bot.vocabulary.id(word) for word in words])
-    begin = turns[0].state
-    found = gates(model.encoder, model.embedding.weight.data[ids], begin if model.states > 1 else begin[0])
-    kept = {name: found[name][:, 0] for name in sorted(found, key=lambda name: "hcifgorzn".index(name))}
+    found = gates(model.encoder, model.embedding.weight.data[ids], from_arrays(list(turns[0].state)))
+    cell = CELLS[model.encoder.kind]
+    kept = {name: found[name][:, 0] for name in (*cell.states, *cell.gates)}
     memory = kept.get("c", kept["h"])
     units = np.argsort(np.abs(np.diff(memory, axis=0)).mean(axis=0))
     chosen = units[np.linspace(0, len(units) - 1, min(len(units), FIGURE_UNITS)).round().astype(int)]

@@ -1,12 +1,10 @@
-"""`minirnn train-chatbot`: train the chatbot, score it on conversations it never saw, and write it with its card."""
-
-from __future__ import annotations
+"""`minirnn train-chatbot`: train the chatbot, score it on held-out conversations, and save it with its card."""
 
 import contextlib
 import datetime
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,38 +13,33 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from minirnn.chatbot.bot import Chatbot
-from minirnn.chatbot.training import ChatbotConfig, Scores, conversations, score, share, train
-from minirnn.commands.train.train import say
-from minirnn.language.training import ConfigError, ctrl_c
+from minirnn.chatbot.training import ChatbotConfig, Scores, make_conversations, score, share, train
+from minirnn.commands.output import require_parent, require_writable, say
+from minirnn.language import ConfigError, ctrl_c
 from minirnn.machine import cpu_model
 
-__all__ = ["evaluate", "run"]
+__all__ = ["evaluate", "run", "shown"]
 
-SCORED = 500  # conversations of the test
-PLAIN_STEPS = 500  # between lines where there is no terminal
+SCORED = 500  # conversations for each row of the scores
+PLAIN_STEPS = 500  # steps between lines without a terminal
 
 
 def run(config: ChatbotConfig, out: Path, console: Console) -> bool:
-    """Train, score, and write the bot to `out`. False if Ctrl-C ended it early; what was learned by then is written."""
-    folder = out.absolute().parent
-    if not folder.is_dir():
-        raise ConfigError(f"--out {out}: there is no folder {folder}")
-    if out.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"--out {out}: {'it is a folder' if out.is_dir() else f'{folder} is not writable'}")
+    """Train, score, and save the bot to `out`. If Ctrl-C stops the training, save it unscored and return False."""
+    require_parent("--out", out)
+    if out.is_dir():
+        raise ConfigError(f"--out {out}: it is a folder, expected the name of a file")
+    require_writable(out.absolute().parent)
     began = time.perf_counter()
-    with ctrl_c() as stopped, _telling(console, config) as (told, preparing):
+    with ctrl_c() as stopped, _reporting(console, config) as (told, preparing):
 
-        def heard(step: int, loss: float) -> None:
-            told(step, loss)
+        def check_stopped(_shown: object) -> None:
             if stopped():
                 raise StopIteration
 
-        def prepared(done: int) -> None:
-            preparing(done)
-            if stopped():
-                raise StopIteration
-
-        bot = train(config, heard, prepared)
+        bot = train(
+            config, lambda step, loss: check_stopped(told(step, loss)), lambda done: check_stopped(preparing(done))
+        )
     seconds = time.perf_counter() - began
     bot.card |= {
         "command": _command(config),
@@ -62,13 +55,13 @@ def run(config: ChatbotConfig, out: Path, console: Console) -> bool:
         bot.card["seconds with scoring"] = round(time.perf_counter() - began)
         bot.save(out)
     size = out.stat().st_size / 1e6
-    early = "" if done else f"stopped at step {bot.card['steps']}, not scored; "
+    early = "" if done else f"stopped after step {bot.card['steps']}, not scored; "
     say(console, f"{early}written: {out} ({size:.1f} MB, {seconds / 60:.1f} min)")
     return done
 
 
 def _command(config: ChatbotConfig) -> str:
-    """The command that trains this again, with what isn't its default."""
+    """Return the command that repeats this training, with the options that are not at their defaults."""
     usual = ChatbotConfig()
     words = ["minirnn train-chatbot"]
     words += [f"--{name} {getattr(config, name)}" for name in ("cell", "hidden", "steps", "seed")
@@ -78,36 +71,37 @@ def _command(config: ChatbotConfig) -> str:
 
 
 def evaluate(bot: Chatbot, console: Console, count: int = SCORED) -> dict[str, Any]:
-    """Hold `count` conversations of the test with its values, and as many with values of training; print their scores.
+    """Score the bot on `count` conversations with values of the test, and on as many with values of training.
 
-    Phrasings are those of the test in both; ordinary words are all known.
+    Both have phrasings of the test, whose ordinary words are all known. Print the scores and return them.
     """
     found = {
-        "test": score(bot, conversations("test", count)),
-        "training": score(bot, conversations("test", count, values="train")),
+        "test": score(bot, make_conversations("test", count)),
+        "training": score(bot, make_conversations("test", count, values="train")),
     }
-    table = Table(title=f"{count} test conversations of 5 to 10 turns, phrasings unseen", title_justify="left")
-    for word in ("values of", *_numbers(found["test"])):
-        table.add_column(word, justify="left" if word == "values of" else "right")
-    for name, scores in found.items():
-        table.add_row(name, *map(shown, _numbers(scores).values()))
+    numbers = {name: _numbers(scores) for name, scores in found.items()}
+    table = Table(title=f"{count} held-out conversations of 5 to 10 turns, unseen phrasings", title_justify="left")
+    table.add_column("values of")
+    for word in numbers["test"]:
+        table.add_column(word, justify="right")
+    for name, row in numbers.items():
+        table.add_row(name, *map(shown, row.values()))
     console.print(table)
-    say(console, "right by the number of turns since it was said, values of the test: " + _by_distance(found["test"]))
-    acts = {act: f"{right}/{asked}" for act, (asked, right) in sorted(found["test"].by_act.items())}
+    test = found["test"]
+    distances = ", ".join(f"{d}: {right}/{asked}" for d, (asked, right) in sorted(test.by_distance.items()))
+    acts = {act: f"{right}/{asked}" for act, (asked, right) in sorted(test.by_act.items())}
+    say(console, f"right values by the number of turns since they were said, values of the test: {distances}")
     say(console, "exactly right by act, values of the test: " + ", ".join(f"{act} {n}" for act, n in acts.items()))
-    return {name: _numbers(scores) for name, scores in found.items()} | {"conversations": count, "by act": acts}
+    return {**numbers, "conversations": count, "by act": acts}
 
 
 def shown(number: Any) -> str:
-    """A count as it is, a share in percent."""
+    """Return a count as it is, and a share in percent."""
     return f"{number:.2%}" if isinstance(number, float) else f"{number:,}" if isinstance(number, int) else str(number)
 
 
-def _by_distance(scores: Scores) -> str:
-    return ", ".join(f"{d}: {right}/{asked}" for d, (asked, right) in sorted(scores.by_distance.items()))
-
-
 def _numbers(scores: Scores) -> dict[str, Any]:
+    """Return one row of the table, as the card stores it."""
     return {
         "replies": scores.replies,
         "exactly right": round(scores.exact_share, 4),
@@ -119,32 +113,21 @@ def _numbers(scores: Scores) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _telling(console: Console, config: ChatbotConfig) -> Iterator[Any]:
-    """What `train` tells, as two bars on a terminal, or as a line now and then."""
-    mean = 0.0
-
-    def smoothed(step: int, loss: float) -> float:
-        nonlocal mean
-        mean += (loss - mean) * max(1 / step, 0.02)
-        return mean
-
-    if not console.is_terminal:
-
-        def line(step: int, loss: float) -> None:
-            now = smoothed(step, loss)
-            if step % PLAIN_STEPS == 0 or step == config.steps:
-                say(console, f"step {step}/{config.steps}  loss {now:.4f} nats per word")
-
-        yield line, lambda done: None
-        return
-    text, count = TextColumn("{task.description}"), MofNCompleteColumn()
-    with Progress(
-        text, BarColumn(24), count, TimeElapsedColumn(), TimeRemainingColumn(), console=console, refresh_per_second=5
-    ) as bar:
+def _reporting(
+    console: Console, config: ChatbotConfig
+) -> Iterator[tuple[Callable[..., object], Callable[..., object]]]:
+    """Yield the callbacks of `train`, for steps and for conversations: two bars on a terminal, else plain lines."""
+    columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
+    terminal, mean = console.is_terminal, 0.0
+    with Progress(*columns, TimeRemainingColumn(), console=console, refresh_per_second=5, disable=not terminal) as bar:
         making = bar.add_task("conversations", total=config.conversations)
         training = bar.add_task("training", total=config.steps)
 
-        def moved(step: int, loss: float) -> None:
-            bar.update(training, completed=step, description=f"training, loss {smoothed(step, loss):.4f}")
+        def told(step: int, loss: float) -> None:
+            nonlocal mean
+            mean += (loss - mean) * max(1 / step, 0.02)  # first the mean, then a moving average of about 50 steps
+            bar.update(training, completed=step, description=f"training, loss {mean:.4f}")
+            if not terminal and (step % PLAIN_STEPS == 0 or step == config.steps):
+                say(console, f"step {step}/{config.steps}  loss {mean:.4f} nats per word")
 
-        yield moved, lambda done: bar.update(making, completed=done)
+        yield told, lambda done: bar.update(making, completed=done)

@@ -1,7 +1,4 @@
-"""`minirnn demo`: in three minutes, that gradients are right, that a mistake is named, how far a gradient reaches,
-that a network learns, and that another one remembers what it is told."""
-
-from __future__ import annotations
+"""`minirnn demo`: gradient checks, a named mistake, the reach of gradients, training and a chatbot in three minutes."""
 
 import time
 from pathlib import Path
@@ -12,23 +9,31 @@ from rich.console import Console
 from minirnn.assignments import TASKS, judge
 from minirnn.assignments.catalogue.gallery import specimen
 from minirnn.assignments.diagnosis.render import finding_lines
-from minirnn.chatbot.bot import Chatbot
+from minirnn.chatbot import Chatbot, holds
 from minirnn.chatbot.conversations import made_up, read
-from minirnn.chatbot.training import holds
 from minirnn.commands.check import check
 from minirnn.commands.learn import bugs, experiment
+from minirnn.commands.output import say
 from minirnn.commands.race import doctor
 from minirnn.commands.train import train
-from minirnn.language import CharTokenizer, WordTokenizer, load_corpus
-from minirnn.language.model import LanguageModel
-from minirnn.language.sampling import generate
-from minirnn.language.training import BEST, TrainConfig, Trainer, calibrate, load_model
+from minirnn.language import (
+    BEST,
+    CharTokenizer,
+    LanguageModel,
+    TrainConfig,
+    Trainer,
+    WordTokenizer,
+    calibrate,
+    generate,
+    load_corpus,
+    load_model,
+)
 
 __all__ = ["demo"]
 
 PLANTED = "c-carry-dropped"
 PROMPT = "The "
-LENGTH = 300
+LENGTH = 300  # characters of a sample
 TURNS = (
     "Hello!",
     "My name is {name}.",
@@ -40,10 +45,10 @@ TURNS = (
 
 
 def demo(console: Console, out: Path | None, seconds: float, seed: int) -> bool:
-    """Doctor's summary, the gradient table, a planted mistake, the reach of gradients, an LSTM trained on Python's
-    documentation with samples before and after, and a conversation with the chatbot.
+    """Show the machine, the gradient checks, a planted mistake, the reach of gradients, a training run and the chatbot.
 
-    True if every gradient passed and the mistake was named. Ctrl-C in the training ends it with exit code 130.
+    The training run is an LSTM on Python's documentation, with samples before and after. Return True if every gradient
+    passed and the mistake was named. Ctrl-C in the training ends the demo with exit code 130.
     """
     folder = out or Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S")
     train.prepare(folder)
@@ -57,7 +62,9 @@ def demo(console: Console, out: Path | None, seconds: float, seed: int) -> bool:
     experiment.run("vanishing", "quick", seed, folder, ".png", console)
 
     corpus = load_corpus("python-docs")
-    config = TrainConfig(text=corpus.name, hidden=256, dropout=0.1, lr=4e-3, seed=seed)  # for a minute, not for ten
+    config = TrainConfig(
+        text=corpus.name, hidden=256, dropout=0.1, lr=4e-3, seed=seed
+    )  # settings for a minute of training
     trainer = Trainer(calibrate(config, corpus, seconds), corpus)
     console.rule("before training", align="left")
     _sample(console, trainer.model, trainer.tokenizer, seed)
@@ -67,33 +74,33 @@ def demo(console: Console, out: Path | None, seconds: float, seed: int) -> bool:
     console.rule(f"after step {trainer.best_step}", align="left")
     model, tokenizer, _state = load_model(folder / BEST)
     _sample(console, model, tokenizer, seed)
-    console.rule("a conversation, with a name that was just made up", align="left")
+    console.rule("a conversation, with a name made up just now", align="left")
     _conversation(console)
     return right
 
 
 def _planted(console: Console, seed: int) -> bool:
-    """Plant a known mistake and let the check find it; True if it names it."""
+    """Plant a known mistake and run the check on it. Return True if the check names the mistake."""
     planted = specimen(PLANTED)
     for line in planted.lines:
-        train.say(console, line)
+        say(console, line)
     finding = judge(bugs.functions(planted.source), TASKS[planted.task], seed)
-    train.say(console, "\n".join(finding_lines(finding, 4)))
+    say(console, "\n".join(finding_lines(finding, 4)))
     return planted.mistake in finding.named
 
 
 def _conversation(console: Console) -> None:
-    """Six turns with the chatbot that comes with minirnn, and what became of the timer and the name."""
+    """Print six turns with minirnn's chatbot, and whether it remembered the timer and the name."""
     name = made_up("name", "test", np.random.default_rng())
     bot, replies = Chatbot.load(), []
     for turn in TURNS:
         replies.append(bot.reply(turn.format(name=name)))
-        train.say(console, f"> {turn.format(name=name)}\n{replies[-1]}")
+        say(console, f"> {turn.format(name=name)}\n{replies[-1]}")
     for what, reply, value in (("the timer", replies[4], "15 minutes"), ("the name", replies[5], name)):
         right = holds(reply, tuple(read(value)[0]))
-        train.say(console, f"{what}: {'remembered' if right else f'wrong, {value} was right'}")
+        say(console, f"{what}: {'remembered' if right else f'wrong, expected {value}'}")
 
 
 def _sample(console: Console, model: LanguageModel, tokenizer: CharTokenizer | WordTokenizer, seed: int) -> None:
     pieces = generate(model, tokenizer, PROMPT, LENGTH, temperature=0.7, seed=seed)
-    train.say(console, PROMPT + "".join(pieces))
+    say(console, PROMPT + "".join(pieces))

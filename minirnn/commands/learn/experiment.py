@@ -1,6 +1,4 @@
-"""`minirnn experiment`: run a claim of the course week, show its numbers, keep them with a figure."""
-
-from __future__ import annotations
+"""`minirnn experiment`: run an experiment of the course week, print its numbers, and save them with a figure."""
 
 import contextlib
 import datetime
@@ -18,15 +16,15 @@ from rich.table import Table
 
 from minirnn import course, plots
 from minirnn.checkpoint import write_atomically
-from minirnn.commands.train.train import say
-from minirnn.language.training import ConfigError, one_blas_thread
+from minirnn.commands.output import make_folder, say
+from minirnn.language import ConfigError, one_blas_thread
 from minirnn.machine import cpu_model
 
 __all__ = ["conclusion", "list_all", "run"]
 
 
 def list_all(console: Console) -> None:
-    """A line for each experiment: its name and its claim."""
+    """Print the name and the claim of each experiment."""
     table = Table("name", "claim", box=None, pad_edge=False)
     for name in course.EXPERIMENTS:
         table.add_row(name, course.find(name).CLAIM)
@@ -34,17 +32,15 @@ def list_all(console: Console) -> None:
 
 
 def run(name: str, effort: course.Effort, seed: int, out: Path, suffix: str, console: Console) -> None:
-    """Run it, print its claim, tables and conclusion, and write NAME.json and NAME`suffix` into `out`."""
+    """Run an experiment, print its claim, tables and conclusion, and write NAME.json and NAME`suffix` into `out`."""
     if name not in course.EXPERIMENTS:
         raise ConfigError(f"experiment: expected one of {', '.join(course.EXPERIMENTS)}, got {name!r}")
     experiment = course.find(name)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--out {out}: cannot make the folder: {error.strerror or error}") from None
+    make_folder(out)
+    data, figure = out / f"{name}.json", out / f"{name}{suffix}"
     drawable = True
     try:
-        plots.check(out / f"{name}{suffix}")
+        plots.check(figure)
     except plots.MatplotlibMissing:
         drawable = False
     say(console, f"{name}: {experiment.CLAIM}")
@@ -70,28 +66,31 @@ def run(name: str, effort: course.Effort, seed: int, out: Path, suffix: str, con
         "why": outcome.why,
         "numbers": outcome.numbers,
     }
-    lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in document.items()]
-    text = "{" + ",\n ".join(lines) + "}"
-    try:
-        write_atomically(out / f"{name}.json", f"{text}\n".encode())
-    except OSError as error:
-        raise ConfigError(f"{out / name}.json: cannot write it: {error.strerror or error}") from None
-    numbers = json.loads(text)["numbers"]  # as a reader of the file has them
+    numbers = _stored(document, data)
     for table in experiment.tables(numbers):
         console.print(_rich(table))
     if drawable:
-        plots.save(experiment.draw(numbers), out / f"{name}{suffix}")
-        say(console, f"written: {out / f'{name}.json'}, {out / f'{name}{suffix}'}")
-    else:
-        say(console, f"written: {out / f'{name}.json'}; for the figure: pip install 'minirnn[plots]'")
+        plots.save(experiment.draw(numbers), figure)
+    say(console, f"written: {data}" + (f", {figure}" if drawable else "; for the figure: pip install 'minirnn[plots]'"))
     if outcome.why:
         say(console, outcome.why)
     say(console, conclusion(document))
 
 
 def conclusion(document: dict[str, Any]) -> str:
-    """The last line: the claim, what was measured, whether it held."""
+    """Return the last line of the output: the claim, the measurement and the verdict."""
     return f"claim: {document['claim']} Measured: {document['measured']} Verdict: {document['verdict']}."
+
+
+def _stored(document: dict[str, Any], file: Path) -> Any:
+    """Write the document, one line per key. Return its numbers as a reader of the file gets them."""
+    lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in document.items()]
+    text = "{" + ",\n ".join(lines) + "}"
+    try:
+        write_atomically(file, f"{text}\n".encode())
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot write it: {error.strerror or error}") from None
+    return json.loads(text)["numbers"]
 
 
 def _rich(table: course.Table) -> Table:
@@ -105,16 +104,14 @@ def _rich(table: course.Table) -> Table:
 
 @contextlib.contextmanager
 def _bar(console: Console) -> Iterator[course.Progress]:
-    """A bar on a terminal; nothing elsewhere."""
-    if not console.is_terminal:
-        yield lambda done, what: None
-        return
+    """Yield the callback for an experiment's progress: a bar on a terminal, nothing elsewhere."""
     columns = (
         BarColumn(30),
         TextColumn("{task.percentage:3.0f} %"),
         TimeElapsedColumn(),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=console, transient=True, refresh_per_second=5) as bar:
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, refresh_per_second=5, disable=hidden) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda done, what: bar.update(task, completed=done, description=what)

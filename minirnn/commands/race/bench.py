@@ -1,30 +1,30 @@
-"""`minirnn bench`: kernels against the best there is on this machine, proven before they are timed."""
-
-from __future__ import annotations
+"""`minirnn bench`: the kernels against the fastest libraries on this machine, proven right before they are timed."""
 
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-import minirnn_kernels
 from minirnn.bench import phases, report, sizes, suite
 from minirnn.bench.errors import BenchError
 from minirnn.bench.peers import PEERS
-from minirnn.bench.problems import GATES
-from minirnn.bench.suite import WHATS, Plan
-from minirnn.bench.worker import OURS
+from minirnn.bench.suite import WHATS, BenchPlan
+from minirnn.bench.worker import usable_records
+from minirnn.commands.output import require_parent
+from minirnn_kernels.cell import CELLS
 
 __all__ = ["bench", "planned"]
 
-SECONDS, QUICK_SECONDS = 2.0, 0.5  # for each row
+SECONDS, QUICK_SECONDS = 2.0, 0.5  # per row
 
 
-def bench(console: Console, plan: Plan, *, first_use: bool, json_file: Path | None, plot_file: Path | None) -> bool:
-    """Measure, show, and write what was asked for; True if everything that was measured is right."""
+def bench(
+    console: Console, plan: BenchPlan, *, first_use: bool, json_file: Path | None, plot_file: Path | None
+) -> bool:
+    """Measure, print the tables, and write the files. Return True if all measured results are right."""
     for option, path in (("--json", json_file), ("--plot", plot_file)):
-        if path is not None and not path.parent.is_dir():
-            raise BenchError(f"{option} {path}: there is no folder {path.parent}")
+        if path is not None:
+            require_parent(option, path)
     if plot_file is not None:
         from minirnn.bench import plot
 
@@ -34,9 +34,7 @@ def bench(console: Console, plan: Plan, *, first_use: bool, json_file: Path | No
         document["phases"] = []
         if first_use:
             status.update("first use: compiling with an empty cache")
-            available = minirnn_kernels.available()
-            names = [name for name in OURS if name in available and available[name] is None]
-            document["phases"] = [phases.measure(name, threads=plan.threads[-1]) for name in names]
+            document["phases"] = [phases.measure(name, threads=plan.threads[-1]) for name in usable_records()]
     report.show(console, document)
     try:
         if json_file is not None:
@@ -56,8 +54,8 @@ def planned(
     threads: list[int],
     whats: list[str],
     quick: bool,
-) -> Plan:
-    """What the options ask for; empty lists mean the usual. BenchError for what can't be."""
+) -> BenchPlan:
+    """Return the plan for these options; an empty list means the default. Raises BenchError for an invalid value."""
     from minirnn.bench import machine
 
     if kernel is not None and not kernel.is_file():
@@ -67,7 +65,7 @@ def planned(
     except ValueError as error:
         raise BenchError(f"--size: {error}") from None
     for option, given, expected in (
-        ("--cell", cells, tuple(GATES)),
+        ("--cell", cells, tuple(CELLS)),
         ("--dtype", dtypes, ("float32", "float64")),
         ("--what", whats, WHATS),
     ):
@@ -77,8 +75,8 @@ def planned(
     cores = len(machine.cores())
     for count in threads:
         if not 1 <= count <= cores:
-            raise BenchError(f"--threads {count}: expected 1 to {cores}, the cores that this process may use")
-    return Plan(
+            raise BenchError(f"--threads {count}: expected 1 to {cores}, the number of cores for this process")
+    return BenchPlan(
         whats=tuple(dict.fromkeys(whats)) or ("training", "inference"),
         cells=tuple(dict.fromkeys(cells)) or ("lstm",),
         sizes=asked or (sizes.QUICK if quick else sizes.USUAL),

@@ -1,6 +1,4 @@
-"""`minirnn doctor`: what this machine offers, and what would make it faster."""
-
-from __future__ import annotations
+"""`minirnn doctor`: what this machine offers, and what would make minirnn faster."""
 
 from collections.abc import Iterable
 
@@ -9,26 +7,25 @@ from rich.table import Table
 from rich.text import Text
 
 from minirnn.bench import doctor
+from minirnn.commands.output import say
 
 __all__ = ["examine", "summarise"]
 
 
 def examine(console: Console) -> None:
-    """Everything, with advice."""
-    _show(console, doctor.examine())
-    for sentence in doctor.advice() or ["Nothing known would make it faster on a machine of its own."]:
-        console.print(sentence, markup=False, highlight=False)
+    """Print all findings about the machine, and advice."""
+    _show(console, doctor.examine(), doctor.advice() or ["No setting is known that would make it faster."])
 
 
 def summarise(console: Console) -> None:
-    """The few lines that matter for speed, with advice if there is any."""
-    _show(console, doctor.summary())
-    for sentence in doctor.advice():
-        console.print(sentence, markup=False, highlight=False)
+    """Print the findings that matter most for speed, and advice if there is any."""
+    _show(console, doctor.summary(), doctor.advice())
 
 
-def _show(console: Console, findings: Iterable[doctor.Finding]) -> None:
+def _show(console: Console, findings: Iterable[doctor.Fact], advice: Iterable[str]) -> None:
     table = Table.grid(padding=(0, 2))
     for finding in findings:
         table.add_row(Text(finding.subject), Text(finding.text))
     console.print(table)
+    for sentence in advice:
+        say(console, sentence)

@@ -1,9 +1,6 @@
 """`minirnn train`: train a character model, or continue a run."""
 
-from __future__ import annotations
-
 import dataclasses
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,22 +8,25 @@ from typing import Any
 from rich.console import Console
 
 from minirnn import checkpoint
+from minirnn.commands.output import make_folder, require_writable, say
 from minirnn.commands.progress import describe_loss, reporting
-from minirnn.language import bigram_loss, load_corpus, unigram_loss
-from minirnn.language.training import (
+from minirnn.language import (
     BEST,
     LAST,
     ConfigError,
     Diverged,
     TrainConfig,
     Trainer,
+    bigram_loss,
     calibrate,
     checkpoint_file,
     environment,
+    load_corpus,
     run,
+    unigram_loss,
 )
 
-__all__ = ["resume", "start"]
+__all__ = ["prepare", "resume", "start", "train"]
 
 
 def start(
@@ -37,7 +37,7 @@ def start(
     minutes: float | None = None,
     device: str = "cpu",
 ) -> bool:
-    """A new run in `out`, of `config.steps` steps, or of so many passes through the text, or for so many minutes."""
+    """Start a new run in `out`, for `config.steps` steps, or for a number of epochs or minutes."""
     began = time.perf_counter()
     for name, value in (("epochs", epochs), ("minutes", minutes)):
         if value is not None and not 0 < value <= 1_000_000:
@@ -60,7 +60,7 @@ def start(
 def resume(folder: Path, console: Console, text: str | None, given: dict[str, Any], device: str = "cpu") -> bool:
     """Continue the run in `folder`, on any device.
 
-    `given` are settings from the command line: they must be those of the run.
+    given: the settings on the command line, which must equal those of the run.
     """
     path = checkpoint_file(folder, LAST)
     trainer = Trainer.resume(path, load_corpus, text, device)
@@ -75,13 +75,13 @@ def resume(folder: Path, console: Console, text: str | None, given: dict[str, An
         return True
     before, now = checkpoint.load(path).get("environment"), environment(device)
     if before != now:
-        say(console, f"note: the bits may differ from an undisturbed run; it began on {before}, this is {now}")
+        say(console, f"note: the bits can differ from an undisturbed run: it began with {before}, this is {now}")
     say(console, f"continuing at step {trainer.steps_done} of {trainer.config.steps}")
     return train(trainer, path.parent, console)
 
 
 def train(trainer: Trainer, folder: Path, console: Console) -> bool:
-    """Run to the end, or to Ctrl-C (then False), and say what came out."""
+    """Train to the end and print the result. Return False if Ctrl-C stopped the run."""
     config = trainer.config
     parameters = sum(parameter.data.size for parameter in trainer.model.parameters())
     say(
@@ -96,7 +96,7 @@ def train(trainer: Trainer, folder: Path, console: Console) -> bool:
     except Diverged as error:
         raise Diverged(f"{error}. The last checkpoint before that is kept in {folder}") from None
     if not finished:
-        say(console, f"stopped at step {trainer.steps_done} of {config.steps}, which is stored")
+        say(console, f"stopped after step {trainer.steps_done} of {config.steps}; the run is saved")
         say(console, f"continue with: minirnn train --resume {folder}")
         return False
     parts = trainer.train_ids, trainer.valid_ids, trainer.tokenizer.vocab_size
@@ -108,18 +108,9 @@ def train(trainer: Trainer, folder: Path, console: Console) -> bool:
     return True
 
 
-def say(console: Console, text: str) -> None:
-    """A plain line, wrapped by nobody."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
 def prepare(folder: Path) -> None:
-    """Make the run's folder; ConfigError if it holds a run already or can't be written to."""
+    """Make the folder of a new run. Raises ConfigError if it holds a run or is not writable."""
     if any((folder / name).exists() for name in (LAST, BEST)):
         raise ConfigError(f"{folder} already holds a run: continue it with --resume {folder}, or choose another --out")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make the folder {folder}: {error.strerror or error}") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"the folder {folder} is not writable")
+    make_folder(folder)
+    require_writable(folder)

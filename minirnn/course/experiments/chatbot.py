@@ -1,65 +1,66 @@
 """Does a chatbot with a recurrent memory remember what it was told?
 
-The same conversations, the same training, for an RNN, an LSTM and a GRU as encoder, with attention and copying and
-without; the units of LSTM and GRU begin with long memories (`nn.init.chrono_`), for which an RNN has no gates. Then
-each holds conversations that it never saw, and we count in how many of its answers the value stands that was asked
-for, by how many turns ago it was said. Seen values occur in the training conversations; unseen ones don't, so only
-copying can say them. Without attention, whatever is to be remembered has to pass through the state, word after word.
+An RNN, an LSTM and a GRU are compared as encoders, with attention and copying and without, on the same conversations
+and with the same training. The units of the LSTM and the GRU start with long memories (`nn.init.chrono_`); an RNN has
+no gates for such a start. Each chatbot then holds held-out conversations, and the experiment counts how often its
+answer contains the requested value, by the number of turns since the value was given. Seen values occur in the training
+conversations. Unseen values do not, so a chatbot can produce them only by copying. Without attention, the state has to
+carry every value through all the words that follow it.
 
-At first RNN and LSTM, two topics only, name and favourite colour, and short training, so that it fits into five
-minutes: 800 steps without attention, 300 with it, about a minute each. With --full all cells, all topics and three
-sizes, trained as the bot that comes with minirnn is.
+By default, the experiment compares the RNN and the LSTM on two topics, the name and the favourite colour, with short
+training that fits into five minutes: 800 steps without attention and 300 with it, about a minute each. With --full, it
+compares all cells on all topics in three sizes, trained like the chatbot that comes with minirnn.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from minirnn import plots
-from minirnn.chatbot.training import ChatbotConfig, Scores, conversations, score, train
-from minirnn.course.experiment import Effort, Outcome, Progress, Table
 from minirnn.chatbot.conversations import DEVICES, FACTS, Split
 from minirnn.chatbot.conversations.values import LISTS, NUMBERS
+from minirnn.chatbot.training import ChatbotConfig, Scores, make_conversations, score, train
+from minirnn.course.experiment import Effort, Numbers, Outcome, Progress, Table, percent, tracked, verdict, where
+from minirnn_kernels.cell import CELLS
 
-__all__ = ["CLAIM", "SOURCE", "draw", "run", "tables"]
-
-CLAIM = "A chatbot with an LSTM remembers over the turns of a conversation what it was told; with an RNN it forgets."
+CLAIM = "A chatbot with an LSTM remembers what it was told for several turns of a conversation; with an RNN it forgets."
 SOURCE = (
     "The course's exercise: a context-aware chatbot over 5 to 10 turns, sizes 128/256/512, with and without attention."
 )
-CELLS = ("rnn", "lstm", "gru")
-FAR = 3  # turns; from here on a value counts as said long ago: questions about older ones are rare
-TOPICS = ("name", "colour")
+FAR = 3  # turns: the distance from which a value counts as given long ago; questions about older values are rare
+EFFORTS: dict[Effort, dict[str, Any]] = {  # "held": the number of test conversations; the rest is ChatbotConfig's
+    "quick": {"held": 5, "steps": {"none": 40, "dot": 20}, "conversations": 200, "lr": 4e-3},
+    "default": {"held": 40, "steps": {"none": 800, "dot": 300}, "conversations": 3000, "lr": 4e-3},
+    "full": {"held": 300, "steps": {"none": 5000, "dot": 5000}},
+}
 
 
 def run(effort: Effort, seed: int, progress: Progress) -> Outcome:
-    """Train and score every combination of cell, attention and size."""
+    """Train and score every combination of size, attention and cell, and judge the claim."""
+    settings = dict(EFFORTS[effort])
+    held, steps = settings.pop("held"), settings.pop("steps")
     full = effort == "full"
-    settings: dict[str, Any] = {"topics": (*FACTS, *DEVICES)}
-    held = 300
-    steps = {"none": 5000, "dot": 5000}
-    if not full:
-        count, held = (3000, 40) if effort == "default" else (200, 5)
-        steps = {"none": 800, "dot": 300} if effort == "default" else {"none": 40, "dot": 20}
-        settings = {"topics": TOPICS, "conversations": count, "lr": 4e-3}
-    sizes, cells = ((128, 256, 512), CELLS) if full else ((128,), CELLS[:2])
-    plan = [(cell, attention, hidden) for hidden in sizes for attention in ("none", "dot") for cell in cells]
-    rows = []
-    for k, (cell, attention, hidden) in enumerate(plan):
-        config = ChatbotConfig(
-            cell=cell, attention=attention, hidden=hidden, seed=seed, steps=steps[attention], **settings
+    topics = (*FACTS, *DEVICES) if full else ("name", "colour")
+    configs = [
+        ChatbotConfig(
+            cell=cell, attention=attention, hidden=hidden, seed=seed, steps=steps[attention], topics=topics, **settings
         )
-        rows.append(
-            compared(config, held, lambda step, k=k, c=config: progress((k + step / c.steps) / len(plan), c.cell))
-        )
-    numbers = {"rows": rows, "chance": chance(settings["topics"]), "topics": list(settings["topics"]), "held": held}
-    return judged(numbers)
+        for hidden in ((128, 256, 512) if full else (128,))
+        for attention in ("none", "dot")
+        for cell in (CELLS if full else ("rnn", "lstm"))
+    ]
+    rows = [
+        compared(config, held, lambda step, report=report, steps=config.steps: report(step / steps))
+        for config, report in tracked(configs, progress, lambda config: config.cell)
+    ]
+    return judge({"rows": rows, "chance": chance(topics), "topics": list(topics), "held": held})
 
 
-def compared(config: ChatbotConfig, held: int, told: Any) -> dict[str, Any]:
-    """One network, trained and scored: a row of the table."""
+def compared(config: ChatbotConfig, held: int, told: Callable[[int], object]) -> dict[str, Any]:
+    """Train and score one network; return its row of the table. `told(step)` is called after each training step."""
     began = time.perf_counter()
     losses: list[float] = []
 
@@ -78,7 +79,7 @@ def compared(config: ChatbotConfig, held: int, told: Any) -> dict[str, Any]:
     }
     parts: dict[str, Split] = {"seen": "train", "unseen": "test"}
     for name, part in parts.items():
-        scores = score(bot, conversations("test", held, config.seed, values=part, topics=config.topics))
+        scores = score(bot, make_conversations("test", held, config.seed, values=part, topics=config.topics))
         row[name] = {
             "recall": scores.recall_share,
             "far": _far(scores),
@@ -89,77 +90,79 @@ def compared(config: ChatbotConfig, held: int, told: Any) -> dict[str, Any]:
 
 
 def _far(scores: Scores) -> float:
-    """Of the values said at least FAR turns ago, the share that was recalled."""
+    """Return the share of recalled values among those given at least FAR turns ago."""
     counts = [counts for distance, counts in scores.by_distance.items() if distance >= FAR]
     return sum(right for _, right in counts) / max(1, sum(asked for asked, _ in counts))
 
 
 def chance(topics: Sequence[str]) -> float:
-    """How often a value is right that is drawn from those of its topic in training, topics being equally frequent."""
+    """Return the accuracy of a random training value of the right topic, with all topics equally frequent."""
     kinds = {"pet": "name", "relation": "name", "timer": "count", "alarm": "time", "reminder": "errand"}
     lists = LISTS | NUMBERS
     return sum(1 / len(lists[kinds.get(topic, topic)]["train"]) for topic in topics) / len(topics)
 
 
-def judged(numbers: Mapping[str, Any]) -> Outcome:
-    """It held if the LSTM recalls four in five of the seen values after FAR turns or more, and the RNN half as many."""
-    by = {(row["cell"], row["attention"]): row for row in numbers["rows"] if row["hidden"] == 128}
-    lstm, rnn = (by[cell, "none"]["seen"]["far"] for cell in ("lstm", "rnn"))
-    copying = by["lstm", "dot"]
+def judge(numbers: Numbers) -> Outcome:
+    """Judge the claim by the seen values given at least FAR turns ago, without attention, at 128 units.
+
+    It held if the LSTM recalls at least 80% of them and the RNN at most half as many as the LSTM. It held in part if
+    the LSTM does, or if the RNN recalls at most half as many and the LSTM more than twice as many as by chance.
+    """
+    lstm, rnn, copying = (
+        where(numbers["rows"], hidden=128, cell=cell, attention=attention)[0]
+        for cell, attention in (("lstm", "none"), ("rnn", "none"), ("lstm", "dot"))
+    )
+    kept, lost = lstm["seen"]["far"] >= 0.8, rnn["seen"]["far"] <= lstm["seen"]["far"] / 2
     measured = (
-        f"without attention, of the seen values said {FAR} turns ago or more, the LSTM recalls {lstm:.0%}, "
-        f"the RNN {rnn:.0%} (chance {numbers['chance']:.0%}); with attention and copying the LSTM recalls "
-        f"{copying['seen']['far']:.0%}, and {copying['unseen']['far']:.0%} of values it never saw."
+        f"without attention, of the seen values given {FAR} or more turns ago, the LSTM recalls "
+        f"{percent(lstm['seen']['far'])}, the RNN {percent(rnn['seen']['far'])} (chance "
+        f"{percent(numbers['chance'])}); with attention and copying, the LSTM recalls "
+        f"{percent(copying['seen']['far'])}, and {percent(copying['unseen']['far'])} of the unseen values."
     )
-    kept, lost = lstm >= 0.8, rnn <= lstm / 2
-    if kept and lost:
-        return Outcome(numbers, measured, "held")
-    why = (
-        []
-        if kept
-        else ["The state has to carry a value through every word between, which even the LSTM learned too rarely."]
-    )
-    why += [] if lost else ["The RNN recalls more than half as many as the LSTM."]
-    why += ["Attention looks at the words where they were said, and copying says what no vocabulary holds."]
-    return Outcome(
-        numbers,
-        measured,
-        "held in part" if kept or (lost and lstm > 2 * numbers["chance"]) else "did not hold",
-        " ".join(why),
-    )
+    reasons = {
+        "The state has to carry a value through all words that follow it; even the LSTM rarely learned this.": not kept,
+        "The RNN recalls more than half as many values as the LSTM.": not lost,
+        "Attention reads the words where they were said, and copying produces words outside the vocabulary.": True,
+    }
+    why = " ".join(reason for reason, applies in reasons.items() if applies)
+    in_part = kept or (lost and lstm["seen"]["far"] > 2 * numbers["chance"])
+    return Outcome(numbers, measured, verdict(kept and lost, in_part), "" if kept and lost else why)
 
 
-def tables(numbers: Mapping[str, Any]) -> list[Table]:
+def tables(numbers: Numbers) -> list[Table]:
+    """Return the recall, the share of exact replies, and the training time of each network."""
     rows = [
         (
-            row["cell"].upper(),
+            CELLS[row["cell"]].title,
             "copying" if row["attention"] == "dot" else "none",
             row["hidden"],
-            *(f"{row[part][what]:.0%}" for part in ("seen", "unseen") for what in ("recall", "far", "exact")),
+            *(percent(row[part][what]) for part in ("seen", "unseen") for what in ("recall", "far", "exact")),
             row["seconds"],
         )
         for row in numbers["rows"]
     ]
     header = ("cell", "attention", "units", "seen", f"≥ {FAR}", "exact", "unseen", f"≥ {FAR}", "exact", "s")
     title = (
-        f"Values recalled, those said at least {FAR} turns ago, replies exactly right; chance {numbers['chance']:.1%}"
+        f"Share of values recalled: all, and those given at least {FAR} turns ago; share of exactly correct replies; "
+        f"chance {percent(numbers['chance'], 1)}"
     )
     return [Table(title, header, rows)]
 
 
 @plots.style()
-def draw(numbers: Mapping[str, Any]) -> Any:
-    """Recall over turns since a value was said: seen values, and unseen ones."""
+def draw(numbers: Numbers) -> Any:
+    """Return a figure of the recall against the turns since a value was given, for seen and unseen values."""
     figure, panels = plots.new_figure(7.0, 3.0, 1, 2, sharey=True)
-    rows = [row for row in numbers["rows"] if row["hidden"] == 128]
     for panel, part in zip(panels, ("seen", "unseen"), strict=True):
-        for k, row in enumerate(rows):
-            found = [(int(d), right / asked) for d, (asked, right) in row[part]["by distance"].items() if asked >= 3]
-            label = row["cell"].upper() + (" + copying" if row["attention"] == "dot" else "")
-            look = plots.lines(k) | {"linestyle": "-" if row["attention"] == "dot" else "--"}
-            panel.plot([d for d, _ in found], [100 * share for _, share in found], label=label, **look)
-        panel.set(title=f"{part} values", xlabel="turns since it was said", ylim=(-4, 104))
+        for k, row in enumerate(where(numbers["rows"], hidden=128)):
+            copying = row["attention"] == "dot"
+            counts = row[part]["by distance"].items()
+            recalled = {int(distance): 100 * right / asked for distance, (asked, right) in counts if asked >= 3}
+            label = CELLS[row["cell"]].title + " + copying" * copying
+            look = plots.lines(k) | {"linestyle": "-" if copying else "--"}
+            panel.plot(list(recalled), list(recalled.values()), label=label, **look)
+        panel.set(title=f"{part} values", xlabel="turns since the value was given", ylim=(-4, 104))
         panel.axhline(100 * numbers["chance"] if part == "seen" else 0, color="0.5", linewidth=0.8)
-    panels[0].set_ylabel("right value in the answer, %")
+    panels[0].set_ylabel("correct value in the answer (%)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure

@@ -1,53 +1,53 @@
-"""Exploding gradients, and what clipping does about them.
+"""Exploding gradients, and the effect of gradient clipping.
 
-The gradient of a recurrent network is a sum of products of Jacobians over time. Where these products grow, one window
-of text can give a gradient a thousand times longer than the others, and one step along it throws the weights far away
-(the "cliff" of Pascanu, Mikolov and Bengio 2013, figure 6). Clipping bounds that step: by norm, the whole gradient is
-scaled down to a length; by value, each entry is cut off on its own, which turns the direction. The lecture clips at 5.
+The gradient of a recurrent network is a sum of products of Jacobians over time. If these products grow, the gradient of
+one window of text can be a thousand times longer than usual, and a single step along it moves the weights far away (the
+"cliff" of Pascanu, Mikolov and Bengio 2013, figure 6). Clipping bounds that step: clipping by norm scales the whole
+gradient down to a given length; clipping by value limits each entry separately, which changes the direction. The
+lecture clips at 5.
 
-A character model with a plain tanh RNN reads the documentation of Python in windows of 50 characters and learns by
-gradient descent without momentum, so that the length of a step is the rate times that of the gradient. It does so at
-several learning rates, from several seeds, without clipping, with the norm clipped to 5 and to 1, and with the values
-clipped to 5 and to 0.1; from the standard start and from a chaotic one, an orthogonal recurrent matrix times 2.5, where
-gradients are long from the first step on. The loss is the mean over characters. Where it is their sum, as in
-min-char-rnn with its windows of 25 characters, the gradient is 25 times as long, and a limit of 5 there is one of 0.2
-here.
+A character model with a plain tanh RNN reads the documentation of Python in windows of 50 characters. It is trained by
+gradient descent without momentum, so the length of a step is the learning rate times the length of the gradient. The
+runs combine several learning rates and seeds with no clipping, clipping by norm at 5 and at 1, and clipping by value at
+5 and at 0.1. They begin from the standard initialisation and from a chaotic one: an orthogonal recurrent matrix times
+2.5, with long gradients from the first step on. The loss is the mean over characters. If the loss is their sum, as in
+min-char-rnn with its windows of 25 characters, the gradient is 25 times as long, and a limit of 5 corresponds to a
+limit of 0.2 here.
 
-A run is judged by its end: it has exploded if it got to a number that isn't finite, or if its loss over the last 20
-steps is above that of a unigram model, which knows how frequent each character is and nothing else. A loss that jumps
-and comes down again is no explosion. Runs that explode with clipping and didn't without count like the others, also
-where clipping makes the steps too short to leave a bad start. The claim is held if at most a tenth as many runs explode
-with the norm clipped to 5 as without clipping; in part if at most half as many do, or if another way of clipping brings
-it to a tenth. Where none explodes without, it isn't held.
+A run is judged by its end. It exploded if it reached a number that is not finite, or if its mean loss over the last 20
+steps is above the loss of a unigram model, which knows only the frequency of each character. A temporary jump of the
+loss is not an explosion. Runs that explode only with clipping count as well, including those in which clipping makes
+the steps too short to leave a bad start. The claim held if clipping by norm at 5 reduces the number of exploding runs
+to a tenth or less. It held in part if that number falls to half or less, or if another kind of clipping reduces it to a
+tenth. It did not hold if no run explodes without clipping.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from minirnn import nn
-from minirnn.course.experiment import Effort, Numbers, Outcome, Progress, Table
-from minirnn.plots import lines, new_figure, style
+from minirnn import nn, plots
+from minirnn.course.experiment import Effort, Numbers, Outcome, Progress, Table, tracked, verdict, where
 from minirnn.language import load_corpus, unigram_loss
 from minirnn.language.training import Diverged, TrainConfig, Trainer
 
 CLAIM = "Clipping the gradient's norm at 5 cures exploding gradients."
 SOURCE = "The course's lecture on training RNNs; Pascanu, Mikolov and Bengio 2013, section 3.2."
 
-WAYS: dict[str, tuple[float | None, float | None]] = {  # limits of the norm and of the values
+LIMITS: dict[str, tuple[float | None, float | None]] = {  # the limits of the norm and of the values
     "none": (None, None),
     "norm 5": (5.0, None),
     "norm 1": (1.0, None),
     "value 5": (None, 5.0),
     "value 0.1": (None, 0.1),
 }
-COURSE = "norm 5"
-SIZES: dict[Effort, dict[str, Any]] = {
+CLAIMED = "norm 5"
+EFFORTS: dict[Effort, dict[str, Any]] = {
     "quick": {"rates": {"standard": [0.5, 2.0], "chaotic": [0.5]}, "seeds": 1, "steps": 150},
     "default": {"rates": {"standard": [0.5, 1.0, 2.0, 4.0], "chaotic": [0.5, 2.0]}, "seeds": 3, "steps": 200},
     "full": {
@@ -56,44 +56,55 @@ SIZES: dict[Effort, dict[str, Any]] = {
         "steps": 1000,
     },
 }
-CHAOTIC = 2.5  # spectral radius
-SHOWN = 2.0  # the rate whose curves are drawn
-WORSE = 1.1  # times the loss of guessing all characters equally: where the usual steps end
-LAST = 20  # steps over which the loss at the end is averaged
+CHAOTIC = 2.5  # spectral radius of the recurrent matrix
+DRAWN_RATE = 2.0  # the learning rate of the curves in the figure
+WORSE = 1.1  # times the loss of a uniform guess: the first higher loss ends the usual steps
+LAST = 20  # the number of steps over which the final loss is averaged
 
 
 def run(effort: Effort, seed: int, progress: Progress) -> Outcome:
-    size = SIZES[effort]
+    """Train with each kind of clipping from each start, at each rate and with each seed, and judge the claim."""
+    size = EFFORTS[effort]
     corpus = load_corpus("python-docs")
-    settings = [(start, rate) for start, rates in size["rates"].items() for rate in rates]
-    cases = list(itertools.product(WAYS, settings, range(seed, seed + size["seeds"])))
     first = Trainer(config("none", 1.0, seed, 1), corpus)
     vocabulary = first.tokenizer.vocab_size
     unigram = unigram_loss(first.train_ids, first.valid_ids, vocabulary)
     runs, curves = [], {}
-    for k, (way, (start, rate), one) in enumerate(cases):
-        progress(k / len(cases), f"clipping {way}, {start} start, rate {rate:g}")
+    cases = list(itertools.product(LIMITS, _settings(size), range(seed, seed + size["seeds"])))
+    for (way, setting, one), _ in tracked(cases, progress, lambda case: f"clipping {case[0]}, {_name(case[1])}"):
+        start, rate = setting["start"], setting["rate"]
         trainer = Trainer(config(way, rate, one, size["steps"]), corpus)
         if start == "chaotic":
             nn.init.orthogonal_(trainer.model.rnn.weight_hh_l0, CHAOTIC)
         losses, norms = train(trainer)
         found = summary(losses, norms, size["steps"], unigram)
-        runs.append({"way": way, "start": start, "rate": rate, "seed": one} | found)
-        if (start, rate, one) == ("standard", SHOWN, seed):
+        runs.append({"way": way} | setting | {"seed": one} | found)
+        if (start, rate, one) == ("standard", DRAWN_RATE, seed):
             curves[way] = {"losses": losses, "norms": norms}
-    numbers = {
-        "corpus": {"name": corpus.name, "sha256": corpus.sha256},
-        "size": size,
-        "guess_loss": math.log(vocabulary),
-        "unigram_loss": unigram,
-        "runs": runs,
-        "curves": curves,
-    }
-    return judge(numbers)
+    return judge(
+        {
+            "corpus": {"name": corpus.name, "sha256": corpus.sha256},
+            "size": size,
+            "guess_loss": math.log(vocabulary),
+            "unigram_loss": unigram,
+            "runs": runs,
+            "curves": curves,
+        }
+    )
+
+
+def _settings(size: Numbers) -> list[dict[str, Any]]:
+    """Return every start with every rate."""
+    return [{"start": start, "rate": rate} for start, rates in size["rates"].items() for rate in rates]
+
+
+def _name(setting: Numbers) -> str:
+    return f"{setting['start']}, rate {setting['rate']:g}"
 
 
 def config(way: str, rate: float, seed: int, steps: int) -> TrainConfig:
-    norm, value = WAYS[way]
+    """Return the settings of a run with the kind of clipping `way`, a key of LIMITS."""
+    norm, value = LIMITS[way]
     return TrainConfig(
         cell="rnn", hidden=64, embedding=16, dropout=0.0, seq=50, batch=16, optimizer="sgd", lr=rate, warmup=0,
         clip_norm=norm, clip_value=value, steps=steps, seed=seed,
@@ -101,7 +112,7 @@ def config(way: str, rate: float, seed: int, steps: int) -> TrainConfig:
 
 
 def train(trainer: Trainer) -> tuple[list[float], list[float]]:
-    """The loss and the gradient's norm before clipping of each step, up to the first that aren't finite."""
+    """Return each step's loss and gradient norm before clipping, up to the first step that is not finite."""
     losses, norms = [], []
     for _ in range(trainer.config.steps):
         try:
@@ -114,7 +125,7 @@ def train(trainer: Trainer) -> tuple[list[float], list[float]]:
 
 
 def summary(losses: Sequence[float], norms: Sequence[float], steps: int, unigram: float) -> dict[str, Any]:
-    """Whether a run of `steps` steps exploded, its loss at the end (None if it didn't get there), its largest norm."""
+    """Return whether a run of `steps` steps exploded, its final loss (None if it ended early) and its largest norm."""
     end = float(np.mean(losses[-LAST:])) if len(losses) == steps else None
     return {
         "exploded": end is None or end > unigram,
@@ -124,102 +135,93 @@ def summary(losses: Sequence[float], norms: Sequence[float], steps: int, unigram
 
 
 def judge(numbers: Numbers) -> Outcome:
-    """The verdict, by the criterion in the module's docstring."""
-    lost = {way: {_case(r) for r in numbers["runs"] if r["way"] == way and r["exploded"]} for way in WAYS}
-    without = lost["none"]
-    total = sum(r["way"] == "none" for r in numbers["runs"])
-    measured = f"of {total} runs {len(without)} explode without clipping; " + ", ".join(
-        f"{len(cases)} with {way} ({len(cases - without)} of them not without)"
-        for way, cases in lost.items()
-        if way != "none"
+    """Judge the claim by the criterion in the module's docstring."""
+    runs = numbers["runs"]
+    lost = {
+        way: {(r["start"], r["rate"], r["seed"]) for r in where(runs, way=way, exploded=True)} for way in LIMITS
+    }
+    without = lost.pop("none")
+    measured = (
+        f"exploding runs, of {len(where(runs, way='none'))}: {len(without)} without clipping, "
+        + ", ".join(f"{len(cases)} with {way} ({len(cases - without)} only with clipping)" for way, cases in lost.items())
+        + "."
     )
-    if len(without) and len(lost[COURSE]) <= len(without) / 10:
-        return Outcome(numbers, measured + ".", "held")
-    fewest = min(len(cases) for way, cases in lost.items() if way != "none")
-    partly = len(lost[COURSE]) <= len(without) / 2 or fewest <= len(without) / 10
-    shown, chaotic = (
-        ", ".join(f"{_range([r['end'] for r in select(numbers, way, *setting)])} ({way})" for way in WAYS)
-        for setting in (("standard", SHOWN), ("chaotic",))
+    held = len(without) > 0 and len(lost[CLAIMED]) <= len(without) / 10
+    fewest = min(map(len, lost.values()))
+    in_part = len(without) > 0 and (len(lost[CLAIMED]) <= len(without) / 2 or fewest <= len(without) / 10)
+    standard, chaotic = (
+        ", ".join(f"{_range(where(runs, way=way, **chosen))} ({way})" for way in LIMITS)
+        for chosen in ({"start": "standard", "rate": DRAWN_RATE}, {"start": "chaotic"})
     )
-    why = (
-        f"The norm of the gradient is {typical(numbers):.2g} in a usual step, against the limit of 5. At rate "
-        f"{SHOWN:g} the loss ends at {shown}; from the chaotic start, over all rates, at {chaotic}."
+    why = "" if without else "No run explodes without clipping. "
+    why += (
+        f"The norm of the gradient is {typical(numbers):.2g} in a usual step; the limit is 5. At rate {DRAWN_RATE:g}, "
+        f"the final loss is {standard}; from the chaotic start, over all rates, it is {chaotic}."
     )
-    if not without:
-        return Outcome(numbers, measured + ".", "did not hold", f"Nothing explodes without clipping. {why}")
-    return Outcome(numbers, measured + ".", "held in part" if partly else "did not hold", why)
-
-
-def _case(run: Any) -> tuple[Any, ...]:
-    return run["start"], run["rate"], run["seed"]
+    return Outcome(numbers, measured, verdict(held, in_part), "" if held else why)
 
 
 def typical(numbers: Numbers) -> float:
-    """The median norm of the gradient in the unclipped run that is shown, before its loss first rose above guessing."""
+    """Return the median gradient norm of the unclipped run in the figure, up to the first loss above a guess's."""
     curve = numbers["curves"]["none"]
     bad = [k for k, loss in enumerate(curve["losses"]) if k and loss > WORSE * numbers["guess_loss"]]
     return float(np.median(curve["norms"][: bad[0] if bad else None]))
 
 
-def select(numbers: Numbers, way: str, start: str, rate: float | None = None) -> list[Any]:
-    """The runs with this clipping from this start, at one rate or all."""
-    return [r for r in numbers["runs"] if (r["way"], r["start"]) == (way, start) and rate in (None, r["rate"])]
-
-
-def _range(ends: Sequence[float | None]) -> str:
-    finite = [end for end in ends if end is not None]
+def _range(runs: Sequence[Numbers]) -> str:
+    """Return the least and the greatest final loss of some runs, and the number of runs without a finite one."""
+    finite = [run["end"] for run in runs if run["end"] is not None]
     if not finite:
         return "no finite number"
-    missing = len(ends) - len(finite)
+    missing = len(runs) - len(finite)
     return f"{min(finite):.2f} to {max(finite):.2f}" + f", {missing} not finite" * bool(missing)
 
 
 def tables(numbers: Numbers) -> list[Table]:
-    seeds = numbers["size"]["seeds"]
-    shown: dict[str, Callable[[list[Any]], Any]] = {
-        f"Exploded (worse than the unigram model at the end), of {seeds} runs each": lambda runs: sum(
-            r["exploded"] for r in runs
-        ),
-        f"Loss at the end (nats/character) of {seeds} runs; unigram model {numbers['unigram_loss']:.2f}": lambda runs: (
-            _range([r["end"] for r in runs])
-        ),
-        "Largest norm of the gradient before clipping": lambda runs: float(max(r["largest_norm"] for r in runs)),
-    }
-    settings = [(start, rate) for start, rates in numbers["size"]["rates"].items() for rate in rates]
-    header = ["clipping", *(f"{start}, rate {rate:g}" for start, rate in settings)]
+    """Return the explosions, the final losses and the largest norms, by kind of clipping, start and rate."""
+    settings, seeds = _settings(numbers["size"]), numbers["size"]["seeds"]
+    header = ["clipping", *map(_name, settings)]
+    cells = {way: [where(numbers["runs"], way=way, **setting) for setting in settings] for way in LIMITS}
     return [
-        Table(title, header, [[way, *(cell(select(numbers, way, *setting)) for setting in settings)] for way in WAYS])
-        for title, cell in shown.items()
+        Table(
+            f"Exploded runs (above the unigram model at the end) of {seeds} each",
+            header,
+            [[way, *(sum(r["exploded"] for r in runs) for runs in row)] for way, row in cells.items()],
+        ),
+        Table(
+            f"Final loss (nats/character) of {seeds} runs; unigram model {numbers['unigram_loss']:.2f}",
+            header,
+            [[way, *map(_range, row)] for way, row in cells.items()],
+        ),
+        Table(
+            "Largest norm of the gradient before clipping",
+            header,
+            [[way, *(float(max(r["largest_norm"] for r in runs)) for runs in row)] for way, row in cells.items()],
+        ),
     ]
 
 
-@style()
+@plots.style()
 def draw(numbers: Numbers) -> Any:
-    """Learning curves and gradient norms of one rate and seed, and the loss at the end against the rate."""
-    figure, (left, middle, right) = new_figure(columns=3, width=7.6, height=3.0)
-    for k, way in enumerate(WAYS):
-        kind = lines(k)
-        curve = numbers["curves"][way]
-        sparse = kind | {"markevery": (5 * k, max(1, len(curve["losses"]) // 5)), "linewidth": 1.0}
-        left.semilogy(range(1, len(curve["losses"]) + 1), curve["losses"], **sparse)
-        middle.semilogy(range(1, len(curve["norms"]) + 1), curve["norms"], **sparse)
-        rates = numbers["size"]["rates"]["standard"]
-        ends = [[r["end"] for r in select(numbers, way, "standard", rate)] for rate in rates]
-        right.plot(rates, [None if None in e else np.median(e) for e in ends], label=way, **kind)
-    left.set(xlabel="step", ylabel="loss (nats/character)", title=f"one run at rate {SHOWN:g}")
+    """Return a figure: the losses and gradient norms of one rate and seed, and the final loss against the rate."""
+    figure, (left, middle, right) = plots.new_figure(columns=3, width=7.6, height=3.0)
+    rates, unigram = numbers["size"]["rates"]["standard"], numbers["unigram_loss"]
+    for k, way in enumerate(LIMITS):
+        curve, look = numbers["curves"][way], plots.lines(k)
+        sparse = look | {"markevery": (5 * k, max(1, len(curve["losses"]) // 5)), "linewidth": 1.0}
+        for panel, values in ((left, curve["losses"]), (middle, curve["norms"])):
+            panel.semilogy(range(1, len(values) + 1), values, **sparse)
+        ends = [[r["end"] for r in where(numbers["runs"], way=way, start="standard", rate=rate)] for rate in rates]
+        right.plot(rates, [None if None in e else np.median(e) for e in ends], label=way, **look)
+    left.set(xlabel="step", ylabel="loss (nats/character)", title=f"one run at rate {DRAWN_RATE:g}")
     middle.set(xlabel="step", ylabel="norm of the gradient", title="the same, before clipping")
+    right.set(xlabel="learning rate", ylabel="final loss (nats/character)", title="median over seeds")
     left.set_yticks([2, 5, 10, 20, 50, 100], ["2", "5", "10", "20", "50", "100"])
     left.minorticks_off()
     losses = [loss for curve in numbers["curves"].values() for loss in curve["losses"]]
     left.set_ylim(0.9 * min(losses), 1.1 * max(losses))
-    right.axhline(numbers["unigram_loss"], color="0.5", linewidth=0.8)
-    right.annotate(
-        "unigram", (rates[0], numbers["unigram_loss"]), xytext=(0, 2), textcoords="offset points", fontsize=7
-    )
-    right.set(
-        xlabel="learning rate", ylabel="loss at the end (nats/character)", title="median over seeds", xscale="log"
-    )
-    right.set_xticks(rates, [f"{rate:g}" for rate in rates])
-    right.minorticks_off()
-    figure.legend(loc="outside upper center", ncols=len(WAYS))
+    right.axhline(unigram, color="0.5", linewidth=0.8)
+    right.annotate("unigram", (rates[0], unigram), xytext=(0, 2), textcoords="offset points", fontsize=7)
+    plots.log_ticks(right, rates)
+    figure.legend(loc="outside upper center", ncols=len(LIMITS))
     return figure

@@ -1,30 +1,30 @@
-"""Exposure bias: a model that was trained on true text only, and then has to go on from its own.
+"""Exposure bias: a model trained only on true text has to continue from its own text.
 
-In training with teacher forcing, every input is a true token. When the model writes, every input is its own last token,
-and it has never been exposed to that. The lecture says that this is why generated text falls into "the the the", and
-that scheduled sampling cures it: in training, a growing share of the inputs are the model's own predictions (Bengio et
-al. 2015; `minirnn.language.scheduled_sampling` has the three ways in which that share grows).
+In training with teacher forcing, every input is a true token. When the model generates text, every input is its own
+last token, a situation that it never met in training. The lecture says that this causes generated text to loop ("the
+the the"), and that scheduled sampling cures it: in training, a growing share of the inputs are the model's own
+predictions (Bengio et al. 2015; `minirnn.language.scheduled_sampling` has three schedules for that share).
 
-A character model with a GRU is trained on the documentation of Python for the same number of steps four times: with
-teacher forcing, and with the share of true inputs falling linearly, exponentially and as an inverse sigmoid. Then it
+A character model with a GRU is trained four times on the documentation of Python, for the same number of steps: with
+teacher forcing, and with the share of true inputs falling linearly, exponentially and as an inverse sigmoid. Each model
+is then measured in three ways:
 
-- reads held-out text while a share of its inputs are its own draws, and its loss on the true next character is
-  measured. This rises for any model, because drawn text leaves the true text behind; the question is by how much less
-  it rises for a model that was exposed to that;
-- goes on from places in the held-out text: greedily, by beam search, and drawn at two temperatures and from the
-  nucleus. Of each text of some hundred characters it is counted how many of its 12-grams of characters stood in it
-  before, and whether it ends in a loop (at least three rounds and 30 characters); of all words, how many are words of
-  the training text. Real text of the same length is measured beside it;
-- writes at temperature 1 for longer, and the share of known words is measured by the distance from the prompt. If
-  errors piled up because the model reads its own text, that share would fall.
+- It reads held-out text in which a share of the inputs are its own samples, and its loss on the true next character is
+  measured. This loss rises for every model, because sampled text departs from the true text. The question is whether it
+  rises less for a model that met its own samples in training.
+- It continues from places in the held-out text: greedily, by beam search, and by sampling at two temperatures and from
+  the nucleus. For each text of some hundred characters, the experiment counts the 12-grams of characters that occurred
+  earlier in the same text, and checks whether the text ends in a loop (at least three rounds and 30 characters). It
+  also counts the words that occur in the training text. Real text of the same length is measured for comparison.
+- It generates longer texts at temperature 1, and the share of known words is measured by distance from the prompt. If
+  errors accumulated because the model reads its own text, this share would fall.
 
-The claim is held if greedy text loops with teacher forcing in at least a tenth of the texts and scheduled sampling at
-least halves that share with each of the three decays; in part if some of them do.
+The claim held if at least a tenth of the greedy texts with teacher forcing end in a loop, and scheduled sampling at
+least halves that share with all three schedules. It held in part if some of the schedules do.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
 import re
 from collections.abc import Callable, Sequence
@@ -32,18 +32,17 @@ from typing import Any
 
 import numpy as np
 
+from minirnn import no_grad, plots
+from minirnn.course.experiment import Effort, Numbers, Outcome, Progress, Table, percent, tracked, verdict
+from minirnn.language import Batches, Corpus, ending_loop, load_corpus, repeated_share
 from minirnn.language.beam import beam_search
-from minirnn.course.experiment import Effort, Numbers, Outcome, Progress, Table
-from minirnn.autograd import no_grad
 from minirnn.language.model import LanguageModel, from_arrays, to_arrays
-from minirnn.nn import cross_entropy
-from minirnn.plots import lines, new_figure, style
 from minirnn.language.sampling import generate
 from minirnn.language.scheduled_sampling import mixed_inputs
-from minirnn.language import Batches, Corpus, ending_loop, load_corpus, repeated_share
 from minirnn.language.training import TrainConfig, Trainer
+from minirnn.nn import cross_entropy
 
-CLAIM = "A model trained with teacher forcing repeats itself when it writes; scheduled sampling cures that."
+CLAIM = "A model trained with teacher forcing repeats itself when it generates text; scheduled sampling cures that."
 SOURCE = "The course's lecture on exposure bias; Bengio, Vinyals, Jaitly and Shazeer 2015."
 
 TEACHERS = {
@@ -52,60 +51,62 @@ TEACHERS = {
     "exponential": "exponential",
     "inverse-sigmoid": "inverse sigmoid",
 }
+SCHEDULED = tuple(TEACHERS)[1:]
 TEACHER_END = 0.5
-SIZES: dict[Effort, dict[str, int]] = {
+EFFORTS: dict[Effort, dict[str, int]] = {
     "quick": {"seeds": 1, "steps": 40, "prompts": 8, "length": 200, "windows": 3},
     "default": {"seeds": 2, "steps": 300, "prompts": 20, "length": 300, "windows": 8},
     "full": {"seeds": 3, "steps": 2000, "prompts": 100, "length": 500, "windows": 20},
 }
-OWN = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # shares of the model's own inputs at which the loss is measured
+OWN = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # the shares of the model's own inputs at which the loss is measured
 PROMPT = 60  # characters
-GRAM = 12
+GRAM = 12  # characters
 LEAST_LOOP = 30  # characters
-DRIFT = 3  # parts of a long text, `length` characters each
+DRIFT = 3  # the number of parts of a long text, `length` characters each
 
 Writer = Callable[[LanguageModel, Any, str, int, int], str]  # model, tokenizer, prompt, length, seed -> text
 
 
-def _drawn(**settings: Any) -> Writer:
+def _sampled(**settings: Any) -> Writer:
     return lambda model, tokenizer, prompt, length, seed: "".join(
         generate(model, tokenizer, prompt, length, seed=seed, **settings)
     )
 
 
 DECODERS: dict[str, Writer] = {
-    "greedy": _drawn(temperature=0),
+    "greedy": _sampled(temperature=0),
     "beam of 5": lambda model, tokenizer, prompt, length, seed: (
         beam_search(model, tokenizer, prompt, length, 5)[0].text
     ),
-    "temperature 0.7": _drawn(temperature=0.7),
-    "top-p 0.9": _drawn(top_p=0.9),
-    "temperature 1": _drawn(),
+    "temperature 0.7": _sampled(temperature=0.7),
+    "top-p 0.9": _sampled(top_p=0.9),
+    "temperature 1": _sampled(),
 }
 
 
 def run(effort: Effort, seed: int, progress: Progress) -> Outcome:
-    size = SIZES[effort]
+    """Train and measure a model with each schedule and seed, and judge the claim."""
+    size = EFFORTS[effort]
     corpus = load_corpus("python-docs")
     models: dict[str, list[dict[str, Any]]] = {teacher: [] for teacher in TEACHERS}
-    total = size["seeds"] * len(TEACHERS)
-    for k, (one, teacher) in enumerate(itertools.product(range(seed, seed + size["seeds"]), TEACHERS)):
-        told = functools.partial(lambda k, what, done: progress((k + 0.8 * done) / total, what), k, teacher)
-        trainer = train(corpus, teacher, size["steps"], one, told)
+    todo = list(itertools.product(range(seed, seed + size["seeds"]), TEACHERS))
+    for (one, teacher), report in tracked(todo, progress, lambda item: item[1]):
+        trainer = train(corpus, teacher, size["steps"], one, lambda done, report=report: report(0.8 * done))
         models[teacher].append(measure(trainer, size["prompts"], size["length"], size["windows"]))
-    numbers = {
-        "corpus": {"name": corpus.name, "sha256": corpus.sha256},
-        "size": size,
-        "teacher_end": TEACHER_END,
-        "own": list(OWN),
-        "models": {teacher: averaged(results) for teacher, results in models.items()},
-        "real": repetition(real_texts(trainer, size["prompts"], size["length"]), known_words(trainer)),
-    }
-    return judge(numbers)
+    return judge(
+        {
+            "corpus": {"name": corpus.name, "sha256": corpus.sha256},
+            "size": size,
+            "teacher_end": TEACHER_END,
+            "own": list(OWN),
+            "models": {teacher: averaged(results) for teacher, results in models.items()},
+            "real": repetition(real_texts(trainer, size["prompts"], size["length"]), known_words(trainer)),
+        }
+    )
 
 
-def train(corpus: Corpus, teacher: str, steps: int, seed: int, told: Callable[[float], object]) -> Trainer:
-    """A GRU of 128 units, trained."""
+def train(corpus: Corpus, teacher: str, steps: int, seed: int, report: Callable[[float], object]) -> Trainer:
+    """Train a GRU with 128 units; `report(share)` is called after each step."""
     config = TrainConfig(
         cell="gru", hidden=128, embedding=32, dropout=0.0, lr=4e-3, steps=steps, seed=seed,
         teacher=teacher, teacher_end=TEACHER_END,
@@ -113,32 +114,33 @@ def train(corpus: Corpus, teacher: str, steps: int, seed: int, told: Callable[[f
     trainer = Trainer(config, corpus)
     for step in range(steps):
         trainer.step()
-        told((step + 1) / steps)
+        report((step + 1) / steps)
     return trainer
 
 
 def measure(trainer: Trainer, prompts: int, length: int, windows: int) -> dict[str, Any]:
-    """The losses at `OWN`, the repetition of each decoder, and the known words by distance."""
+    """Return the losses at `OWN`, the repetition with each decoder, and the share of known words by distance."""
     starts = [text[:PROMPT] for text in held_out(trainer, prompts, PROMPT)]
     words = known_words(trainer)
+
+    def texts(decoder: str, length: int) -> list[str]:
+        write = DECODERS[decoder]
+        return [write(trainer.model, trainer.tokenizer, start, length, k) for k, start in enumerate(starts)]
+
     found: dict[str, Any] = {"loss": [exposed_loss(trainer, own, windows) for own in OWN], "decoders": {}}
-    for name, write in DECODERS.items():
-        texts = [write(trainer.model, trainer.tokenizer, p, length, k) for k, p in enumerate(starts)]
-        found["decoders"][name] = repetition(texts, words)
-        found["decoders"][name]["example"] = texts[0][:200]
-    long = [
-        DECODERS["temperature 1"](trainer.model, trainer.tokenizer, p, DRIFT * length, k) for k, p in enumerate(starts)
-    ]
-    parts = [[text[k * length : (k + 1) * length] for text in long] for k in range(DRIFT)]
-    found["drift"] = [known_share(part, words) for part in parts]
+    for name in DECODERS:
+        written = texts(name, length)
+        found["decoders"][name] = repetition(written, words) | {"example": written[0][:200]}
+    long = texts("temperature 1", DRIFT * length)
+    found["drift"] = [known_share([text[k * length :][:length] for text in long], words) for k in range(DRIFT)]
     return found
 
 
 def exposed_loss(trainer: Trainer, own: float, windows: int) -> float:
-    """Mean loss (nats) on the true next character of the held-out text, a share `own` of the inputs being drawn.
+    """Return the mean loss (nats) on the next character of the held-out text, with a share `own` of sampled inputs.
 
-    Over the first `windows` windows of `seq` characters. Each starts from the true text: its state is that after
-    reading the windows before as they are.
+    The mean is over the first `windows` windows of `seq` characters. The state at the start of a window is the state
+    after reading the true text of the windows before it.
     """
     model, total, count = trainer.model.eval(), 0.0, 0
     rng = np.random.default_rng(0)
@@ -146,7 +148,7 @@ def exposed_loss(trainer: Trainer, own: float, windows: int) -> float:
     with no_grad():
         for x, y in itertools.islice(Batches(trainer.valid_ids, trainer.config.batch, trainer.config.seq), windows):
             mixed = mixed_inputs(model, x, carried, 1 - own, rng)
-            logits, _state = model(mixed, from_arrays(carried))
+            logits, _ = model(mixed, from_arrays(carried))
             total += float(cross_entropy(logits.reshape(-1, logits.shape[-1]), y.reshape(-1), reduction="sum").item())
             count += y.size
             carried = to_arrays(model(x, from_arrays(carried))[1])
@@ -155,23 +157,26 @@ def exposed_loss(trainer: Trainer, own: float, windows: int) -> float:
 
 
 def held_out(trainer: Trainer, count: int, length: int) -> list[str]:
-    """`count` pieces of the held-out text, evenly spaced."""
+    """Return `count` evenly spaced pieces of the held-out text."""
     text = trainer.tokenizer.decode(trainer.valid_ids)
     return [text[k * (len(text) // count) :][:length] for k in range(count)]
 
 
 def real_texts(trainer: Trainer, count: int, length: int) -> list[str]:
-    """What really stands behind the prompts."""
+    """Return the true continuations of the prompts."""
     return [text[PROMPT:] for text in held_out(trainer, count, PROMPT + length)]
 
 
 def known_words(trainer: Trainer) -> set[str]:
+    """Return the words of the training text."""
     return set(_words(trainer.tokenizer.decode(trainer.train_ids)))
 
 
 def known_share(texts: Sequence[str], known: set[str]) -> float | None:
-    """The share of the words of the texts that are `known`; None where there are no words. A text's last one, which may
-    be cut off, doesn't count."""
+    """Return the share of the texts' words that are in `known`; None if there are no words.
+
+    The last word of each text is not counted, because it can be incomplete.
+    """
     words = [word for text in texts for word in _words(text)[:-1]]
     return sum(word in known for word in words) / len(words) if words else None
 
@@ -181,7 +186,7 @@ def _words(text: str) -> list[str]:
 
 
 def repetition(texts: Sequence[str], known: set[str]) -> dict[str, Any]:
-    """The mean share of repeated 12-grams, the share of texts that end in a loop, and the share of known words."""
+    """Return the mean share of repeated 12-grams, the share of texts that end in a loop, and that of known words."""
     return {
         "repeated": float(np.mean([repeated_share(text, GRAM) for text in texts])),
         "loops": float(np.mean([ending_loop(text, least=LEAST_LOOP) is not None for text in texts])),
@@ -190,7 +195,7 @@ def repetition(texts: Sequence[str], known: set[str]) -> dict[str, Any]:
 
 
 def averaged(results: Sequence[Any]) -> Any:
-    """The mean over runs of a structure of numbers, None where one is missing; of texts the first."""
+    """Return the mean of equally structured results: the first of texts, and None where a number is missing."""
     first = results[0]
     if isinstance(first, dict):
         return {key: averaged([result[key] for result in results]) for key in first}
@@ -202,40 +207,46 @@ def averaged(results: Sequence[Any]) -> Any:
 
 
 def judge(numbers: Numbers) -> Outcome:
-    """The verdict, by the criterion in the module's docstring."""
+    """Judge the claim by the criterion in the module's docstring."""
     models = numbers["models"]
     greedy = {teacher: models[teacher]["decoders"]["greedy"] for teacher in TEACHERS}
-    forced = greedy["always"]
-    scheduled = [teacher for teacher in TEACHERS if teacher != "always"]
-    cured = [teacher for teacher in scheduled if greedy[teacher]["loops"] <= 0.5 * forced["loops"]]
-    nucleus = models["always"]["decoders"]["top-p 0.9"]
+    forced, nucleus = greedy["always"], models["always"]["decoders"]["top-p 0.9"]
+    cured = [greedy[teacher]["loops"] <= 0.5 * forced["loops"] for teacher in SCHEDULED]
     measured = (
-        f"greedy text ends in a loop in {forced['loops']:.0%} of the texts with teacher forcing, in "
-        + ", ".join(f"{greedy[t]['loops']:.0%} ({TEACHERS[t]})" for t in scheduled)
-        + f" with scheduled sampling, in {nucleus['loops']:.0%} when drawn with top-p 0.9 instead; repeated "
-        f"{GRAM}-grams {forced['repeated']:.0%}, "
-        + ", ".join(f"{greedy[t]['repeated']:.0%}" for t in scheduled)
-        + f", {nucleus['repeated']:.0%}, in real text {numbers['real']['repeated']:.0%}."
-    )
-    true, own = ([models[teacher]["loss"][at] for teacher in TEACHERS] for at in (0, -1))
-    drift = models["always"]["drift"]
-    why = (
-        f"Scheduled sampling does make the model better at reading its own text, where the loss goes from {own[0]:.2f} "
-        f"to {_listed(own[1:])} nats, at the cost of true text ({true[0]:.2f} to {_listed(true[1:])}). But the loops "
-        "come from always taking the likeliest character: drawn with top-p 0.9, "
-        if min(own[1:]) < own[0] and all(nucleus["loops"] < 0.5 * greedy[teacher]["loops"] for teacher in TEACHERS)
-        else f"Scheduled sampling changes the loss from {own[0]:.2f} to {_listed(own[1:])} nats on own text and from "
-        f"{true[0]:.2f} to {_listed(true[1:])} on true text. Drawn with top-p 0.9, "
-    )
-    why += (
-        f"{nucleus['loops']:.0%} of the texts of the model with teacher forcing end in one. Of what it writes at "
-        f"temperature 1, {_percent(drift[0])} of the first words and {_percent(drift[-1])} of the last are known ones."
+        f"greedy text ends in a loop in {percent(forced['loops'])} of the texts with teacher forcing, and in "
+        + ", ".join(f"{percent(greedy[teacher]['loops'])} ({TEACHERS[teacher]})" for teacher in SCHEDULED)
+        + f" with scheduled sampling; {percent(nucleus['loops'])} of the texts do with teacher forcing and sampling at "
+        f"top-p 0.9; the shares of repeated {GRAM}-grams are {percent(forced['repeated'])}, "
+        + ", ".join(percent(greedy[teacher]["repeated"]) for teacher in SCHEDULED)
+        + f" and {percent(nucleus['repeated'])}, and {percent(numbers['real']['repeated'])} in real text."
     )
     if forced["loops"] < 0.1:
         return Outcome(numbers, measured, "did not hold", "Greedy text hardly loops with teacher forcing.")
-    if len(cured) == len(scheduled):
-        return Outcome(numbers, measured, "held")
-    return Outcome(numbers, measured, "held in part" if cured else "did not hold", why)
+    why = "" if all(cured) else _why(models)
+    return Outcome(numbers, measured, verdict(all(cured), any(cured)), why)
+
+
+def _why(models: Numbers) -> str:
+    """Return what the losses and decoders show about the cause of the loops."""
+    nucleus = models["always"]["decoders"]["top-p 0.9"]["loops"]
+    true, own = ([models[teacher]["loss"][at] for teacher in TEACHERS] for at in (0, -1))
+    drift = models["always"]["drift"]
+    if min(own[1:]) < own[0] and all(nucleus < 0.5 * models[t]["decoders"]["greedy"]["loops"] for t in TEACHERS):
+        finding = (
+            f"Scheduled sampling makes the model better at reading its own text: the loss falls from {own[0]:.2f} to "
+            f"{_listed(own[1:])} nats. The loss on true text rises from {true[0]:.2f} to {_listed(true[1:])} nats. But "
+            "the cause of the loops is the choice of the most likely character at every step: with top-p 0.9, only "
+        )
+    else:
+        finding = (
+            f"Scheduled sampling changes the loss from {own[0]:.2f} to {_listed(own[1:])} nats on the model's own text "
+            f"and from {true[0]:.2f} to {_listed(true[1:])} nats on true text. With top-p 0.9, "
+        )
+    return (
+        f"{finding}{percent(nucleus)} of the texts of the model with teacher forcing end in a loop. At temperature 1, "
+        f"{percent(drift[0])} of the words in the first part of its texts are known words, and {percent(drift[-1])} in "
+        "the last part."
+    )
 
 
 def _listed(values: Sequence[float]) -> str:
@@ -243,48 +254,47 @@ def _listed(values: Sequence[float]) -> str:
 
 
 def tables(numbers: Numbers) -> list[Table]:
-    models, real = numbers["models"], numbers["real"]
-    rows = [
-        [TEACHERS[teacher], name, *(_percent(found[key]) for key in ("loops", "repeated", "known"))]
-        for teacher in TEACHERS
-        for name, found in models[teacher]["decoders"].items()
+    """Return the repetition of generated texts, the loss by share of own inputs, and the known words by distance."""
+    models = {name: numbers["models"][teacher] for teacher, name in TEACHERS.items()}
+    measured = [
+        (name, decoder, found) for name, model in models.items() for decoder, found in model["decoders"].items()
     ]
-    rows.append(["real text", "", *(_percent(real[key]) for key in ("loops", "repeated", "known"))])
-    parts = range(1, DRIFT + 1)
     return [
-        Table("Free running", ["training", "written", "end in a loop", f"repeated {GRAM}-grams", "known words"], rows),
+        Table(
+            "Generated text",
+            ["training", "decoding", "end in a loop", f"repeated {GRAM}-grams", "known words"],
+            [
+                [name, decoder, *(percent(found[key]) for key in ("loops", "repeated", "known"))]
+                for name, decoder, found in [*measured, ("real text", "", numbers["real"])]
+            ],
+        ),
         Table(
             "Loss on the true next character (nats) by the share of the model's own inputs",
-            ["training", *(f"{own:.0%}" for own in numbers["own"])],
-            [[TEACHERS[teacher], *models[teacher]["loss"]] for teacher in TEACHERS],
+            ["training", *map(percent, numbers["own"])],
+            [[name, *model["loss"]] for name, model in models.items()],
         ),
         Table(
             f"Known words at temperature 1, by distance from the prompt ({numbers['size']['length']} characters each)",
-            ["training", *(f"part {k}" for k in parts)],
-            [[TEACHERS[teacher], *map(_percent, models[teacher]["drift"])] for teacher in TEACHERS],
+            ["training", *(f"part {k + 1}" for k in range(DRIFT))],
+            [[name, *map(percent, model["drift"])] for name, model in models.items()],
         ),
     ]
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.0%}"
-
-
-@style()
+@plots.style()
 def draw(numbers: Numbers) -> Any:
-    """Left: loss against the share of own inputs. Right: how many texts end in a loop, by training and decoder."""
-    figure, (left, right) = new_figure(columns=2, width_ratios=(2, 3))
-    for k, (teacher, name) in enumerate(TEACHERS.items()):
-        left.plot([100 * own for own in numbers["own"]], numbers["models"][teacher]["loss"], label=name, **lines(k))
-    left.set(xlabel="own inputs while reading (%)", ylabel="loss on the true text (nats/character)")
-    left.legend()
+    """Return a figure: the loss by the share of own inputs, and the texts that end in a loop by training and decoder."""
+    figure, (left, right) = plots.new_figure(columns=2, width_ratios=(2, 3))
     width = 0.8 / len(TEACHERS)
-    for k, (teacher, name) in enumerate(TEACHERS.items()):
-        loops = [100 * numbers["models"][teacher]["decoders"][decoder]["loops"] for decoder in DECODERS]
+    for k, ((teacher, name), hatch) in enumerate(zip(TEACHERS.items(), ("", "///", "...", "xxx"), strict=True)):
+        model = numbers["models"][teacher]
+        left.plot([100 * own for own in numbers["own"]], model["loss"], label=name, **plots.lines(k))
+        loops = [100 * model["decoders"][decoder]["loops"] for decoder in DECODERS]
         places = np.arange(len(DECODERS)) + (k - 1.5) * width
-        shade = str(0.15 + 0.25 * k)
-        right.bar(places, loops, width, color=shade, edgecolor="black", hatch=("", "///", "...", "xxx")[k], label=name)
+        right.bar(places, loops, width, color=str(0.15 + 0.25 * k), edgecolor="black", hatch=hatch, label=name)
+    left.set(xlabel="own inputs while reading (%)", ylabel="loss on the true text (nats/character)")
     right.set(ylabel="texts that end in a loop (%)", ylim=(0, 105))
     right.set_xticks(range(len(DECODERS)), [re.sub(r" (?=[\d.]+$)", "\n", name) for name in DECODERS])
+    left.legend()
     right.legend()
     return figure

@@ -1,70 +1,71 @@
-"""How long can a recurrent network be taught to remember?
+"""How long can a recurrent network be trained to remember?
 
-The claim. The course says that a simple recurrent network forgets within 10 to 15 steps and that an LSTM remembers
-over 100 and more. In the simple network everything that is to be kept goes through a matrix and a tanh at each step,
-and so does the gradient on its way back, which shrinks each time; the LSTM adds to its cell instead, and a forget gate
-near 1 lets both pass.
+The claim. The course says that a simple recurrent network forgets within 10 to 15 steps and that an LSTM remembers for
+100 steps and more. In the simple network, all information passes through a matrix and a tanh at every step, and so does
+the gradient in the backward pass, which shrinks each time. The LSTM adds to its cell instead, and with a forget gate
+near 1 both the information and the gradient survive.
 
-The tasks (`memory_tasks.py`) can be solved only by who remembers: which key was the first symbol, what do the two
-marked numbers add up to, in which order did two symbols come (all after Hochreiter and Schmidhuber 1997), and giving
-back ten symbols (after Arjovsky, Shah and Bengio 2016). What matters and the answer lie at least `lag` steps apart.
+Only a network with memory can solve the tasks (`memory_tasks.py`): name the first symbol, add two marked numbers, tell
+the order of two symbols (all three after Hochreiter and Schmidhuber 1997), and copy ten symbols (after Arjovsky, Shah
+and Bengio 2016). At least `lag` steps separate the informative steps from the answer.
 
-What is done. For each lag a fresh network of one layer is trained with Adam on fresh batches of 16 sequences, its
-gradient's norm clipped at 1. Every 100 steps it is measured on 200 new sequences; it stops when its error is below 2 %
-of that of doing nothing (always giving the best constant answer), or when its steps are used up. 1,000 further
-sequences then say how well it does. **Solved** is an error below 10 % of that of doing nothing; a random answer has
-100 % (in the adding task 200 %).
+The method. For each lag, a new network with one layer is trained with Adam on newly drawn batches of 16 sequences, with
+gradient clipping by norm at 1. Every 100 steps it is tested on 200 new sequences. Training stops when the error is
+below 2% of the error of the best constant answer ("doing nothing"), or at the maximum number of steps. A final test
+uses 1,000 new sequences. A task counts as **solved** if the error is below 10% of that of doing nothing. A random
+answer has 100% (200% in the adding task).
 
-All networks get the same batches, rate, clipping and number of steps, and no curriculum: lag 100 is learnt at lag 100.
-They start as in PyTorch, but for the LSTM's and the GRU's gates: their biases are drawn so that the units hold
-between 1 step and as many as the sequence has (`nn.init.chrono_`; Tallec and Ollivier 2018). The simple network has no
-gate that could be told so. What this start is worth is seen in the row "LSTM, plain start", which begins as in PyTorch.
+All networks use the same batches, learning rate, clipping and number of steps, and there is no curriculum: lag 100 is
+trained at lag 100. The initialisation is that of PyTorch, except for the gates of the LSTM and the GRU: their biases
+are drawn so that the units keep a value for between 1 step and the length of the sequence (`nn.init.chrono_`; Tallec
+and Ollivier 2018). The simple network has no gates for such an initialisation. The row "LSTM, plain start" shows its
+effect: that network starts as in PyTorch.
 
-Three choices favour the claim. The rate and the number of steps were chosen so that the LSTM learns both tasks at lag
-100 with every seed that was tried; the RNN got the same. And the first-symbol task has 8 keys, which is hard for the
-RNN: units that are driven into saturation stay there, which can keep a few keys apart for good, but with 8 it confuses
-some. `python benchmarks/memory_lag100.py --keys 4` shows how it does with fewer.
+Three choices favour the claim. The learning rate and the number of steps were chosen so that the LSTM learns both tasks
+at lag 100 with every seed tried; the RNN uses the same values. And the first-symbol task has 8 keys, which is hard for
+the RNN: units in saturation stay there, so that an RNN can keep a few keys apart indefinitely, but it confuses some of
+8 keys. `python benchmarks/memory_lag100.py --keys 4` shows the result with fewer keys.
 
-By default: two tasks, 128 units, one seed, 2,000 steps. With --full 3,000 steps and 5 seeds: first RNN and LSTM at
-lag 100 (`lag_100`, some 8 minutes), then all networks and tasks at lags from 5 to 500, at most 9 hours on one core,
-then 256 and 512 units at lag 100, at most 9 more; what is learnt early takes less.
+By default: two tasks, 128 units, one seed, 2,000 steps. With --full, 3,000 steps and 5 seeds: first the RNN and the
+LSTM at lag 100 (`lag_100`, about 8 minutes), then all networks and tasks at lags from 5 to 500 (at most 9 hours on one
+core), then 256 and 512 units at lag 100 (at most another 9 hours). Tasks that are learned early take less time.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from minirnn import nn, no_grad, plots, random
-from minirnn.course.experiment import Effort, Outcome, Progress, Table
+from minirnn import Tensor, nn, no_grad, plots, random
+from minirnn.course.experiment import Effort, Numbers, Outcome, Progress, Table, percent, tracked, verdict, where
 from minirnn.course.fitting import fit
-from minirnn.course.memory_tasks import TASKS, Task
-from minirnn.language.model import CELLS
-from minirnn.autograd import Tensor
+from minirnn.course.memory_tasks import MEMORY_TASKS, MemoryTask
+from minirnn.language.model import LAYERS
+from minirnn_kernels.cell import CELLS
 
-CLAIM = "A simple RNN forgets within 10 to 15 steps; an LSTM remembers over 100 and more."
+CLAIM = "A simple RNN forgets within 10 to 15 steps; an LSTM remembers for 100 steps and more."
 SOURCE = "The course's lecture on long-term dependencies; Hochreiter and Schmidhuber 1997, section 5."
 
-SOLVED = 0.1  # of the error of doing nothing
-ENOUGH = 0.02  # training stops here
-MOST = 0.8  # of the seeds: 4 of 5
-CHECK_EVERY, CHECKED, TESTED = 100, 200, 1000
-BATCH, RATE, CLIP = 16, 0.003, 1.0
+SOLVED = 0.1  # times the error of doing nothing
+ENOUGH = 0.02  # times the error of doing nothing: training stops below
+MOST = 0.8  # of the seeds, 4 of 5
+CHECK_EVERY, CHECKED, TESTED = 100, 200, 1000  # training steps, sequences, sequences
+BATCH, LEARNING_RATE, CLIP_NORM = 16, 0.003, 1.0
 
 PLAIN = "LSTM, plain start"
-KINDS = {"RNN": "rnn", "LSTM": "lstm", "GRU": "gru", PLAIN: "lstm"}
-LAGS = (5, 10, 20, 50, 100, 200, 500)
+NETWORKS = {cell.title: name for name, cell in CELLS.items()} | {PLAIN: "lstm"}
+LAGS = (5, 10, 20, 50, 100, 200, 500)  # steps
 SEEDS = 5
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One network to train: a key of TASKS, a key of KINDS, and at most so many steps of training."""
+    """A network to train: keys of MEMORY_TASKS and NETWORKS, the lag, the size, the seed and the maximum of steps."""
 
     task: str
     network: str
@@ -75,11 +76,11 @@ class Setting:
 
 
 class Reader(nn.Module):
-    """One recurrent layer over the inputs (T, B, I), and a linear one on the last `answers` steps' states."""
+    """One recurrent layer over the inputs (T, B, I), and a linear layer on the states of the last `answers` steps."""
 
-    def __init__(self, task: Task, network: str, lag: int, hidden: int) -> None:
+    def __init__(self, task: MemoryTask, network: str, lag: int, hidden: int) -> None:
         self.answers = task.answers
-        self.rnn = CELLS[KINDS[network]](task.inputs, hidden)
+        self.rnn = LAYERS[NETWORKS[network]](task.inputs, hidden)
         self.linear = nn.Linear(hidden, task.outputs)
         if network in ("LSTM", "GRU"):
             nn.init.chrono_(self.rnn, longest=max(3, lag))
@@ -91,11 +92,12 @@ class Reader(nn.Module):
 
 
 def measure(setting: Setting) -> dict[str, Any]:
-    """Train and test one network: its setting, the curve [[steps, error], ...], steps trained and error at the end.
+    """Train and test one network; return its setting, the learning curve [[steps, error], ...], steps and final error.
 
-    Errors are shares of that of doing nothing. An error that isn't finite counts as None.
+    Errors are relative to the error of doing nothing. An error that is not finite is stored as None.
     """
-    task, draws = TASKS[setting.task], np.random.default_rng([setting.seed, setting.lag])
+    task = MEMORY_TASKS[setting.task]
+    draws, checks, tests = (np.random.default_rng([setting.seed, setting.lag, *part]) for part in ((), (1,), (2,)))
     random.manual_seed(setting.seed)
     model = Reader(task, setting.network, setting.lag, setting.hidden)
 
@@ -103,40 +105,39 @@ def measure(setting: Setting) -> dict[str, Any]:
         x, targets = task.draw(draws, setting.lag, BATCH)
         return task.loss(model(x), targets)
 
-    checks = np.random.default_rng([setting.seed, setting.lag, 1])
-    curve = [[0, error(model, task, setting.lag, checks, CHECKED)]]
+    curve: list[tuple[int, float]] = []
 
-    def told(step: int, loss: float) -> bool:
+    def told(step: int, loss: float | None) -> bool:
         if step % CHECK_EVERY == 0:
-            curve.append([step, error(model, task, setting.lag, checks, CHECKED)])
+            curve.append((step, error(model, task, setting.lag, checks, CHECKED)))
         return curve[-1][1] < ENOUGH
 
-    losses, _ = fit(model, loss_of, setting.steps, lr=RATE, clip_norm=CLIP, told=told)
-    final = error(model, task, setting.lag, np.random.default_rng([setting.seed, setting.lag, 2]), TESTED)
-    finite = [[step, value] for step, value in curve if math.isfinite(value)]
+    told(0, None)
+    losses, _ = fit(model, loss_of, setting.steps, lr=LEARNING_RATE, clip_norm=CLIP_NORM, told=told)
+    final = error(model, task, setting.lag, tests, TESTED)
     return {
         **asdict(setting),
-        "curve": finite,
+        "curve": [[step, value] for step, value in curve if math.isfinite(value)],
         "trained": len(losses),
         "error": final if math.isfinite(final) else None,
     }
 
 
-def error(model: Reader, task: Task, lag: int, rng: np.random.Generator, count: int) -> float:
-    """The error on `count` new sequences, as a share of that of doing nothing."""
+def error(model: Reader, task: MemoryTask, lag: int, rng: np.random.Generator, count: int) -> float:
+    """Return the error on `count` new sequences, relative to the error of doing nothing."""
     x, targets = task.draw(rng, lag, count)
     with no_grad():
         return task.error(model(x).data, targets)
 
 
 def lag_100(seed: int = 0) -> list[Setting]:
-    """What the claim is judged by first: two tasks at a lag of 100, RNN and LSTM, 5 seeds."""
+    """Return the settings that decide the claim: two tasks at lag 100, RNN and LSTM, 5 seeds."""
     grid = itertools.product(("first symbol", "adding"), range(seed, seed + SEEDS), ("LSTM", "RNN"))
     return [Setting(task, network, 100, seed=s) for task, s, network in grid]
 
 
 def settings(effort: Effort, seed: int) -> list[Setting]:
-    """What is trained, in this order, each once."""
+    """Return the settings to train, in this order and without repetitions."""
     if effort == "quick":
         grid = itertools.product((5, 20, 100), ("RNN", "LSTM"))
         return [Setting("first symbol", network, lag, 64, seed, 300) for lag, network in grid]
@@ -145,67 +146,65 @@ def settings(effort: Effort, seed: int) -> list[Setting]:
         plain = Setting("first symbol", PLAIN, 100, seed=seed, steps=2000)
         return [*(Setting(task, network, lag, seed=seed, steps=2000) for task, lag, network in tasks), plain]
     seeds = range(seed, seed + SEEDS)
-    lags = (Setting(t, n, lag, 128, s) for lag, t, n, s in itertools.product(LAGS, TASKS, KINDS, seeds))
-    sizes = (
-        Setting(t, n, 100, h, s) for h, t, n, s in itertools.product((256, 512), TASKS, ("RNN", "LSTM", "GRU"), seeds)
-    )
-    return list(dict.fromkeys([*lag_100(seed), *lags, *sizes]))
+    lags = itertools.product((128,), LAGS, MEMORY_TASKS, NETWORKS, seeds)
+    sizes = itertools.product((256, 512), (100,), MEMORY_TASKS, ("RNN", "LSTM", "GRU"), seeds)
+    full = [Setting(task, network, lag, hidden, s) for hidden, lag, task, network, s in (*lags, *sizes)]
+    return list(dict.fromkeys(lag_100(seed) + full))
 
 
 def run(effort: Effort, seed: int, progress: Progress) -> Outcome:
-    """Train all settings of the effort and judge."""
-    return judged(list(measured(settings(effort, seed), progress)))
+    """Train all settings of the effort, and judge the claim."""
+    return judge(list(measured(settings(effort, seed), progress)))
 
 
 def measured(todo: Sequence[Setting], progress: Progress) -> Iterator[dict[str, Any]]:
-    """Each setting's result, in order."""
-    total = sum(cost(setting) for setting in todo)
-    done = 0.0
-    for setting in todo:
-        progress(done / total, f"{setting.task}, {setting.network}, lag {setting.lag}, {setting.hidden} units")
+    """Yield the result of each setting, in order."""
+
+    def label(setting: Setting) -> str:
+        return f"{setting.task}, {setting.network}, lag {setting.lag}, {setting.hidden} units"
+
+    for setting, _ in tracked(todo, progress, label, cost):
         yield measure(setting)
-        done += cost(setting)
 
 
 def cost(setting: Setting) -> float:
-    """About how long it takes, in no unit: for the progress bar."""
-    gates = {"rnn": 1, "gru": 3, "lstm": 4}[KINDS[setting.network]]
+    """Return a rough estimate of the training time, in arbitrary units, for the progress bar."""
+    gates = len(CELLS[NETWORKS[setting.network]].gates)
     return gates * setting.steps * (setting.lag + 10) * setting.hidden * (setting.hidden + 100)
 
 
-def judged(results: list[dict[str, Any]]) -> Outcome:
-    """Held: the RNN solved no task at a lag of 20 or more, the LSTM each at 100 or more, a plain one too.
+def judge(results: list[dict[str, Any]]) -> Outcome:
+    """Judge the claim: it held if the RNN solves no task at lag 20 or more, and the LSTM all tasks at lag 100 or more.
 
-    Did not hold: neither of the first two. The rest is in part. A plain start that wasn't tried doesn't count.
+    If an LSTM with a plain start was trained, it has to solve them, too. The claim held in part if the RNN or the LSTM
+    behaves as claimed.
     """
     longest = {network: longest_solved(results, network) for network in ("RNN", "LSTM")}
     forgets = max(longest["RNN"].values()) < 20
     remembers = min(longest["LSTM"].values()) >= 100
-    plain = [r for r in results if r["network"] == PLAIN and r["lag"] >= 100]
+    plain = [r for r in where(results, network=PLAIN) if r["lag"] >= 100]
     unaided = not plain or min(longest_solved(plain, PLAIN).values()) >= 100
     steps = max(r["steps"] for r in results)
-    why = [
-        f"The RNN still learnt a lag of {max(longest['RNN'].values())}." * (not forgets),
-        f"The LSTM did not learn a lag of 100 in every task within {steps:,} steps." * (not remembers),
+    reasons = {
+        f"The RNN learned a lag of {max(longest['RNN'].values())}.": not forgets,
+        f"The LSTM did not learn a lag of 100 in every task within {steps:,} steps.": not remembers,
         f"An LSTM that starts as in PyTorch did not learn a lag of 100 within {steps:,} steps: its forget gates start "
-        "near 1/2, and the cell fades as the RNN does. It is the start with open forget gates that remembers."
-        * (not unaided),
-    ]
-    said = [
-        f"{network}: " + ", ".join(f"{task} {lag}" for task, lag in lags.items()) for network, lags in longest.items()
-    ]
+        "near 1/2, and the content of its cell fades like the state of the RNN. The LSTM's long memory depends on the "
+        "start with open forget gates.": not unaided,
+    }
+    why = [reason for reason, applies in reasons.items() if applies]
+    lags = (f"{name}: " + ", ".join(f"{task} {lag}" for task, lag in own.items()) for name, own in longest.items())
     return Outcome(
         {"results": results, "solved_below": SOLVED},
-        f"longest lag learnt within {steps:,} steps of training (longest tried: {max(r['lag'] for r in results)}), "
-        + "; ".join(said)
-        + ".",
-        "held" if forgets and remembers and unaided else "held in part" if forgets or remembers else "did not hold",
-        " ".join(filter(None, why)),
+        f"the longest lags learned within {steps:,} steps of training (longest tried: "
+        f"{max(r['lag'] for r in results)}) are {'; '.join(lags)}.",
+        verdict(not why, forgets or remembers),
+        " ".join(why),
     )
 
 
-def longest_solved(results: Sequence[Mapping[str, Any]], network: str) -> dict[str, int]:
-    """For each task the longest lag that this network solved in 4 of 5 seeds, at its smallest size; 0 if none."""
+def longest_solved(results: Sequence[Numbers], network: str) -> dict[str, int]:
+    """Return, for each task, the longest lag that 4 of 5 seeds solved at the network's smallest size; 0 if none."""
     own = smallest(results)
     return {
         task: max((lag for lag in distinct(own, "lag") if solved_share(own, task, network, lag) >= MOST), default=0)
@@ -213,48 +212,48 @@ def longest_solved(results: Sequence[Mapping[str, Any]], network: str) -> dict[s
     }
 
 
-def smallest(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The results of the fewest hidden units."""
-    fewest = min(r["hidden"] for r in results)
-    return [r for r in results if r["hidden"] == fewest]
+def smallest(results: Sequence[Numbers]) -> list[Numbers]:
+    """Return the results with the fewest hidden units."""
+    return where(results, hidden=min(r["hidden"] for r in results))
 
 
-def solved_share(results: Sequence[Mapping[str, Any]], task: str, network: str, lag: int) -> float:
-    """Share of the seeds that solved it; 0 where there are none."""
+def solved_share(results: Sequence[Numbers], task: str, network: str, lag: int) -> float:
+    """Return the share of the seeds that solved the task; 0 if there are none."""
     errors = errors_of(results, task, network, lag)
     return sum(e < SOLVED for e in errors) / max(1, len(errors))
 
 
-def errors_of(results: Sequence[Mapping[str, Any]], task: str, network: str, lag: int) -> list[float]:
-    """The errors of the seeds; infinite where training diverged."""
-    rows = [r for r in results if (r["task"], r["network"], r["lag"]) == (task, network, lag)]
-    return [math.inf if r["error"] is None else r["error"] for r in rows]
+def errors_of(results: Sequence[Numbers], task: str, network: str, lag: int) -> list[float]:
+    """Return the errors of the seeds in ascending order; infinity if training diverged."""
+    rows = where(results, task=task, network=network, lag=lag)
+    return sorted(math.inf if r["error"] is None else r["error"] for r in rows)
 
 
-def distinct(results: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
-    """The values under `key`, each once: numbers by size, networks and tasks as they are listed above."""
-    known = {"network": list(KINDS), "task": list(TASKS)}
+def distinct(results: Sequence[Numbers], key: str) -> list[Any]:
+    """Return the distinct values of `key`: numbers in ascending order, networks and tasks in the order defined above."""
+    known = {"network": list(NETWORKS), "task": list(MEMORY_TASKS)}
     return sorted({r[key] for r in results}, key=known[key].index if key in known else None)
 
 
-def tables(numbers: Mapping[str, Any]) -> list[Table]:
-    """For each task the error of each network at each lag."""
+def tables(numbers: Numbers) -> list[Table]:
+    """Return one table per task with the error of each network at each lag."""
     results = numbers["results"]
     lags = distinct(results, "lag")
     shown = []
     for task in distinct(results, "task"):
         rows: list[list[str | int]] = []
         for hidden, network in itertools.product(distinct(results, "hidden"), distinct(results, "network")):
-            own = [r for r in results if r["hidden"] == hidden]
-            cells = [_cell(errors_of(own, task, network, lag)) for lag in lags]
-            if any(cells):
-                rows.append([network, hidden, *cells])
-        rows.append(["doing nothing", "", *["100 %"] * len(lags)])
-        rows.append(["random answers", "", *[f"{100 * TASKS[task].chance / TASKS[task].nothing:.0f} %"] * len(lags)])
-        what = "wrong answers" if TASKS[task].classes else "mean squared error"
+            cells = [_cell(errors_of(where(results, hidden=hidden), task, network, lag)) for lag in lags]
+            rows += [[network, hidden, *cells]] if any(cells) else []
+        known = MEMORY_TASKS[task]
+        rows += [
+            [answers, "", *[percent(error / known.nothing)] * len(lags)]
+            for answers, error in (("doing nothing", known.nothing), ("random answers", known.chance))
+        ]
         title = (
-            f"{task}: median error in % of that of doing nothing ({what} {TASKS[task].nothing:.3g}), "
-            f"and how many seeds solved it (below {100 * SOLVED:.0f} %)"
+            f"{task}: median error relative to doing nothing "
+            f"({'share of wrong answers' if known.classes else 'mean squared error'} {known.nothing:.3g}), and the "
+            f"number of seeds that solved the task (error below {percent(SOLVED)})"
         )
         shown.append(Table(title, ["network", "units", *(f"lag {lag}" for lag in lags)], rows))
     return shown
@@ -263,14 +262,14 @@ def tables(numbers: Mapping[str, Any]) -> list[Table]:
 def _cell(errors: Sequence[float]) -> str:
     if not errors:
         return ""
-    median = sorted(errors)[len(errors) // 2]
-    share = f"{100 * median:.3g} %" if math.isfinite(median) else "diverged"
+    median = errors[len(errors) // 2]
+    share = f"{100 * median:.3g}%" if math.isfinite(median) else "diverged"
     return f"{share} ({sum(e < SOLVED for e in errors)}/{len(errors)})"
 
 
 @plots.style()
-def draw(numbers: Mapping[str, Any]) -> Any:
-    """For each task a column: the learning curves at lag 100 (or the longest there is), and the error at each lag."""
+def draw(numbers: Numbers) -> Any:
+    """Return a figure with a column per task: the learning curves at lag 100 or below, and the errors at all lags."""
     results = smallest(numbers["results"])
     tasks, lags = distinct(results, "task"), distinct(results, "lag")
     height = 1 + (len(lags) > 1)
@@ -293,26 +292,23 @@ def draw(numbers: Mapping[str, Any]) -> Any:
     return figure
 
 
-def _draw_curves(panel: Any, results: Sequence[Mapping[str, Any]], task: str, lag: int) -> None:
-    """Error while training, a line for each seed."""
+def _draw_curves(panel: Any, results: Sequence[Numbers], task: str, lag: int) -> None:
+    """Draw the error during training, with a line per seed."""
     for k, network in enumerate(distinct(results, "network")):
-        label = network
-        for r in results:
-            if (r["task"], r["network"], r["lag"]) == (task, network, lag):
-                steps, errors = zip(*r["curve"], strict=True)
-                panel.plot(steps, [100 * e for e in errors], label=label, **plots.lines(k) | {"linewidth": 0.9})
-                label = "_"  # the legend has it already
-    panel.set(title=f"{task}, lag {lag}: while training", xlabel="training step")
+        for j, r in enumerate(where(results, task=task, network=network, lag=lag)):
+            steps, errors = zip(*r["curve"], strict=True)
+            label = None if j else network
+            panel.plot(steps, [100 * e for e in errors], label=label, **plots.lines(k) | {"linewidth": 0.9})
+    panel.set(title=f"{task}, lag {lag}: during training", xlabel="training step")
 
 
-def _draw_errors(panel: Any, results: Sequence[Mapping[str, Any]], task: str) -> None:
-    """Median error over the seeds after training, at each lag."""
+def _draw_errors(panel: Any, results: Sequence[Numbers], task: str) -> None:
+    """Draw the median error of the seeds after training, at each lag."""
     lags = distinct(results, "lag")
     for k, network in enumerate(distinct(results, "network")):
-        errors = {lag: sorted(errors_of(results, task, network, lag)) for lag in lags}
-        middle = [(lag, 100 * own[len(own) // 2]) for lag, own in errors.items() if own]
-        if middle:
-            panel.plot(*zip(*middle, strict=True), label=network, **plots.lines(k))
-    panel.set(title=f"{task}: after training", xlabel="lag (steps)", xscale="log")
-    panel.set_xticks(lags, [str(lag) for lag in lags])
-    panel.minorticks_off()
+        errors = {lag: errors_of(results, task, network, lag) for lag in lags}
+        medians = {lag: 100 * own[len(own) // 2] for lag, own in errors.items() if own}
+        if medians:
+            panel.plot(list(medians), list(medians.values()), label=network, **plots.lines(k))
+    panel.set(title=f"{task}: after training", xlabel="lag (steps)")
+    plots.log_ticks(panel, lags)

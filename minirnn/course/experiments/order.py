@@ -1,42 +1,40 @@
-"""Can a network that doesn't know the order of the words tell "dog bites man" from "man bites dog"?
+"""Can a network that ignores word order tell "dog bites man" from "man bites dog"?
 
-The claim. The course says: a bag of words, that is a sum of embeddings, loses the order of the words, and with it who
-did what to whom and what "not" belongs to; a recurrent network, which reads one word after the other, keeps it.
+The claim. The course says: a bag of words, the sum of the words' embeddings, loses word order, and with it who did what
+to whom and which word "not" refers to. A recurrent network reads the words one after another and keeps this
+information.
 
-The sentences are generated in pairs of the same words with opposite answers, of four kinds:
+The sentences are generated in pairs with the same words and opposite answers. There are four kinds of pairs:
 
     who acts          the dog bites the man               the man bites the dog
     who acts, passive the dog is bitten by the man        the man is bitten by the dog
     not               the film is good , not bad          the film is bad , not good
     not, first        the film is not bad but good        the film is not good but bad
 
-The question is: does an animal do it, or is it praise? It is always yes for one sentence of a pair and no for the
-other. The two sentences of a pair have the same words equally often, so whatever looks at these alone gives both the
-same answer and is right for exactly one of them: a bag can have 50 %, no more and no less, however long it learns.
+The question is "does an animal act?" or "is it praise?". The answer is yes for one sentence of a pair and no for the
+other. Both sentences contain each word equally often. A model that only counts words gives them the same answer and is
+right about exactly one of them, so a bag of words has an accuracy of 50%, however long it is trained.
 
-What is done. A bag of embeddings with a hidden layer, an RNN and an LSTM learn the same pairs in the same order, and
-are tested on pairs of which no network has seen the combination of words: a fifth of the combinations of animal, person
-and deed, or of thing, praise and blame, is kept back, each with both of the pairs that it makes.
+The method. A bag of embeddings with a hidden layer, an RNN and an LSTM are trained on the same pairs in the same order.
+The test uses combinations of words that no network saw in training: a fifth of the combinations of animal, person and
+deed, and of thing, praise and blame, is held out, with both pairs that each combination gives.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from minirnn import nn, no_grad, plots, random
-from minirnn.course.experiment import Effort, Outcome, Progress, Table
+from minirnn import Tensor, nn, no_grad, plots, random
+from minirnn.course.experiment import Effort, Numbers, Outcome, Progress, Table, percent, tracked, verdict, where
 from minirnn.course.fitting import fit
-from minirnn.course.sentences import PADDING, Vocabulary, WordReader
-from minirnn.autograd import Tensor
+from minirnn.course.sentences import PADDING, WordIds, WordReader
 
-CLAIM = (
-    "A bag of words can't tell sentences apart that differ in the order of their words only; an RNN and an LSTM can."
-)
+CLAIM = "A bag of words can't distinguish sentences that differ only in word order; an RNN and an LSTM can."
 SOURCE = "The course's introduction to sequence models."
 
 ANIMALS = ("dog", "cat", "horse", "goose", "wolf", "monkey", "donkey", "swan")
@@ -46,29 +44,28 @@ THINGS = ("film", "book", "song", "meal", "play", "hotel", "concert", "lecture")
 GOOD = ("good", "great", "lovely", "funny", "clever", "fresh", "warm")
 BAD = ("bad", "dull", "awful", "boring", "stupid", "stale", "cold")
 
-KINDS = ("who acts", "who acts, passive", "not", "not, first")
-LEARNT, CHANCE = 0.95, 0.5
-HELD_BACK = 5  # one combination in so many
+PAIR_KINDS = ("who acts", "who acts, passive", "not", "not, first")
+LEARNT, CHANCE = 0.95, 0.5  # accuracies
+HELD_OUT = 5  # one combination in this many is held out
 PAIRS = 16  # in a batch
-
-Words = list[str]
+EFFORTS = {"quick": (300, 1), "default": (600, 5), "full": (3000, 10)}  # training steps, seeds
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two sentences of the same words, the first of which is to be answered with yes and the second with no.
+    """Two sentences with the same words; the answer is yes for the first and no for the second.
 
-    Two kinds of pairs are made of each combination: (animal, person, deed) or (thing, good, bad).
+    Each combination, (animal, person, deed) or (thing, good, bad), gives two kinds of pairs.
     """
 
     kind: str
     combination: tuple[str, str, str]
-    yes: Words
-    no: Words
+    yes: list[str]
+    no: list[str]
 
 
 def all_pairs() -> list[Pair]:
-    """Every pair there is, kind by kind."""
+    """Return all pairs, kind by kind."""
     pairs = []
     for animal, person, (does, done) in itertools.product(ANIMALS, PEOPLE, DEEDS):
         combination = (animal, person, does)
@@ -78,7 +75,7 @@ def all_pairs() -> list[Pair]:
         thing, good, bad = combination
         pairs.append(_pair("not", combination, f"the {thing} is {{}} , not {{}}", good, bad))
         pairs.append(_pair("not, first", combination, f"the {thing} is not {{}} but {{}}", bad, good))
-    return sorted(pairs, key=lambda pair: KINDS.index(pair.kind))
+    return sorted(pairs, key=lambda pair: PAIR_KINDS.index(pair.kind))
 
 
 def _pair(kind: str, combination: tuple[str, str, str], pattern: str, one: str, other: str) -> Pair:
@@ -86,18 +83,17 @@ def _pair(kind: str, combination: tuple[str, str, str], pattern: str, one: str, 
 
 
 def split(pairs: Sequence[Pair], rng: np.random.Generator) -> tuple[list[Pair], list[Pair]]:
-    """The pairs to learn, and those to be tested with, which are all pairs of a fifth of the combinations."""
+    """Return the training pairs and the test pairs, which are all pairs of a fifth of the combinations."""
     combinations = list(dict.fromkeys(pair.combination for pair in pairs))
-    chosen = rng.permutation(len(combinations))[: len(combinations) // HELD_BACK]
-    kept_back = {combinations[k] for k in chosen}
-    train = [pair for pair in pairs if pair.combination not in kept_back]
-    return train, [pair for pair in pairs if pair.combination in kept_back]
+    held_out = {combinations[k] for k in rng.permutation(len(combinations))[: len(combinations) // HELD_OUT]}
+    train = [pair for pair in pairs if pair.combination not in held_out]
+    return train, [pair for pair in pairs if pair.combination in held_out]
 
 
 class Bag(nn.Module):
     """The sum of the words' embeddings, then one hidden layer: ids (T, B) -> scores for no and yes (B, 2).
 
-    The ids are sorted first. That changes nothing in a sum but its rounding, which would else depend on the order.
+    The ids are sorted first. Sorting changes only the rounding of the sum, which would otherwise depend on word order.
     """
 
     def __init__(self, vocabulary: int, embedding: int, hidden: int) -> None:
@@ -111,7 +107,7 @@ class Bag(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """An RNN or LSTM, asked after the last word: ids (T, B) -> scores for no and yes (B, 2)."""
+    """An RNN or LSTM with its scores for no and yes after the last word: ids (T, B) -> (B, 2)."""
 
     def __init__(self, vocabulary: int, cell: str, embedding: int, hidden: int) -> None:
         self.reader = WordReader(vocabulary, cell, embedding, hidden)
@@ -122,30 +118,32 @@ class Recurrent(nn.Module):
 
 
 NETWORKS = {"bag": "", "RNN": "rnn", "LSTM": "lstm"}
-VOCABULARY = Vocabulary([pair.yes for pair in all_pairs()])
+VOCABULARY = WordIds([pair.yes for pair in all_pairs()])
 
 
 def network(name: str, hidden: int) -> nn.Module:
-    """A fresh network of this name."""
+    """Return a new network of this name."""
     cell = NETWORKS[name]
     return Recurrent(VOCABULARY.size, cell, 16, hidden) if cell else Bag(VOCABULARY.size, 16, hidden)
 
 
 def encode(pairs: Sequence[Pair]) -> tuple[Any, Any]:
-    """ids (T, 2N) and answers (2N,): the sentences to say yes to, then their partners."""
+    """Return ids (T, 2N) and answers (2N,): the sentences with the answer yes, then those with the answer no."""
     ids, _ = VOCABULARY.encode([pair.yes for pair in pairs] + [pair.no for pair in pairs])
     return ids, np.repeat([1, 0], len(pairs))
 
 
 def right(model: nn.Module, pairs: Sequence[Pair]) -> Any:
-    """For each pair, how many of its two sentences are answered rightly: (N,) of 0, 1 and 2."""
+    """Return how many of each pair's two sentences are answered correctly: (N,) of 0, 1 and 2."""
     ids, answers = encode(pairs)
     with no_grad():
         return (model(ids).data.argmax(axis=1) == answers).reshape(2, -1).sum(axis=0)
 
 
-def learn(name: str, sides: tuple[list[Pair], list[Pair]], seed: int, steps: int, told: Any) -> dict[str, Any]:
-    """Train it: the curve [[steps, test accuracy], ...], and the accuracy in the end for each kind and over all."""
+def learn(
+    name: str, sides: tuple[list[Pair], list[Pair]], seed: int, steps: int, report: Callable[[float], object]
+) -> dict[str, Any]:
+    """Train a network and return its learning curve [[steps, test accuracy], ...] and its final accuracies."""
     train, test = sides
     random.manual_seed(seed)
     model = network(name, 32)
@@ -155,14 +153,15 @@ def learn(name: str, sides: tuple[list[Pair], list[Pair]], seed: int, steps: int
         ids, answers = encode([train[k] for k in rng.integers(len(train), size=PAIRS)])
         return nn.cross_entropy(model(ids), answers)
 
-    curve = [[0, float(right(model, test).mean()) / 2]]
+    curve: list[list[float]] = []
 
-    def after(step: int, loss: float) -> None:
-        told(step / steps)
+    def told(step: int, loss: float | None) -> None:
+        report(step / steps)
         if step % max(1, steps // 25) == 0:
             curve.append([step, float(right(model, test).mean()) / 2])
 
-    fit(model, loss_of, steps, told=after)
+    told(0, None)
+    fit(model, loss_of, steps, told=told)
     answered = right(model, test)
     return {
         "network": name,
@@ -171,37 +170,33 @@ def learn(name: str, sides: tuple[list[Pair], list[Pair]], seed: int, steps: int
         "accuracy": float(answered.mean()) / 2,
         "one_right": float((answered == 1).mean()),
         "learnt": float(right(model, train).mean()) / 2,
-        "by_kind": {kind: float(answered[[pair.kind == kind for pair in test]].mean()) / 2 for kind in KINDS},
+        "by_kind": {kind: float(answered[[pair.kind == kind for pair in test]].mean()) / 2 for kind in PAIR_KINDS},
     }
 
 
 def run(effort: Effort, seed: int, progress: Progress) -> Outcome:
-    """Let each network learn the same pairs, and judge."""
-    steps, seeds = {"quick": (300, 1), "default": (600, 5), "full": (3000, 10)}[effort]
+    """Train each network on the same pairs with each seed, and judge the claim."""
+    steps, seeds = EFFORTS[effort]
     todo = list(itertools.product(range(seed, seed + seeds), NETWORKS))
-    results = []
-    for k, (s, name) in enumerate(todo):
-        sides = split(all_pairs(), np.random.default_rng(s))
-        results.append(
-            learn(name, sides, s, steps, lambda done, k=k, name=name: progress((k + done) / len(todo), name))
-        )
-    return judged(results, steps)
+    results = [
+        learn(name, split(all_pairs(), np.random.default_rng(s)), s, steps, report)
+        for (s, name), report in tracked(todo, progress, lambda item: item[1])
+    ]
+    return judge(results, steps)
 
 
-def judged(results: list[dict[str, Any]], steps: int) -> Outcome:
-    """Held: the bag is at 50 %, RNN and LSTM above 95 % with each seed. In part: one of the two is not.
+def judge(results: list[dict[str, Any]], steps: int) -> Outcome:
+    """Judge the claim: it held if the bag is at 50%, and the RNN and LSTM are above 95% with every seed.
 
-    The bag may be 1 point off, since where its two scores are nearly equal, their rounding decides.
+    It held in part if only one of the two networks is below. The bag can be off by 1 point: if its two scores are
+    nearly equal, rounding decides.
     """
-    accuracies = {name: [r["accuracy"] for r in results if r["network"] == name] for name in NETWORKS}
+    accuracies = {name: [r["accuracy"] for r in where(results, network=name)] for name in NETWORKS}
     failed = [name for name in ("RNN", "LSTM") if min(accuracies[name]) < LEARNT]
     blind = all(abs(share - CHANCE) <= 0.01 for share in accuracies["bag"])
-    why = [f"{name} had {100 * min(accuracies[name]):.1f} % with its worst seed." for name in failed]
-    if not blind:
-        why.append("The bag was not at 50 %.")
-    measured = ", ".join(f"{name} {100 * float(np.mean(a)):.1f} %" for name, a in accuracies.items())
-    verdict: Any = "held" if not why else "held in part" if blind and len(failed) == 1 else "did not hold"
-    train, test = split(all_pairs(), np.random.default_rng(0))  # of the same sizes with every seed
+    why = [f"The {name} reached {percent(min(accuracies[name]), 1)} with its worst seed." for name in failed]
+    why += [] if blind else ["The bag was not at 50%."]
+    train, test = split(all_pairs(), np.random.default_rng(0))  # the sizes are the same for every seed
     numbers = {
         "results": results,
         "steps": steps,
@@ -209,61 +204,60 @@ def judged(results: list[dict[str, Any]], steps: int) -> Outcome:
         "test_pairs": len(test),
         "examples": examples(),
     }
-    said = (
-        f"right on {numbers['test_pairs']} pairs of unseen combinations (seeds: {len(accuracies['RNN'])}): {measured}."
+    measured = (
+        f"accuracy on {len(test)} pairs of held-out combinations (seeds: {len(accuracies['RNN'])}): "
+        + ", ".join(f"{name} {percent(float(np.mean(a)), 1)}" for name, a in accuracies.items())
+        + "."
     )
-    return Outcome(numbers, said, verdict, " ".join(why))
+    return Outcome(numbers, measured, verdict(not why, blind and len(failed) == 1), " ".join(why))
 
 
 def examples() -> list[list[str]]:
-    """For each kind its name and a pair."""
+    """Return the name of each kind and one pair of this kind."""
     first = {pair.kind: pair for pair in reversed(all_pairs())}
-    return [[kind, " ".join(first[kind].yes), " ".join(first[kind].no)] for kind in KINDS]
+    return [[kind, " ".join(first[kind].yes), " ".join(first[kind].no)] for kind in PAIR_KINDS]
 
 
-def tables(numbers: Mapping[str, Any]) -> list[Table]:
-    """The kinds of pairs, and what each network got right."""
-    rows: list[list[str]] = []
+def tables(numbers: Numbers) -> list[Table]:
+    """Return the kinds of pairs, and the accuracy of each network."""
+    rows = []
     for name in NETWORKS:
-        own = [r for r in numbers["results"] if r["network"] == name]
-        shares = [np.mean([r["by_kind"][kind] for r in own]) for kind in KINDS]
+        own = where(numbers["results"], network=name)
+        shares = [np.mean([r["by_kind"][kind] for r in own]) for kind in PAIR_KINDS]
         shares += [np.mean([r[key] for r in own]) for key in ("accuracy", "one_right", "learnt")]
-        rows.append([name, *(f"{100 * share:.1f} %" for share in shares)])
-    header = ["network", *KINDS, "all", "one of two", "training"]
+        rows.append([name, *(percent(float(share), 1) for share in shares)])
     return [
-        Table("Pairs of the same words", ["kind", "yes", "no"], numbers["examples"]),
+        Table("Pairs of sentences with the same words", ["kind", "yes", "no"], numbers["examples"]),
         Table(
-            "Right answers on unseen combinations, mean over the seeds (chance: 50 %); pairs with one of two right; "
-            "right on the training pairs",
-            header,
+            "Accuracy on held-out combinations, mean over the seeds (chance: 50%); the share of pairs with exactly one "
+            "correct answer; accuracy on the training pairs",
+            ["network", *PAIR_KINDS, "all", "one of two", "training"],
             rows,
         ),
     ]
 
 
 @plots.style()
-def draw(numbers: Mapping[str, Any]) -> Any:
-    """Accuracy on unseen pairs while learning (a line for each seed), and in the end for each kind."""
+def draw(numbers: Numbers) -> Any:
+    """Return a figure of the accuracy on held-out pairs: during training, a line per seed, and at the end by kind."""
     figure, (curves, bars) = plots.new_figure(7.0, 3.2, 1, 2, sharey=True)
-    hatches = ("", "//", "..")
-    for k, name in enumerate(NETWORKS):
-        look = plots.lines(k)
-        own = [r for r in numbers["results"] if r["network"] == name]
+    for k, (name, shade, hatch) in enumerate(zip(NETWORKS, ("0.85", "0.65", "1.0"), ("", "//", ".."), strict=True)):
+        own = where(numbers["results"], network=name)
         for j, r in enumerate(own):
             steps, shares = zip(*r["curve"], strict=True)
-            curves.plot(steps, [100 * s for s in shares], label=None if j else name, **look | {"linewidth": 0.9})
-        means = [100 * float(np.mean([r["by_kind"][kind] for r in own])) for kind in KINDS]
-        places = np.arange(len(KINDS)) + 0.27 * (k - 1)
-        bars.bar(places, means, 0.25, color=("0.85", "0.65", "1.0")[k], edgecolor="black", hatch=hatches[k], label=name)
+            label = None if j else name
+            curves.plot(steps, [100 * s for s in shares], label=label, **plots.lines(k) | {"linewidth": 0.9})
+        means = [100 * float(np.mean([r["by_kind"][kind] for r in own])) for kind in PAIR_KINDS]
+        places = np.arange(len(PAIR_KINDS)) + 0.27 * (k - 1)
+        bars.bar(places, means, 0.25, color=shade, edgecolor="black", hatch=hatch, label=name)
     for panel in (curves, bars):
         panel.axhline(50, color="0.4", linewidth=0.8)
         panel.set_ylim(0, 127)
         panel.set_yticks(range(0, 101, 20))
-    curves.text(numbers["steps"], 48, "chance", fontsize=7.5, ha="right", va="top")
-    curves.set(xlabel="training step", ylabel="right on unseen pairs (%)", title="while learning")
-    bars.set_xticks(range(len(KINDS)), [kind.replace(", ", ",\n") for kind in KINDS])
-    bars.set(title="in the end, by kind of pair")
-    bars.grid(axis="x", visible=False)
-    for panel in (curves, bars):
         panel.legend(loc="upper center", ncols=3, columnspacing=0.9, handlelength=2.2, fontsize=7.5, frameon=False)
+    curves.text(numbers["steps"], 48, "chance", fontsize=7.5, ha="right", va="top")
+    curves.set(xlabel="training step", ylabel="accuracy on held-out pairs (%)", title="during training")
+    bars.set_xticks(range(len(PAIR_KINDS)), [kind.replace(", ", ",\n") for kind in PAIR_KINDS])
+    bars.set(title="after training, by kind of pair")
+    bars.grid(axis="x", visible=False)
     return figure

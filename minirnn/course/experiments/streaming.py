@@ -1,57 +1,57 @@
 """Streaming: a recurrent network reads a text one character at a time, in constant time and memory.
 
-All that it keeps of the past is its state, so the next character costs as much after a million characters as after
-one. A model without a state has to read everything before again, and what that costs grows with the length of the text;
-that is measured here with the same network, reading a prefix from its start.
+The network's state is all that it keeps of the past, so the next character costs the same after one character or after
+a million. A model without a state has to read all previous characters again, at a cost that grows with the length of
+the text. Here, the same network reads a prefix from its start to measure that cost.
 
-An LSTM of 256 units writes 100,000 characters, each fed back as the next input. Each step is timed by itself: wall time
-for the percentiles, which are what a user waits and which other programs disturb, and the thread's CPU time, which they
-disturb less. In the last tenth the steps take turns with those of a stream that begins then, so that whatever disturbs
-the one disturbs the other. Memory is counted in two ways: what Python and NumPy have allocated more at the end than
-after the first thousand steps (tracemalloc, in a run of its own, which it slows down), and how much the process's
-resident memory has grown.
+An LSTM with 256 units writes 100,000 characters; each is its next input. Each step is timed on its own: by wall time,
+the latency that a user sees, for the percentiles; and by CPU time of the thread, which other programs disturb less. In
+the last tenth, these steps are interleaved with the steps of a new stream, so that a disturbance affects both streams.
+Memory is measured in two ways: by tracemalloc in a separate run, which it slows down, as the additional bytes that
+Python and NumPy have allocated at the end compared with after the first thousand steps; and by the growth of the
+process's resident memory.
 
-The claim is held if in the last tenth the median CPU time of a step is within a tenth of that of the stream that has
-just begun, less than 100 kB more are allocated at the end, and re-reading the longest prefix takes at least ten times
-as long as a step.
-The weights are drawn at random: what a step costs doesn't depend on their values.
+The claim held if all of the following are true. In the last tenth, the median CPU time of a step is within 10% of that
+of the new stream. Less than 100 kB of additional memory is allocated at the end. Reading the longest prefix again takes
+at least ten times as long as a step.
+The weights are random, because the cost of a step does not depend on their values.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from minirnn import random
-from minirnn.course.experiment import Effort, Numbers, Outcome, Progress, Table
+from minirnn import plots, random
+from minirnn.course.experiment import Effort, Numbers, Outcome, Progress, Table, verdict
+from minirnn.course.measuring import cpu_seconds, tracing
 from minirnn.language.model import LanguageModel
-from minirnn.plots import new_figure, style
 from minirnn.language.sampling import read
 
 CLAIM = "A recurrent network streams: a character costs the same time and memory however long the text is."
 SOURCE = "The course's lecture on recurrent state and streaming inference."
 
 VOCABULARY, HIDDEN, EMBEDDING = 100, 256, 64
-SIZES: dict[Effort, dict[str, Any]] = {
+EFFORTS: dict[Effort, dict[str, Any]] = {
     "quick": {"steps": 20_000, "prefixes": [1, 10, 100, 1000], "repeats": 3},
     "default": {"steps": 100_000, "prefixes": [1, 10, 100, 1000, 10_000], "repeats": 5},
     "full": {"steps": 1_000_000, "prefixes": [1, 10, 100, 1000, 10_000, 100_000], "repeats": 9},
 }
 PERCENTILES = (50, 90, 99, 99.9)
-SETTLED = 1000  # steps after which memory is measured first
-PARTS = 20  # of the stream, whose medians are drawn
+SETTLED = 1000  # the first steps, during which caches are filled; memory is compared with its size after them
+PARTS = 20  # the number of parts of the stream with a point in the figure
 
 
 def run(effort: Effort, seed: int, progress: Progress) -> Outcome:
-    size = SIZES[effort]
+    """Time a stream and measure its memory, time the reading of prefixes, and judge the claim."""
+    size = EFFORTS[effort]
     random.manual_seed(seed)
     model = LanguageModel(VOCABULARY, "lstm", HIDDEN, embedding=EMBEDDING).eval()
-    for _ in stream(model, SETTLED):  # compiles and warms up
+    for _ in stream(model, SETTLED):  # compile the kernels and warm up
         pass
     progress(0.1, "streaming")
     before = resident()
@@ -76,9 +76,9 @@ def run(effort: Effort, seed: int, progress: Progress) -> Outcome:
 
 
 def stream(model: LanguageModel, steps: int) -> Iterator[np.ndarray]:
-    """The scores (1, V) of each of `steps` steps, the best character being the next input."""
+    """Yield the scores (1, V) of each of `steps` steps; the next input is the character with the highest score."""
     ids = np.array([1])
-    logits, states = read(model, ids[:, None])
+    _, states = read(model, ids[:, None])
     for _ in range(steps):
         logits, states = model.step(ids, states)
         ids = logits.argmax(axis=1)
@@ -86,8 +86,10 @@ def stream(model: LanguageModel, steps: int) -> Iterator[np.ndarray]:
 
 
 def latencies(model: LanguageModel, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Wall and CPU time (ns) of each step of a stream, and the CPU time of each of a stream that begins in its last
-    tenth, the two taking turns."""
+    """Return the wall and CPU times (ns) of a stream's steps, and the CPU times (ns) of a new stream's steps.
+
+    The new stream begins in the last tenth of the first one; their steps are interleaved.
+    """
     times = np.empty((steps, 2), np.int64)
     new = np.empty((steps // 10, 2), np.int64)
     running, beginning = stream(model, steps), stream(model, len(new))
@@ -99,27 +101,24 @@ def latencies(model: LanguageModel, steps: int) -> tuple[np.ndarray, np.ndarray,
 
 
 def _timed(running: Iterator[np.ndarray]) -> tuple[int, int]:
-    """Wall and CPU time (ns) of one step."""
-    began, used = time.perf_counter_ns(), time.thread_time_ns()
+    """Run one step and return its wall and CPU time (ns)."""
+    wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
     next(running)
-    return time.perf_counter_ns() - began, time.thread_time_ns() - used
+    return time.perf_counter_ns() - wall, time.thread_time_ns() - cpu
 
 
 def growth(model: LanguageModel, steps: int) -> int:
-    """How many bytes more are allocated after `steps` steps than after the first `SETTLED` ones."""
-    tracemalloc.start()
-    try:
-        settled = 0
-        for k, _logits in enumerate(stream(model, steps)):
+    """Return how many more bytes are allocated after `steps` steps than after the first `SETTLED` steps."""
+    settled = 0
+    with tracing() as allocated:
+        for k, _ in enumerate(stream(model, steps)):
             if k == min(SETTLED, steps // 2):
-                settled = tracemalloc.get_traced_memory()[0]
-        return tracemalloc.get_traced_memory()[0] - settled
-    finally:
-        tracemalloc.stop()
+                settled, _peak = allocated()
+        return allocated()[0] - settled
 
 
 def resident() -> int | None:
-    """Bytes of the process in memory; None where the system doesn't say."""
+    """Return the resident memory of the process in bytes; None if the operating system does not report it."""
     if not sys.platform.startswith("linux"):
         return None
     import resource
@@ -129,43 +128,33 @@ def resident() -> int | None:
 
 
 def reread(model: LanguageModel, length: int, repeats: int) -> float:
-    """CPU time (µs) of reading a text of `length` characters from its start, the least of some readings."""
+    """Return the least CPU time (µs), over the repeats, to read a text of `length` characters from its start."""
     ids = np.random.default_rng(0).integers(1, VOCABULARY, (length, 1))
-    times = []
-    for _ in range(repeats):
-        began = time.process_time_ns()
-        read(model, ids)
-        times.append(time.process_time_ns() - began)
-    return min(times) / 1e3
+    return float(cpu_seconds(lambda: read(model, ids), repeats).min()) * 1e6
 
 
 def judge(numbers: Numbers) -> Outcome:
-    """The verdict, by the criterion in the module's docstring."""
-    size = numbers["size"]
-    last, new = numbers["last_tenth_us"], numbers["new_stream_us"]
-    step, longest = numbers["percentiles_us"]["50"], numbers["reread_us"][-1]
+    """Judge the claim by the criterion in the module's docstring; it held in part if one or two of its parts did."""
+    size, percentiles = numbers["size"], numbers["percentiles_us"]
+    last, new, longest = numbers["last_tenth_us"], numbers["new_stream_us"], numbers["reread_us"][-1]
     measured = (
-        f"of {size['steps']:,} steps half take at most {step:.0f} µs and 99% at most "
-        f"{numbers['percentiles_us']['99']:.0f} µs; CPU time {last:.1f} µs in the last tenth, {new:.1f} µs in a stream "
-        f"that begins then; {numbers['allocated_bytes']:,} bytes more at the end; re-reading {size['prefixes'][-1]:,} "
-        f"characters takes {longest / 1e3:.1f} ms."
+        f"of {size['steps']:,} steps, half take at most {percentiles['50']:.0f} µs and 99% at most "
+        f"{percentiles['99']:.0f} µs; the CPU time is {last:.1f} µs in the last tenth and {new:.1f} µs in the new "
+        f"stream; {numbers['allocated_bytes']:,} additional bytes are allocated at the end; re-reading "
+        f"{size['prefixes'][-1]:,} characters takes {longest / 1e3:.1f} ms."
     )
-    wrong = [
-        reason
-        for failed, reason in (
-            (abs(last - new) > 0.1 * new, "late steps and early ones differ by more than a tenth"),
-            (numbers["allocated_bytes"] >= 100_000, "memory grew by 100 kB or more"),
-            (longest < 10 * new, "re-reading the longest prefix took less than ten steps do"),
-        )
-        if failed
-    ]
-    if not wrong:
-        return Outcome(numbers, measured, "held")
-    return Outcome(numbers, measured, "did not hold" if len(wrong) == 3 else "held in part", "; ".join(wrong) + ".")
+    failures = {
+        "Late and early steps differ by more than 10%.": abs(last - new) > 0.1 * new,
+        "Memory grew by 100 kB or more.": numbers["allocated_bytes"] >= 100_000,
+        "Re-reading the longest prefix takes less time than ten steps.": longest < 10 * new,
+    }
+    wrong = [reason for reason, failed in failures.items() if failed]
+    return Outcome(numbers, measured, verdict(not wrong, len(wrong) < len(failures)), " ".join(wrong))
 
 
 def tables(numbers: Numbers) -> list[Table]:
-    kilobytes = [numbers["state_bytes"], numbers["allocated_bytes"], numbers["resident_bytes"]]
+    """Return the time of a step, the memory, and the time to read a prefix again."""
+    size, kilobytes = numbers["size"], [numbers[f"{name}_bytes"] for name in ("state", "allocated", "resident")]
     return [
         Table(
             "Time of a step (µs, wall)",
@@ -173,8 +162,8 @@ def tables(numbers: Numbers) -> list[Table]:
             [[*numbers["percentiles_us"].values(), numbers["largest_us"]]],
         ),
         Table(
-            f"Memory over {numbers['size']['steps']:,} steps (kB)",
-            ["the state", "more allocated", "more resident"],
+            f"Memory over {size['steps']:,} steps (kB)",
+            ["the state", "additional allocated", "additional resident"],
             [["-" if size is None else size / 1e3 for size in kilobytes]],
         ),
         Table(
@@ -182,34 +171,32 @@ def tables(numbers: Numbers) -> list[Table]:
             ["characters", "time", "in steps"],
             [
                 [n, time, time / numbers["new_stream_us"]]
-                for n, time in zip(numbers["size"]["prefixes"], numbers["reread_us"], strict=True)
+                for n, time in zip(size["prefixes"], numbers["reread_us"], strict=True)
             ],
         ),
     ]
 
 
-@style()
+@plots.style()
 def draw(numbers: Numbers) -> Any:
-    """Left: the median time of a step along the stream. Right: streaming against re-reading, by the length so far."""
-    figure, (left, right) = new_figure(columns=2)
-    medians = numbers["cpu_median_us"]
+    """Return a figure: the median time of a step along the stream, and one step compared with reading the prefix."""
+    figure, (left, right) = plots.new_figure(columns=2)
+    medians, new, prefixes = numbers["cpu_median_us"], numbers["new_stream_us"], numbers["size"]["prefixes"]
     part = numbers["size"]["steps"] / 1000 / len(medians)
     left.plot([(k + 0.5) * part for k in range(len(medians))], medians, "ko-", markersize=3, label="this stream")
     left.plot(
         (0.9 * len(medians) * part, len(medians) * part),
-        [numbers["new_stream_us"]] * 2,
+        [new] * 2,
         "k-",
         linewidth=5,
         alpha=0.4,
-        label="a new stream, in turns with it",
+        label="a new stream, interleaved",
     )
     left.legend(loc="lower left")
     left.set(xlabel="characters so far (thousands)", ylabel="CPU time of a step (µs, median)")
     left.set_ylim(0, 1.5 * max(medians))
-    prefixes = numbers["size"]["prefixes"]
     right.loglog(prefixes, numbers["reread_us"], "ks--", markersize=4, label="reading the prefix again")
-    step = numbers["new_stream_us"]
-    right.loglog(prefixes, [step] * len(prefixes), "k-", label="one step from the state kept")
+    right.loglog(prefixes, [new] * len(prefixes), "k-", label="one step from the stored state")
     right.set(xlabel="characters so far", ylabel="CPU time for the next one (µs)")
     right.legend()
     return figure

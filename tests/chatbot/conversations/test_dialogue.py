@@ -1,4 +1,4 @@
-"""Generated conversations: the same from the same seed, answered as they have to be, and split as promised."""
+"""Generated conversations: equal for equal seeds, with right replies, and with disjoint parts."""
 
 import itertools
 import re
@@ -6,9 +6,10 @@ import re
 import pytest
 
 from minirnn.chatbot.conversations import CAPITAL, DEVICES, FACTS, conversation, ordinary_words, read, value_words
-from minirnn.chatbot.conversations.dialogue import EXPANDED, _expand, _part
-from minirnn.chatbot.conversations.phrasings import IT_IS, REPLIES, TALK, USER
+from minirnn.chatbot.conversations.dialogue import _part
+from minirnn.chatbot.conversations.phrasings import IT_IS, PHRASINGS, REPLIES, TALK
 from minirnn.chatbot.conversations.values import UNITS
+from minirnn.chatbot.conversations.words import EXPANDED, expand
 
 SOME = range(150)
 
@@ -31,9 +32,9 @@ def test_five_to_ten_turns_one_of_which_asks_for_something_told():
     assert lengths == set(range(5, 11))
 
 
-@pytest.mark.parametrize("topic", [*USER])
+@pytest.mark.parametrize("topic", [*PHRASINGS])
 def test_every_topic_can_be_told_and_asked_in_at_least_ten_phrasings(topic):
-    for act, cores in USER[topic].items():
+    for act, cores in PHRASINGS[topic].items():
         assert len(set(cores)) >= (8 if act == "cancel" else 10), act
         assert len(set(cores)) == len(cores)
 
@@ -44,16 +45,16 @@ def test_small_talk_has_at_least_ten_phrasings(topic):
 
 
 def test_no_question_means_two_things():
-    """However its contractions are written, a question or a piece of small talk belongs to one topic."""
+    """A question or small talk belongs to one topic, with contractions or without."""
     topics = {}
     for topic, (_, cores) in TALK.items():
         for core in cores:
-            topics.setdefault(_expand(core).lower(), set()).add(topic)
-    for topic, acts in USER.items():
+            topics.setdefault(expand(core).lower(), set()).add(topic)
+    for topic, acts in PHRASINGS.items():
         for core in (*acts.get("ask", ()), *acts.get("cancel", ())):
-            if not re.search(r"\bit\b", core):  # "what is it" means what was spoken of last
-                topics.setdefault(_expand(core).lower(), set()).add(topic)
-    relations = {form for form in topics if "{k}" in form}  # the slot tells a pet from a relation
+            if not re.search(r"\bit\b", core):  # "what is it" asks for the device that was mentioned last
+                topics.setdefault(expand(core).lower(), set()).add(topic)
+    relations = {form for form in topics if "{k}" in form}  # the slot distinguishes a pet from a relation
     assert {form: found for form, found in topics.items() if len(found) > 1 and form not in relations} == {}
 
 
@@ -77,14 +78,14 @@ def test_values_of_the_test_are_unknown():
 
 
 def bare(text):
-    """A phrasing however it is written: no marks, contractions written out, with or without their apostrophes."""
+    """Return a phrasing without punctuation, with its contractions expanded, with or without their apostrophes."""
     without = {short.replace("'", ""): long for short, long in EXPANDED.items()}
     words = [EXPANDED.get(word, without.get(word, word)) for word in re.findall(r"[\w':]+", text.lower())]
     return " ".join(words).lower().replace("'", "")
 
 
 def test_no_phrasing_of_the_test_occurs_in_training():
-    """What is typed without a value of its own, questions above all, in the same words in any spelling."""
+    """Texts without a new value, mostly questions, have different words in each part, in any spelling."""
     asked = {"ask", "unknown", "cancel", "talk"}
     typed = {
         split: {
@@ -102,7 +103,7 @@ def test_no_phrasing_of_the_test_occurs_in_training():
 
 
 def test_an_asked_value_is_the_last_one_told():
-    """Read off the replies: the latest reply before that told this topic holds the value."""
+    """The last reply to a statement about the topic contains the value."""
     checked = 0
     for seed in SOME:
         turns = conversation((5, seed), topics=("name", "town", "food"))
@@ -177,7 +178,7 @@ def test_every_reply_is_one_of_the_table():
     patterns.append(re.compile(r"What is your \w+ called\?"))
     talk = {reply.lower() for reply, _ in TALK.values()} | {"sorry, i didn't understand that."}
     for turn in spoken("valid"):
-        if " " in turn.topic and turn.topic.split()[0] in USER:
+        if " " in turn.topic and turn.topic.split()[0] in PHRASINGS:
             continue  # two facts in one turn: two replies
         assert turn.reply.lower() in talk or any(pattern.fullmatch(turn.reply) for pattern in patterns), turn.reply
 
@@ -185,7 +186,7 @@ def test_every_reply_is_one_of_the_table():
 def test_a_contraction_changes_no_part():
     phrasings = ["hey, what's my name", "I don't know, who's my boss", "my name's {v}", "it's {v}"]
     for phrasing in phrasings:
-        assert _part(phrasing) == _part(_expand(phrasing)) == _part(phrasing.replace(",", ""))
+        assert _part(phrasing) == _part(expand(phrasing)) == _part(phrasing.replace(",", ""))
     assert len({_part(f"hey, my name is {n}") for n in range(60)}) == 3
 
 

@@ -1,4 +1,4 @@
-"""Values: the three parts share no word, and what is made up belongs to one part for good."""
+"""Values: the three parts share no word, and a made-up word belongs to exactly one part."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_no_name_or_town_of_one_part_shares_a_word_with_another():
 
 
 def test_values_of_valid_and_test_stand_in_no_vocabulary():
-    """But for numbers such as 20, an age in one part and minutes in the other."""
+    """Except numbers such as 20, which can be an age in one part and minutes in another."""
     known = set(value_words()) | set(ordinary_words())
     for kind in ("name", "town", "colour"):
         for part in ("valid", "test"):

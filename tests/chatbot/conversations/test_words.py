@@ -1,4 +1,4 @@
-"""Words out of what people type, and replies as text."""
+"""Conversion of typed text to words, and of replies to text."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_spellings_are_as_typed_but_shouting_is_lowered():
 
 
 def test_reading_is_total():
-    """Whatever comes, there are as many spellings as words, and each word is its spelling in lower case."""
+    """For any text there are as many spellings as words, and each word is its spelling in lower case."""
     odd = "".join(map(chr, range(0x300))) + "\ud800İẞǅ'n't''s-:.:-a'"
     words, spellings = read(odd)
     assert words == [spelling.lower() for spelling in spellings]

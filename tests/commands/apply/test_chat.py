@@ -1,4 +1,4 @@
-"""Talking to the chatbot: through a pipe a line for a line, on a terminal with editing, and no input ends it badly."""
+"""Talking to the chatbot: one line per line through a pipe, line editing on a terminal, and no crash for any input."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def untrained(hidden=6, attention="dot"):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """The file of a bot that answers something; not to be written into."""
+    """The file of an untrained bot. Tests must not write into it."""
     path = tmp_path_factory.mktemp("bot") / "bot.safetensors"
     untrained().save(path)
     return path
@@ -38,12 +38,12 @@ def model(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def short_replies(monkeypatch):
-    """An untrained bot would go on for long."""
+    """Without a limit, the replies of an untrained bot are long."""
     monkeypatch.setattr(chatbot, "LONGEST_REPLY", 5)
 
 
 def chat(model, lines, *options):
-    """What the command made of the lines (str or bytes): exit code, stdout, stderr; never a traceback."""
+    """Run the command with these lines (str or bytes) as input. It must not raise an exception."""
     text = b"".join((line.encode() if isinstance(line, str) else line) + b"\n" for line in lines)
     arguments = ["chat", "--model", str(model), *map(str, options)]
     result = CliRunner().invoke(cli.app, arguments, input=text)
@@ -171,11 +171,13 @@ def test_a_conversation_that_was_saved_goes_on_as_if_it_had_not_stopped(model, t
     told, asked = ["my name is Zyphra", "hello"], ["what is my name", "hello"]
     straight = replies(model, told + asked)
     file = tmp_path / "my talk.safetensors"
-    assert replies(model, [*told, f"/save {file}"]) == [*straight[:2], f"The conversation is in {file}."]
+    assert replies(model, [*told, f"/save {file}"]) == [*straight[:2], f"The conversation is saved in {file}."]
     loaded = replies(model, ["something else", f"/load {file}", *asked])
-    assert loaded[1] == f"The conversation in {file} goes on."
+    assert loaded[1] == f"The conversation in {file} continues."
     assert loaded[2:] == straight[2:]
-    assert replies(model, ["hello", f"/save {file}"])[1] == f"The conversation is in {file}."  # over an older one
+    assert (
+        replies(model, ["hello", f"/save {file}"])[1] == f"The conversation is saved in {file}."
+    )  # replaces the older file
 
 
 def test_reset_forgets(model):
@@ -207,7 +209,7 @@ def test_files_that_cannot_be_loaded_are_named_and_change_nothing(model, tmp_pat
 def test_save_writes_over_nothing_but_conversations(model, tmp_path):
     (tmp_path / "thesis").write_text("years of work")
     _, thesis, nowhere = replies(model, ["hello", f"/save {tmp_path / 'thesis'}", f"/save {tmp_path}/no/where"])
-    assert "no conversation; it stays as it is" in thesis
+    assert "is not a conversation; it is left unchanged" in thesis
     assert (tmp_path / "thesis").read_text() == "years of work"
     assert "cannot write" in nowhere
 
@@ -239,14 +241,14 @@ def test_a_figure_that_cannot_be_written_is_refused_before_anything_is_said(mode
 BEGIN = """
 import fcntl, signal, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the parent process may ignore it
 from minirnn.cli import main
 main()
 """
 
 
 class Terminal:
-    """The command on a terminal of its own."""
+    """The command on its own terminal."""
 
     def __init__(self, model, data):
         pty = pytest.importorskip("pty")
@@ -270,9 +272,9 @@ class Terminal:
         os.write(self.end, keys.encode())
 
     def interrupt(self, text):
-        """Ctrl-C, and what is on the screen up to `text`.
+        """Press Ctrl-C and return the screen up to `text`.
 
-        Once more where nothing happens: CPython loses a signal that comes just before readline begins to wait.
+        Press it again if nothing happens: CPython loses a signal just before readline begins to wait.
         """
         self.type("\x03")
         if not select.select([self.end], [], [], 10)[0]:
@@ -280,13 +282,13 @@ class Terminal:
         return self.until(text)
 
     def until(self, text, seconds=60):
-        """What is on the screen up to `text`, or up to the end of the program (""), without colours."""
+        """Return the screen up to `text`, or up to the end of the program (""), without colours."""
         seen, late = b"", time.monotonic() + seconds
         while not text or text not in seen.decode("utf-8", "replace"):
             assert select.select([self.end], [], [], max(0, late - time.monotonic()))[0], f"{text!r} not in {seen!r}"
             try:
                 piece = os.read(self.end, 4096)
-            except OSError:  # how Linux says that nobody is there any more
+            except OSError:  # on Linux: the program has ended
                 piece = b""
             if not piece:
                 assert not text, f"{text!r} not in {seen!r}"
@@ -314,7 +316,7 @@ def test_a_conversation_on_a_terminal(model, tmp_path):
         assert "Ctrl-C once more" in terminal.interrupt("you> ")
         terminal.type("\x1b[A\x1b[A\x1b[A\x1b[A\x1b[A\n")  # up to the first line
         assert " ".join(bot.reply("hello").split()[:5]) in " ".join(terminal.until("you> ").split())
-        terminal.interrupt("you> ")  # not the second in a row
+        terminal.interrupt("you> ")  # not consecutive, so the program continues
         terminal.type("\x04")
         terminal.until("")
         assert terminal.process.wait(60) == 0

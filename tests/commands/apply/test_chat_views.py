@@ -1,4 +1,4 @@
-"""What is shown of a bot is what it did: weights and gates of its answers, states of its encoder."""
+"""The views show the weights and gates of the bot's replies and the states of its encoder."""
 
 import io
 
@@ -14,6 +14,7 @@ from minirnn.chatbot.conversations import Vocabulary
 from minirnn.chatbot.model import ConversationModel
 from minirnn.commands.apply import chat_views
 from minirnn.commands.apply.chat import Session
+from minirnn_kernels.cell import CELLS
 
 LINES = ["my name is Zyphra", "hello there", "what is my name", "and so on and on"]
 
@@ -32,13 +33,13 @@ def shown(renderable, width=120):
 
 @pytest.fixture(autouse=True)
 def short_replies(monkeypatch):
-    """An untrained bot would go on for long."""
+    """Without a limit, the replies of an untrained bot are long."""
     monkeypatch.setattr(chatbot, "LONGEST_REPLY", 5)
 
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """What is given to the drawing function."""
+    """Record the arguments of the drawing function."""
     given = {}
     names = ("states", "words", "weights", "said", "starts", "title")
     monkeypatch.setattr(plots, "attention_and_states", lambda *values: given.update(zip(names, values, strict=True)))
@@ -95,7 +96,7 @@ def test_state_without_a_turn_and_on_a_terminal_without_bars():
 # ---- the figure
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_the_figure_has_the_states_that_the_encoder_had(drawn, cell):
     session = Session(bot(cell))
     for line in LINES[:2]:
@@ -103,8 +104,8 @@ def test_the_figure_has_the_states_that_the_encoder_had(drawn, cell):
     chat_views.figure(session.bot, session.turns)
     heard = session.bot.conversation
     assert drawn["words"] == [{"<bot>": "bot:", "<user>": "user:"}.get(word, word) for word in heard.words]
-    assert list(drawn["states"]) == {"rnn": ["h"], "gru": ["h", "r", "z", "n"], "lstm": list("hcifgo")}[cell]
-    found = np.sort(drawn["states"]["h"], axis=1)  # in another order of the units
+    assert list(drawn["states"]) == list(dict.fromkeys((*CELLS[cell].states, *CELLS[cell].gates)))
+    found = np.sort(drawn["states"]["h"], axis=1)  # the units are in another order
     np.testing.assert_allclose(found, np.sort(heard.memory[:, :6], axis=1), rtol=0, atol=1e-6)
     assert [drawn["words"][place] for place in drawn["starts"]] == ["bot:", "user:", "bot:", "user:"]
 
@@ -124,7 +125,7 @@ def test_the_figure_has_all_of_the_attention(drawn, monkeypatch, words):
     assert drawn["words"][0] == ("(earlier)" if first > 1 else "my")
     np.testing.assert_allclose(np.nansum(drawn["weights"], axis=0), 1, rtol=1e-5)
     last = answers[-1]
-    column = drawn["weights"][first > 1 :, -len(last.words)]  # of the last reply's first word
+    column = drawn["weights"][first > 1 :, -len(last.words)]  # the first word of the last reply
     seen = column[~np.isnan(column)]
     np.testing.assert_allclose(seen, last.weights[0, -len(seen) :])
     assert drawn["weights"].shape == (len(drawn["words"]), len(drawn["said"]))

@@ -1,4 +1,4 @@
-"""`minirnn train-chatbot` and `chatbot-score`: a file that holds the bot with its card, and honest ends."""
+"""`minirnn train-chatbot` and `chatbot-score`: the file of the bot with its card, Ctrl-C, and error messages."""
 
 import functools
 import signal
@@ -14,7 +14,7 @@ from minirnn.commands.apply import train_chatbot
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Few conversations to train and to be scored on."""
+    """Use only a few conversations for training and for scoring."""
     config = functools.partial(training.ChatbotConfig, conversations=8, batch=4, embedding=8)
     monkeypatch.setattr(training, "ChatbotConfig", config)
     monkeypatch.setattr(train_chatbot, "SCORED", 3)
@@ -31,7 +31,7 @@ def test_a_trained_bot_is_written_with_its_card(tmp_path):
     result = minirnn("train-chatbot", "--steps", 6, "--hidden", 8, "--cell", "gru", "--seed", 3, "--out", file)
     assert result.exit_code == 0, result.output
     assert "step 6/6" in result.output
-    assert "3 test conversations" in result.output
+    assert "3 held-out conversations" in result.output
     bot = Chatbot.load(file)
     assert bot.card["command"] == "minirnn train-chatbot --cell gru --hidden 8 --steps 6 --seed 3"
     assert bot.card["steps"] == 6
@@ -65,7 +65,7 @@ def test_ctrl_c_writes_what_was_learned_by_then(tmp_path, monkeypatch):
     file = tmp_path / "bot.safetensors"
     result = minirnn("train-chatbot", "--steps", 9, "--hidden", 8, "--out", file)
     assert result.exit_code == 130
-    assert "stopped at step 3, not scored" in result.output
+    assert "stopped after step 3, not scored" in result.output
     assert Chatbot.load(file).card["steps"] == 3
     assert "scores" not in Chatbot.load(file).card
 

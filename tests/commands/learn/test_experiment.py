@@ -1,4 +1,4 @@
-"""`minirnn experiment`: numbers, figure and conclusion of a run; what can be asked wrongly."""
+"""`minirnn experiment`: the numbers, the figure and the conclusion of a run, and error messages."""
 
 import json
 
@@ -88,7 +88,7 @@ def test_the_list_has_every_experiment_and_its_claim(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "say which experiment, or --list"),
+        ([], "give the name of an experiment, or --list"),
         (["orders"], "experiment: expected one of order, unfold"),
         (["order", "--quick", "--full"], "--quick and --full exclude each other"),
         (["order", "--out", "file/x"], "--out file/x: cannot make the folder"),

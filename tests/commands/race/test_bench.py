@@ -1,4 +1,4 @@
-"""`minirnn bench`: options become a plan, mistakes one message, a wrong kernel exit code 1."""
+"""`minirnn bench`: options become a plan, a mistake gives one message, and a wrong kernel exit code 1."""
 
 import json
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_a_mistake_ends_in_one_message_and_exit_code_2(arguments):
 
 
 def test_a_kernel_is_proven_timed_and_written_down(tmp_path, monkeypatch):
-    """One tiny size, nobody else: what comes out is a table and the same numbers as JSON."""
+    """With one tiny size and no peers, the output is a table and the same numbers as JSON."""
     monkeypatch.setattr("minirnn.commands.race.bench.QUICK_SECONDS", 0.02)
     monkeypatch.setattr("minirnn.commands.race.bench.PEERS", ())
     (tmp_path / "my_kernel.py").write_text(

@@ -1,4 +1,4 @@
-"""`minirnn train` as a process: killed at random moments, stopped by Ctrl-C, out of disk, and still the same bits."""
+"""`minirnn train` as a process: killed, stopped by Ctrl-C or out of disk space, it still ends with the same bits."""
 
 import os
 import signal
@@ -11,8 +11,8 @@ import pytest
 
 from minirnn import checkpoint
 
-# Two layers with dropout, so that optimiser, carried state and random state all matter; a checkpoint at every other
-# step and many validations, so that a random moment often falls into the writing of a file.
+# With two layers and dropout, the optimiser, the carried state and the random state all matter. With a checkpoint at
+# every other step and many validations, a kill at a random moment often interrupts the writing of a file.
 OPTIONS = (
     "--cell lstm --hidden 6 --layers 2 --embedding 4 --dropout 0.2 --seq 5 --batch 3 --steps 1000 --checkpoint-every 2"
 )
@@ -29,7 +29,7 @@ def text(tmp_path_factory):
 
 
 def start(*arguments, code=None):
-    """A `minirnn train` process in a session of its own, one thread of BLAS."""
+    """Start `minirnn train` in its own process, with one BLAS thread."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *(["-c", code] if code else ["-m", "minirnn.cli"]), "train", *map(str, arguments)]
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -62,7 +62,7 @@ def test_killed_five_times_and_resumed_it_ends_in_the_same_bits(tmp_path, text, 
         wait_for(folder / "last.safetensors", process)
         began = (folder / "last.safetensors").stat().st_mtime_ns
         while (folder / "last.safetensors").stat().st_mtime_ns == began and process.poll() is None:
-            time.sleep(0.002)  # until it is past its start and trains
+            time.sleep(0.002)  # until the resumed run trains
         time.sleep(rng.uniform(0, 0.15))
         process.kill()
         finish(process)
@@ -81,7 +81,7 @@ def test_killed_five_times_and_resumed_it_ends_in_the_same_bits(tmp_path, text, 
 
 def test_ctrl_c_stores_the_last_step_and_says_how_to_go_on(tmp_path, text, undisturbed):
     folder = tmp_path / "run"
-    process = start("--text", text, "--out", folder, *OPTIONS.split()[:-1], 10**6)  # no checkpoint but the first
+    process = start("--text", text, "--out", folder, *OPTIONS.split()[:-1], 10**6)  # no checkpoint except the first
     wait_for(folder / "last.safetensors", process)
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
@@ -90,7 +90,7 @@ def test_ctrl_c_stores_the_last_step_and_says_how_to_go_on(tmp_path, text, undis
     assert err == ""
     assert f"continue with: minirnn train --resume {folder}" in out
     step = checkpoint.load(folder / "last.safetensors")["step"]
-    assert f"stopped at step {step} of 1000, which is stored" in out
+    assert f"stopped after step {step} of 1000; the run is saved" in out
     assert step > 0
     code, _out, err = finish(start("--resume", folder))
     assert code == 0, err
@@ -99,7 +99,7 @@ def test_ctrl_c_stores_the_last_step_and_says_how_to_go_on(tmp_path, text, undis
 
 
 def test_a_full_disk_is_one_message_and_the_old_checkpoint_stays(tmp_path, text):
-    """The system's limit on file sizes is lowered after step 10, so the write at step 12 stops in the middle."""
+    """The limit on file sizes is lowered after step 10, so the write at step 12 fails halfway."""
     folder = tmp_path / "run"
     code = (
         "import resource\nfrom minirnn import cli\nfrom minirnn.language import training\n"
@@ -128,4 +128,4 @@ def test_a_run_on_another_machine_is_continued_with_a_note(tmp_path, text):
     checkpoint.save(folder / "last.safetensors", state)
     code, out, err = finish(start("--resume", folder))
     assert code == 0, err
-    assert "note: the bits may differ" in out
+    assert "note: the bits can differ" in out

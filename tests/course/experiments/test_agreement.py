@@ -7,7 +7,7 @@ import pytest
 
 from minirnn import random
 from minirnn.course.experiments import agreement
-from minirnn.course.sentences import Vocabulary, WordReader
+from minirnn.course.sentences import WordIds, WordReader
 
 
 def rng(seed=0):
@@ -81,14 +81,14 @@ def test_a_batch_asks_before_each_verb_for_its_number():
 
 
 def test_a_network_learns_the_shallow_sentences_a_little_in_a_few_steps():
-    model = agreement.trained("RNN", 0, 40, lambda done, what: None)
-    ids, verbs, asked = agreement.batch(rng(2), 100, [0])
-    said = model(ids).data[asked].argmax(-1)
+    model = agreement.trained("RNN", 0, 40, lambda done: None)
+    ids, verbs, index = agreement.batch(rng(2), 100, [0])
+    said = model(ids).data[index].argmax(-1)
     assert np.mean(said == [verb.plural for verb in verbs]) > 0.75
 
 
 def test_training_repeats():
-    once, again = (agreement.trained("LSTM", 3, 2, lambda done, what: None).state_dict() for _ in range(2))
+    once, again = (agreement.trained("LSTM", 3, 2, lambda done: None).state_dict() for _ in range(2))
     for name, values in once.items():
         np.testing.assert_array_equal(values, again[name])
 
@@ -116,7 +116,7 @@ def answers(seen, deeper):
     ],
 )
 def test_the_verdict_follows_the_accuracies(seen, deeper, verdict):
-    assert agreement.judged(answers(seen, deeper), 1, 1).verdict == verdict
+    assert agreement.judge(answers(seen, deeper), 1, 1).verdict == verdict
 
 
 def test_ahead_is_by_two_standard_errors():
@@ -131,7 +131,7 @@ def test_ahead_is_by_two_standard_errors():
 
 
 def test_accuracies_are_counted_by_depth_and_distance():
-    numbers = agreement.judged(answers((5, 10), (4, 9)), 1, 1).numbers
+    numbers = agreement.judge(answers((5, 10), (4, 9)), 1, 1).numbers
     at = {(c["who"], c["from"]): c["misled_right"] for c in numbers["by_depth"]}
     assert at["RNN", 2] == 0.5
     assert at["LSTM", 3] == 0.9
@@ -144,7 +144,7 @@ def test_accuracies_are_counted_by_depth_and_distance():
 
 def test_tables_and_figure_show_every_network():
     pytest.importorskip("matplotlib")
-    numbers = agreement.judged(answers((5, 10), (4, 9)), 1, 1).numbers
+    numbers = agreement.judge(answers((5, 10), (4, 9)), 1, 1).numbers
     examples, *accuracies = agreement.tables(numbers)
     assert len(examples.rows) == 4
     for table in accuracies:
@@ -155,7 +155,7 @@ def test_tables_and_figure_show_every_network():
 
 
 def test_a_vocabulary_numbers_its_words_and_refuses_others():
-    vocabulary = Vocabulary([["b", "a"], ["c", "a"]])
+    vocabulary = WordIds([["b", "a"], ["c", "a"]])
     assert vocabulary.size == 4
     ids, lengths = vocabulary.encode([["c"], ["a", "b"]])
     np.testing.assert_array_equal(ids, [[3, 1], [0, 2]])

@@ -5,19 +5,19 @@ import pytest
 
 from minirnn import Tensor, nn, random
 from minirnn.course.experiments import memory
-from minirnn.course.memory_tasks import COPIED, KEYS, TASKS, first_symbol_of
+from minirnn.course.memory_tasks import COPIED, KEYS, MEMORY_TASKS, first_symbol_of
 
 LAGS = [5, 30, 100]
 
 
 def drawn(name, lag, batch=64, seed=0):
-    return TASKS[name].draw(np.random.default_rng(seed), lag, batch)
+    return MEMORY_TASKS[name].draw(np.random.default_rng(seed), lag, batch)
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", MEMORY_TASKS)
 @pytest.mark.parametrize("lag", LAGS)
 def test_a_task_has_the_shapes_it_says_and_the_same_seed_draws_the_same(name, lag):
-    task = TASKS[name]
+    task = MEMORY_TASKS[name]
     x, targets = drawn(name, lag)
     assert x.dtype == np.float32
     assert x.shape[1:] == (64, task.inputs)
@@ -69,9 +69,9 @@ def test_what_is_to_be_copied_came_a_lag_before(lag):
     assert (np.flatnonzero(ids[:, 0] == 9) == len(ids) - COPIED - 1).all()
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", MEMORY_TASKS)
 def test_doing_nothing_and_chance_have_the_errors_that_the_task_says(name):
-    task = TASKS[name]
+    task = MEMORY_TASKS[name]
     _, targets = drawn(name, 30, 20_000)
     _, others = drawn(name, 30, 20_000, seed=1)
     if task.classes:
@@ -83,9 +83,9 @@ def test_doing_nothing_and_chance_have_the_errors_that_the_task_says(name):
     assert task.error(guess, targets) == pytest.approx(task.chance / task.nothing, rel=0.03)
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", MEMORY_TASKS)
 def test_perfect_answers_have_no_error_and_little_loss(name):
-    task = TASKS[name]
+    task = MEMORY_TASKS[name]
     _, targets = drawn(name, 7)
     scores = 30 * np.eye(task.classes)[targets] if task.classes else targets[..., None]
     assert task.error(scores, targets) == 0
@@ -95,12 +95,12 @@ def test_perfect_answers_have_no_error_and_little_loss(name):
 
 def test_the_networks_differ_in_their_gates_start_only():
     random.manual_seed(0)
-    plain = memory.Reader(TASKS["adding"], "LSTM, plain start", 30, 4)
+    plain = memory.Reader(MEMORY_TASKS["adding"], "LSTM, plain start", 30, 4)
     random.manual_seed(0)
-    gates = memory.Reader(TASKS["adding"], "LSTM", 30, 4)
+    gates = memory.Reader(MEMORY_TASKS["adding"], "LSTM", 30, 4)
     np.testing.assert_array_equal(plain.rnn.weight_hh_l0.data, gates.rnn.weight_hh_l0.data)
     assert (gates.rnn.bias_ih_l0.data[4:8] >= 0).all()
-    rnn = memory.Reader(TASKS["adding"], "RNN", 30, 400).rnn
+    rnn = memory.Reader(MEMORY_TASKS["adding"], "RNN", 30, 400).rnn
     assert abs(rnn.weight_hh_l0.data).max() == pytest.approx(1 / np.sqrt(400), rel=1e-3)
 
 
@@ -138,7 +138,7 @@ def result(network, lag, error, task="adding", seed=0, hidden=128):
 
 
 def outcome(rnn_20, lstm_100):
-    return memory.judged([result(n, lag, e) for n, lag, e in (("RNN", 20, rnn_20), ("LSTM", 100, lstm_100))])
+    return memory.judge([result(n, lag, e) for n, lag, e in (("RNN", 20, rnn_20), ("LSTM", 100, lstm_100))])
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_the_verdict_follows_the_errors(rnn_20, lstm_100, verdict):
 @pytest.mark.parametrize(("error", "verdict"), [(0.05, "held"), (0.9, "held in part")])
 def test_an_lstm_that_needs_help_to_remember_does_so_in_part(error, verdict):
     results = outcome(0.9, 0.05).numbers["results"]
-    judged = memory.judged([*results, result(memory.PLAIN, 100, error)])
+    judged = memory.judge([*results, result(memory.PLAIN, 100, error)])
     assert judged.verdict == verdict
     assert ("starts as in PyTorch" in judged.why) == (verdict != "held")
 
@@ -181,15 +181,15 @@ def test_tables_and_figure_show_every_network():
     pytest.importorskip("matplotlib")
     numbers = outcome(0.9, 0.05).numbers
     (table,) = memory.tables(numbers)
-    assert table.rows[0] == ["RNN", 128, "90 % (0/1)", ""]
-    assert table.rows[1] == ["LSTM", 128, "", "5 % (1/1)"]
+    assert table.rows[0] == ["RNN", 128, "90% (0/1)", ""]
+    assert table.rows[1] == ["LSTM", 128, "", "5% (1/1)"]
     figure = memory.draw(numbers)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["RNN", "LSTM"]
 
 
 def test_the_tasks_can_be_learnt_from_by_any_cell():
-    for network in memory.KINDS:
-        task = TASKS["copy"]
+    for network in memory.NETWORKS:
+        task = MEMORY_TASKS["copy"]
         model = memory.Reader(task, network, 12, 6)
         x, targets = drawn("copy", 12, 3)
         task.loss(model(x), targets).backward()

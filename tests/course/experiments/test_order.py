@@ -36,7 +36,7 @@ def test_the_answer_is_what_the_sentence_says():
 def test_no_sentence_is_in_two_pairs():
     sentences = [tuple(words) for pair in PAIRS for words in (pair.yes, pair.no)]
     assert len(set(sentences)) == len(sentences)
-    assert set(Counter(pair.kind for pair in PAIRS)) == set(order.KINDS)
+    assert set(Counter(pair.kind for pair in PAIRS)) == set(order.PAIR_KINDS)
 
 
 def content(pair):
@@ -54,7 +54,7 @@ def test_a_fifth_of_the_combinations_is_kept_back_in_both_kinds(seed):
     assert set(seen.values()) == set(unseen.values()) == {2}
     assert len(unseen) == (8 * 8 * 5 + 8 * 7 * 7) // 5
     assert all(len(words) == 3 for words in unseen)
-    assert {pair.kind for pair in test} == set(order.KINDS)
+    assert {pair.kind for pair in test} == set(order.PAIR_KINDS)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -97,7 +97,7 @@ def results(bag=0.5, rnn=1.0, lstm=1.0):
             "accuracy": share,
             "one_right": 0.0,
             "learnt": share,
-            "by_kind": dict.fromkeys(order.KINDS, share),
+            "by_kind": dict.fromkeys(order.PAIR_KINDS, share),
         }
         for name, share in shares.items()
     ]
@@ -114,7 +114,7 @@ def results(bag=0.5, rnn=1.0, lstm=1.0):
     ],
 )
 def test_the_verdict_follows_the_accuracies(shares, verdict):
-    assert order.judged(results(**shares), 10).verdict == verdict
+    assert order.judge(results(**shares), 10).verdict == verdict
 
 
 def test_a_few_steps_run_through_to_the_tables_and_the_same_seed_gives_the_same():
@@ -122,13 +122,13 @@ def test_a_few_steps_run_through_to_the_tables_and_the_same_seed_gives_the_same(
     once, again = (order.learn("RNN", sides, 5, 3, lambda done: None) for _ in range(2))
     assert once == again
     assert len(once["curve"]) == 4
-    first, second = order.tables(order.judged(results(), 10).numbers)
-    assert [row[0] for row in first.rows] == list(order.KINDS)
-    assert second.rows[0][:2] == ["bag", "50.0 %"]
+    first, second = order.tables(order.judge(results(), 10).numbers)
+    assert [row[0] for row in first.rows] == list(order.PAIR_KINDS)
+    assert second.rows[0][:2] == ["bag", "50.0%"]
 
 
 def test_the_figure_draws():
     pytest.importorskip("matplotlib")
-    curves, bars = order.draw(order.judged(results(), 10).numbers).axes
+    curves, bars = order.draw(order.judge(results(), 10).numbers).axes
     assert len([line for line in curves.lines if len(line.get_xdata()) == 2 and line.get_label()[0] != "_"]) == 3
     assert len(bars.patches) == 12

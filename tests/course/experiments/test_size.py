@@ -57,7 +57,7 @@ def test_the_verdict_comes_out_either_way():
     assert size.judge(made((1, 2, 4), (1e9, 3e9, 2e9))).verdict == "held in part"
     outcome = size.judge(made((1, 2, 4), (1e9, 2e9, 3e9)))
     assert outcome.verdict == "did not hold"
-    assert outcome.why.startswith("At equal work 128 units have the lowest loss, 512 move the most bytes per second.")
+    assert outcome.why.startswith("At equal work, 128 units have the lowest loss, and 512 move the most bytes per second.")
     assert "256 units are 1.00 nats behind" in outcome.why
 
 

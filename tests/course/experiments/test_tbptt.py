@@ -35,7 +35,7 @@ def window():
 def test_the_losses_of_pieces_add_up_to_the_loss(model, window, k):
     logits, _ = model(window[0])
     whole = nn.cross_entropy(logits.reshape(-1, V), window[1].reshape(-1))
-    assert sum(loss.item() for loss in tbptt.pieces(model, *window, k)) == pytest.approx(whole.item())
+    assert sum(loss.item() for loss in tbptt.segments(model, *window, k)) == pytest.approx(whole.item())
     if k >= T:
         whole.backward()
         wanted = model.rnn.weight_hh_l0.grad.ravel()
@@ -100,7 +100,7 @@ def test_the_verdict_comes_from_the_numbers():
 def test_a_loss_that_no_truncation_makes_worse_does_not_count():
     held = tbptt.judge(numbers([2.017, 2.046, 2.049], [0.3, 0.9, 1.0], [1, 2, 5]))
     assert held.verdict == "held"
-    assert "loses -0.003 nats per character, and k = 8 -0.032 (not counted)" in held.measured
+    assert "costs -0.003 nats per character, and k = 8 costs -0.032 (not counted)" in held.measured
     assert "isn't measurable after 400 updates: even k = 8 ends at 2.017" in held.why
     other = tbptt.judge(numbers([2.06, 2.1, 2.049], [0.9, 0.3, 1.0], [5, 5, 5]))  # 0.051 nats, but not counted
     assert other.verdict == "did not hold"

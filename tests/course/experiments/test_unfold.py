@@ -5,18 +5,17 @@ import pytest
 
 from minirnn import Tensor, grad
 from minirnn.course.experiments import unfold
-from minirnn.recurrent.cells import STEPS
 from minirnn_kernels.cell import CELLS
 
 
-@pytest.mark.parametrize("kind", STEPS)
+@pytest.mark.parametrize("kind", CELLS)
 def test_parts_are_the_gradients_by_the_copies_of_each_step(kind):
     network = unfold.drawn_at_random(kind, seed=3, T=4)
     copies = [tuple(Tensor(w, requires_grad=True) for w in network.weights) for _ in network.x]
     states = [np.zeros((1, len(network.v)))] * len(CELLS[kind].states)
     loss = 0.0
     for x, wanted, weights in zip(network.x, network.targets, copies, strict=True):
-        *states, _ = STEPS[kind](x[None], *states, *weights)
+        *states, _ = unfold.STEP[kind](x[None], *states, *weights)
         loss = loss + ((states[0] @ network.v - wanted) ** 2).sum() / 2
     parts, _, _ = unfold.backward(network)
     for part, weights in zip(parts, copies, strict=True):
@@ -38,7 +37,7 @@ def test_a_backward_pass_without_the_way_from_the_next_step_is_found_out(monkeyp
 
     numbers = {"drawn": {}, "checks": [{"network": "right", "steps": 4, **unfold.check(unfold.drawn())}]}
     assert unfold.judge(numbers).verdict == "held"
-    monkeypatch.setitem(unfold.BACK, "rnn", forgetful)
+    monkeypatch.setitem(unfold.STEP_BACKWARD, "rnn", forgetful)
     numbers["checks"] += [{"network": "wrong", "steps": 4, **unfold.check(unfold.drawn())}]
     outcome = unfold.judge(numbers)
     assert outcome.verdict == "held in part"

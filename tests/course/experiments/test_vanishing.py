@@ -42,10 +42,10 @@ def test_with_a_small_spectral_radius_the_share_falls_as_its_power():
 def test_ways_are_all_of_them_or_the_product_of_the_forget_gates():
     model = vanishing.network("lstm", 0)
     length = vanishing.ROWS + 6
-    ways = vanishing.by_ways(model, length)
-    np.testing.assert_allclose(ways["ifgo"], vanishing.measure(model, length)["share"]["c"], rtol=1e-3)
-    np.testing.assert_allclose(ways[""], 0.5 ** np.arange(6), rtol=0.3)  # forget gates are about a half
-    assert ways[""][5] < ways["ifgo"][5]
+    paths = vanishing.by_paths(model, length)
+    np.testing.assert_allclose(paths["ifgo"], vanishing.measure(model, length)["share"]["c"], rtol=1e-3)
+    np.testing.assert_allclose(paths[""], 0.5 ** np.arange(6), rtol=0.3)  # forget gates are about a half
+    assert paths[""][5] < paths["ifgo"][5]
 
 
 def numbers(reaches, right, longest=140):
@@ -74,7 +74,7 @@ def test_an_example_names_its_symbols_and_the_figure_is_drawn(monkeypatch):
     pytest.importorskip("matplotlib")
     monkeypatch.setitem(vanishing.EFFORTS, "quick", (1, 2, vanishing.ROWS + 105))
     monkeypatch.setattr(vanishing, "HIDDEN", 5)
-    monkeypatch.setattr(vanishing, "WAYS", {"lstm": ("ifgo", "")})
+    monkeypatch.setattr(vanishing, "PATHS", {"lstm": ("ifgo", "")})
     monkeypatch.setattr(vanishing, "RADII", (0.5,))
     monkeypatch.setattr(vanishing, "FORGET_BIASES", (1.0,))
     outcome = vanishing.run("quick", 0, lambda done, what: None)

@@ -1,4 +1,4 @@
-"""cpu/loops.py: proven, compiled and as plain Python; in a layer it gives NumPy's gradients; it needs no cache."""
+"""Tests of cpu/loops.py: the contract, compiled and as plain Python; a layer's gradients; the cache on disk."""
 
 import os
 import subprocess
@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import minirnn
 import minirnn_kernels
+from minirnn_kernels.proof import SequenceCase, prove, prove_case, prove_gates_case
 from minirnn_kernels.proof.gates import FUNCTIONS
-from minirnn_kernels.proof.sequences import CELLS, prove, prove_case, prove_gates_case
+from minirnn_kernels.proof.loop import VARIANTS
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def test_the_loops_kernels_are_proven(loops, seed):
     prove(loops, seed)
 
 
-@pytest.mark.parametrize("function", [f.name for f in FUNCTIONS])
+@pytest.mark.parametrize("function", FUNCTIONS)
 @given(
     sizes=st.lists(st.integers(1, 70), min_size=2, max_size=2, unique=True),
     strided=st.booleans(),
@@ -43,7 +44,7 @@ def test_gates_of_any_sizes(loops, function, sizes, strided, seed, dtype):
     prove_gates_case(loops.gates, function, B=sizes[0], H=sizes[1], strided=strided, seed=seed, dtype=dtype)
 
 
-@pytest.mark.parametrize("cell", [c.name for c in CELLS])
+@pytest.mark.parametrize("cell", VARIANTS)
 @given(
     sizes=st.lists(st.integers(2, 33), min_size=4, max_size=4, unique=True),
     ragged=st.booleans(),
@@ -52,7 +53,7 @@ def test_gates_of_any_sizes(loops, function, sizes, strided, seed, dtype):
 )
 def test_sequences_of_any_sizes(loops, cell, sizes, ragged, seed, dtype):
     T, B, I, H = sizes
-    prove_case(loops, cell, T=T, B=B, I=I, H=H, ragged=ragged, seed=seed, dtype=dtype)
+    prove_case(loops, cell, SequenceCase(T=T, B=B, I=I, H=H, ragged=ragged), seed=seed, dtype=dtype)
 
 
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
@@ -68,13 +69,13 @@ def test_a_layer_gets_numpys_gradients(kind):
     assert gradients["numpy"].keys() == gradients["loops"].keys()
     for key, expected in gradients["numpy"].items():
         assert expected.any(), key
-        # float64's epsilon, times the terms of an entry (4 sequences, 7 steps, 20 gates), times ten
+        # ten times float64's epsilon times the terms of an entry (4 sequences, 7 steps, 20 gates)
         np.testing.assert_allclose(gradients["loops"][key], expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
 def test_without_the_compiler_it_is_plain_python_and_right():
     done = python(
-        "import minirnn_kernels; from minirnn_kernels.proof.sequences import prove_gates\n"
+        "import minirnn_kernels; from minirnn_kernels.proof import prove_gates\n"
         "gates = minirnn_kernels.get('loops').gates\n"
         "assert type(gates.lstm.forward).__name__ == 'function'\n"
         "prove_gates(gates)",
@@ -97,7 +98,7 @@ def test_it_works_where_nothing_can_be_kept():
         "import numpy as np; from minirnn_kernels.cpu.loops import lstm\n"
         "h = np.zeros((2, 3)); lstm(np.ones((4, 2, 3)), h.copy(), h.copy(), h); print(h.all(), lstm.stats.cache_path)"
     )
-    # a folder that even root can't write to, and no other
+    # the only folder for the cache is one that even root cannot write to
     only = {"NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator", "NUMBA_CACHE_DIR": f"{os.devnull}/folder"}
     done = python(program, **only)
     assert done.stdout.strip() == "True None", done.stderr

@@ -1,4 +1,4 @@
-"""The Numba kernels: held to the contract, in one part and in two; the machine code; threads, forks, no compiler."""
+"""Tests of the record "numba": the contract, in one part and in two; machine code; threads, forks, no compiler."""
 
 import os
 import re
@@ -11,10 +11,10 @@ import numba
 import numpy as np
 import pytest
 
-from minirnn_kernels.cpu import batch_layout, compilation, memory, sequence_pass, sequences, threads
-from minirnn_kernels.cpu import run as numba_run
+from minirnn_kernels.cpu import compilation, cost_model, launch, memory, sequence_pass, sequences
 from minirnn_kernels.cpu.emit import vectors
-from minirnn_kernels.proof.sequences import prove
+from minirnn_kernels.cpu.job import JOB
+from minirnn_kernels.proof import prove
 from minirnn_kernels.reference.sequences import KERNELS as NUMPY
 
 NUMBA = sequences.KERNELS
@@ -26,11 +26,11 @@ pytestmark = [
 
 @pytest.fixture(params=["one thread", "rows", "units"])
 def shares(request, monkeypatch):
-    """Each test in one thread, and in two that share rows or units, however little there is to compute."""
-    monkeypatch.setattr(batch_layout, "WORTH_THREADS", 0)
-    monkeypatch.setattr(batch_layout, "WORTH_WAITING", 0)
-    monkeypatch.setattr(batch_layout, "FEW_ROWS", 1_000_000 if request.param == "units" else 0)
-    monkeypatch.setattr(threads, "how_many", lambda: 1 if request.param == "one thread" else 2)
+    """Run each test on one thread, and on two that share rows or units, for arrays of any size."""
+    monkeypatch.setattr(cost_model, "MIN_MULTIPLY_ADDS_FOR_THREADS", 0)
+    monkeypatch.setattr(cost_model, "MIN_MULTIPLY_ADDS_FOR_BARRIER", 0)
+    monkeypatch.setattr(cost_model, "MIN_ROWS_PER_THREAD", 1_000_000 if request.param == "units" else 0)
+    monkeypatch.setattr(launch, "thread_count", lambda: 1 if request.param == "one thread" else 2)
     before = numba.get_num_threads()
     numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS))
     yield request.param
@@ -39,7 +39,7 @@ def shares(request, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def dirty_memory(monkeypatch):
-    """Memory that is used again holds anything: here NaN."""
+    """Fill reused memory, whose contents are arbitrary, with NaN."""
 
     def borrowed(*shape, dtype):
         array = memory.aligned(*shape, dtype=dtype)
@@ -62,7 +62,7 @@ def test_the_contract_is_kept(shares, seed):
 
 @pytest.mark.parametrize("lengths", [None, [40, 3, 17, 40, 1, 25, 8]])
 def test_sizes_of_several_blocks_agree_with_numpy(shares, lengths):
-    """More terms than one block of a weight's gradient has, and more gates than one block of a panel."""
+    """Use more terms than one block of a weight's gradient, and more gates than one block of a panel."""
     T, B, I, H = 40, 7, 70, 270
     arguments = lstm_arguments(T, B, I, H, np.float64)
     lengths = None if lengths is None else np.array(lengths)
@@ -71,13 +71,13 @@ def test_sizes_of_several_blocks_agree_with_numpy(shares, lengths):
     for record in (NUMBA, NUMPY):
         *states, cache = record.lstm.forward(*arguments, lengths)
         results.append([*states, *record.lstm.backward(dout, None, None, cache)])
-    tolerance = np.finfo(np.float64).eps * 2 * T * (I + H)  # a rounding for each term on the way through the steps
+    tolerance = np.finfo(np.float64).eps * 2 * T * (I + H)  # one rounding per term and step, forward and backward
     for ours, numpys in zip(*results, strict=True):
         np.testing.assert_allclose(ours, numpys, rtol=0, atol=tolerance * np.abs(numpys).max())
 
 
 def test_many_terms_in_a_weights_gradient(shares):
-    """More steps times sequences than one block of the sum over them."""
+    """Use more rows of the batch than one block of the sum over them."""
     arguments = lstm_arguments(sequence_pass.TERMS_BLOCK + 5, 3, 4, 5, np.float64)
     dout = np.random.default_rng(1).standard_normal((sequence_pass.TERMS_BLOCK + 5, 3, 5))
     ours, numpys = (r.lstm.backward(dout, None, None, r.lstm.forward(*arguments)[-1]) for r in (NUMBA, NUMPY))
@@ -101,7 +101,7 @@ def test_the_machine_code_keeps_a_tile_in_registers_and_calls_no_libm(work, dtyp
 
     types = numba.types
     number = types.float32 if dtype == np.float32 else types.float64
-    job = types.CPointer(numba.from_dtype(sequence_pass.JOB))
+    job = types.CPointer(numba.from_dtype(JOB))
     steps.compile(types.void(types.int64, job, types.CPointer(number)))
     code = steps.inspect_asm(steps.signatures[0])
     register = "%zmm" if vectors.machine().name == "AVX-512" else "%ymm"
@@ -146,11 +146,12 @@ def test_several_python_threads_may_compute_at_once(shares):
 
 
 def test_parts_that_are_not_given_threads_of_their_own_are_done_by_the_first(monkeypatch):
-    """Threads that share units wait for each other at each step: one that came alone must not wait for ever."""
-    for name, value in (("WORTH_THREADS", 0), ("WORTH_WAITING", 0), ("FEW_ROWS", 1_000_000)):
-        monkeypatch.setattr(batch_layout, name, value)
-    monkeypatch.setattr(threads, "how_many", lambda: 2)
-    monkeypatch.setattr(numba_run.launch, "several", numba_run.launch.one)
+    """Threads that share units wait for each other at each step; a thread without the others must not wait forever."""
+    monkeypatch.setattr(cost_model, "MIN_MULTIPLY_ADDS_FOR_THREADS", 0)
+    monkeypatch.setattr(cost_model, "MIN_MULTIPLY_ADDS_FOR_BARRIER", 0)
+    monkeypatch.setattr(cost_model, "MIN_ROWS_PER_THREAD", 1_000_000)
+    monkeypatch.setattr(launch, "thread_count", lambda: 2)
+    monkeypatch.setattr(launch, "run_on_threads", launch.run_alone)
     arguments = lstm_arguments(6, 3, 20, 70, np.float64)
     for ours, numpys in zip(NUMBA.lstm.forward(*arguments)[:3], NUMPY.lstm.forward(*arguments)[:3], strict=True):
         np.testing.assert_allclose(ours, numpys, rtol=0, atol=1e-13)
@@ -158,8 +159,8 @@ def test_parts_that_are_not_given_threads_of_their_own_are_done_by_the_first(mon
 
 PROGRAM = """
 import os, sys, numpy as np
-from minirnn_kernels.cpu import sequences as k, batch_layout
-batch_layout.WORTH_THREADS = 0
+from minirnn_kernels.cpu import sequences as k, cost_model
+cost_model.MIN_MULTIPLY_ADDS_FOR_THREADS = 0
 a = [np.ones(s, np.float64) for s in [(2, 4, 3), (4, 5), (4, 5), (20, 3), (20, 5), (20,)]]
 before = k.KERNELS.lstm.inference(*a)[0]
 """
@@ -196,8 +197,9 @@ def test_without_compilation_numpy_computes_and_the_reason_is_said():
 
 
 def test_a_change_in_any_file_of_the_kernels_makes_the_cache_stale():
-    files = sorted(Path(compilation.__file__).parent.rglob("*.py"))
-    assert {"sequence_pass.py", "tiles.py", "compilation.py"} <= {path.name for path in files}
+    folder = Path(compilation.__file__).parent
+    files = [*sorted(folder.rglob("*.py")), folder.parent / "cell.py"]
+    assert {"sequence_pass.py", "job.py", "tiles.py", "step.py", "compilation.py"} <= {path.name for path in files}
     assert compilation._stamp() == tuple((path.stat().st_mtime, path.stat().st_size) for path in files)
     assert sequence_pass.forward_steps._cache._cache_file._source_stamp == compilation._stamp()
 
@@ -211,7 +213,7 @@ def test_the_contract_is_kept_with_the_vectors_and_tiles_of_other_machines(name,
     program = (
         "from minirnn_kernels.cpu.emit import vectors\n"
         f"vectors.machine = lambda: vectors.machine_of({features}, 'x86_64')\n"
-        "import minirnn_kernels\nfrom minirnn_kernels.proof.sequences import prove\n"
+        "import minirnn_kernels\nfrom minirnn_kernels.proof import prove\n"
         "prove(minirnn_kernels.get('numba'))\nprint(vectors.machine().name)"
     )
     environment = {**os.environ, "PYTHONPATH": ":".join(sys.path), "NUMBA_CACHE_DIR": str(tmp_path)}

@@ -1,4 +1,4 @@
-"""The compiled steps: held to the contract in one part and in two, whatever arrays come; the code, threads, forks."""
+"""Tests of the compiled steps: the contract, in one part and in several; layouts; machine code; threads; forks."""
 
 import os
 import re
@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minirnn_kernels.cpu import sequences, step_kernels, steps
-from minirnn_kernels.cpu import threads as numba_threads
+from minirnn_kernels.cpu import cost_model, launch, sequences, steps
+from minirnn_kernels.cpu.emit import step as step_emission
 from minirnn_kernels.cpu.emit import vectors
-from minirnn_kernels.proof.comparison import Device
-from minirnn_kernels.proof.sequences import CELLS, STEP_CASES, _prove_case
+from minirnn_kernels.proof import prove_case
+from minirnn_kernels.proof.cases import STEP_CASES
+from minirnn_kernels.proof.loop import VARIANTS
 from minirnn_kernels.reference.sequences import KERNELS as NUMPY
 from tests.kernels.reference.test_steps import GATES, draw, states_of
 
@@ -30,7 +31,7 @@ pytestmark = [
 
 
 def parts_one_by_one(cell, dtype, threads):
-    """In place of `_compiled`: the parts that threads would have, one after the other, so that none waits."""
+    """Replace `_compiled`: run the parts of the threads one after the other, so that no part waits."""
     one = COMPILED(cell, dtype, False)
 
     def run(*arguments):
@@ -52,18 +53,18 @@ def close(made, expected, terms, dtype):
 
 @pytest.fixture
 def in_parts(monkeypatch):
-    """Every step in three parts, however small."""
-    monkeypatch.setattr(steps, "WORTH_THREADS", 0)
+    """Compute every step in three parts, whatever its size."""
+    monkeypatch.setattr(cost_model, "MIN_WEIGHT_BYTES_FOR_THREADS", 0)
     monkeypatch.setattr(steps, "_rest_until", 0.0)
-    monkeypatch.setattr(numba_threads, "how_many", lambda: 3)
+    monkeypatch.setattr(launch, "thread_count", lambda: 3)
     monkeypatch.setattr(steps, "_compiled", parts_one_by_one)
 
 
 def prove_steps():
-    for cell in CELLS:
+    for cell in VARIANTS:
         for dtype in (np.float32, np.float64):
             for case in STEP_CASES:
-                _prove_case(NUMBA, cell, case, dtype, 1, "strict", Device())
+                prove_case(NUMBA, cell, case, seed=1, dtype=dtype)
 
 
 def test_the_contract_is_kept():
@@ -87,7 +88,7 @@ def test_any_sizes_agree_with_numpy(cell, B, I, H, seed, single):
 def test_parts_have_the_bits_of_the_whole(cell, in_parts, monkeypatch):
     arguments = draw(cell, 2, 37, 101, np.float32)
     divided = step(cell, arguments)
-    monkeypatch.setattr(steps, "WORTH_THREADS", 10**9)
+    monkeypatch.setattr(cost_model, "MIN_WEIGHT_BYTES_FOR_THREADS", 10**9)
     assert [a.tobytes() for a in divided] == [a.tobytes() for a in step(cell, arguments)]
 
 
@@ -130,14 +131,14 @@ def test_arrays_of_every_kind_are_taken(cell, change, dtype):
 
 def test_many_rows_are_left_to_the_sequences(monkeypatch):
     def refused(*_):
-        raise AssertionError("a batch went the way of a single row")
+        raise AssertionError("a large batch reached the step kernels")
 
     monkeypatch.setattr(steps, "_run", refused)
     for cell in GATES:
-        arguments = draw(cell, steps.FEW + 1, 5, 6)
+        arguments = draw(cell, cost_model.MAX_ROWS_FOR_STEP_KERNELS + 1, 5, 6)
         close(step(cell, arguments), step(cell, arguments, NUMPY), 11, np.float64)
-        with pytest.raises(AssertionError, match="single row"):
-            step(cell, draw(cell, steps.FEW, 5, 6))
+        with pytest.raises(AssertionError, match="step kernels"):
+            step(cell, draw(cell, cost_model.MAX_ROWS_FOR_STEP_KERNELS, 5, 6))
 
 
 def test_what_is_no_matter_of_layout_is_not_tried_for_ever():
@@ -150,7 +151,7 @@ def test_what_is_no_matter_of_layout_is_not_tried_for_ever():
 def test_the_machine_code_multiplies_and_adds_in_vectors_and_calls_no_libm():
     if vectors.machine().name not in ("AVX-512", "AVX2"):
         pytest.skip("written for x86")
-    units = step_kernels.lstm_units
+    units = steps._lstm_units
     step("lstm", draw("lstm", 1, 5, 6, np.float32))
     function = steps._compiled("lstm", np.dtype(np.float32), False)
     assert function.signatures
@@ -160,7 +161,7 @@ def test_the_machine_code_multiplies_and_adds_in_vectors_and_calls_no_libm():
     register = "%zmm" if vectors.machine().name == "AVX-512" else "%ymm"
     sums = code.split("\nminirnn_sums_float32:")[1].split(".Lfunc_end")[0]
     fused = [line for line in sums.splitlines() if "vfmadd" in line and register in line]
-    assert len(fused) >= 2 * step_kernels.ROWS * step_kernels.CHUNKS
+    assert len(fused) >= 2 * step_emission.ROWS * step_emission.CHUNKS
     called = set(re.findall(r"(?:call|callq|jmp|movabsq)\s+\$?([A-Za-z_]\w*)", code))
     assert not [name for name in called if re.fullmatch(r"(exp|exp2|expm1|tanh|fma|pow|ldexp)f?", name)]
 
@@ -170,16 +171,16 @@ def test_the_machine_code_multiplies_and_adds_in_vectors_and_calls_no_libm():
 
 @pytest.fixture
 def on_threads(monkeypatch):
-    monkeypatch.setattr(steps, "WORTH_THREADS", 0)
+    monkeypatch.setattr(cost_model, "MIN_WEIGHT_BYTES_FOR_THREADS", 0)
     monkeypatch.setattr(steps, "_rest_until", 0.0)
-    monkeypatch.setattr(numba_threads, "how_many", lambda: 2)
+    monkeypatch.setattr(launch, "thread_count", lambda: 2)
 
 
 @pytest.mark.parametrize("cell", GATES)
 def test_threads_give_the_bits_of_one(cell, on_threads, monkeypatch):
     arguments = draw(cell, 2, 37, 101)
     divided = step(cell, arguments)
-    monkeypatch.setattr(steps, "WORTH_THREADS", 10**9)
+    monkeypatch.setattr(cost_model, "MIN_WEIGHT_BYTES_FOR_THREADS", 10**9)
     assert [a.tobytes() for a in divided] == [a.tobytes() for a in step(cell, arguments)]
 
 
@@ -202,7 +203,7 @@ def test_several_python_threads_may_step_at_once(on_threads):
 
 
 def test_after_a_long_wait_one_thread_takes_over_for_a_while(on_threads, monkeypatch):
-    """A clock of our own: each look at it is some milliseconds later, as if the threads had waited for a core."""
+    """Use a fake clock that advances 8 ms at each call, as if the threads had waited for a core."""
     now, asked = [100.0], []
 
     def clock():
@@ -210,19 +211,19 @@ def test_after_a_long_wait_one_thread_takes_over_for_a_while(on_threads, monkeyp
         return now[0]
 
     monkeypatch.setattr(steps, "perf_counter", clock)
-    monkeypatch.setattr(numba_threads, "how_many", lambda: asked.append(now[0]) or 2)
+    monkeypatch.setattr(launch, "thread_count", lambda: asked.append(now[0]) or 2)
     arguments = draw("rnn", 1, 5, 6)
     for _ in range(40):
         step("rnn", arguments)
-    assert 2 <= len(asked) <= 5  # 40 looks or more, 0.32 s, and after each wait 0.13 s without threads
+    assert 2 <= len(asked) <= 5  # at least 40 calls of the clock, 0.32 s; after each delay, 0.13 s without threads
     assert asked[1] - asked[0] > 16 * 0.008
 
 
 PROGRAM = """
 import os, numpy as np
 import minirnn_kernels
-from minirnn_kernels.cpu import steps
-steps.WORTH_THREADS = 0
+from minirnn_kernels.cpu import cost_model, steps
+cost_model.MIN_WEIGHT_BYTES_FOR_THREADS = 0
 k = minirnn_kernels.get("numba")
 a = [np.ones(s) for s in [(1, 3), (1, 5), (1, 5), (20, 3), (20, 5), (20,)]]
 before = k.lstm.step(*a)[0]
@@ -244,7 +245,7 @@ import ctypes, mmap
 rooms = []
 
 def guarded(a):
-    "a copy that ends where a page that may not be read begins"
+    "Return a copy that ends where an unreadable page begins."
     size, page = a.nbytes, mmap.PAGESIZE
     whole = -(-size // page) * page
     room = mmap.mmap(-1, whole + page)
@@ -261,7 +262,7 @@ for dtype in (np.float32, np.float64):
         shapes = [(1, I), (1, H), (1, H), (4 * H, I), (4 * H, H), (4 * H,)]
         a = [rng.standard_normal(s).astype(dtype) for s in shapes]
         assert np.array_equal(k.lstm.step(*map(guarded, a))[0], k.lstm.step(*a)[0])
-print("unharmed", flush=True)
+print("no fault", flush=True)
 os._exit(0)
 """
 
@@ -269,12 +270,12 @@ os._exit(0)
 @pytest.mark.skipif(sys.platform != "linux", reason="written for Linux")
 def test_nothing_is_read_past_the_end_of_an_array():
     done = run(GUARDED)
-    assert done.stdout.strip() == "unharmed", (done.returncode, done.stderr)
+    assert done.stdout.strip() == "no fault", (done.returncode, done.stderr)
 
 
 AT_ONCE = """
 import threading
-steps.numba_threads.how_many = lambda: 2
+steps.launch.thread_count = lambda: 2
 threads = [threading.Thread(target=lambda: [k.lstm.step(*a) for _ in range(500)]) for _ in range(4)]
 for t in threads: t.start()
 for t in threads: t.join()
@@ -283,7 +284,7 @@ print("done")
 
 
 def test_calls_take_turns():
-    """Numba's own threads, which are there where no others are, end the process when two callers come at once."""
+    """Numba's workqueue threads, the fallback layer, end the process if two callers use them at once."""
     done = run(AT_ONCE, NUMBA_THREADING_LAYER="workqueue", NUMBA_NUM_THREADS="2")
     assert done.stdout.strip() == "done", done.stderr
 

@@ -1,4 +1,4 @@
-"""The inner loops of the packed kernels: the machine code of their tiles, for this CPU and for others like it."""
+"""Tests of the inner loops of the packed kernels: the machine code of their tiles, for this CPU and for others."""
 
 import numpy as np
 import pytest
@@ -6,14 +6,14 @@ from llvmlite import binding, ir
 
 from minirnn_kernels.cpu.emit import tiles, vectors
 
-CPUS = {  # as LLVM names them: what they can do, and how a line of code says that it is about a whole vector
+CPUS = {  # LLVM's name: features, and the name of a whole vector register in machine code
     "znver4": ({"avx512f": True, "fma": True}, "%zmm"),
     "sapphirerapids": ({"avx512f": True, "fma": True}, "%zmm"),
     "znver3": ({"avx2": True, "fma": True}, "%ymm"),
     "haswell": ({"avx2": True, "fma": True}, "%ymm"),
     "x86-64": ({}, "%xmm"),
 }
-x86 = pytest.mark.skipif(not binding.get_process_triple().startswith("x86_64"), reason="LLVM is here without x86")
+x86 = pytest.mark.skipif(not binding.get_process_triple().startswith("x86_64"), reason="this LLVM does not target x86")
 
 
 @pytest.fixture(params=CPUS)
@@ -24,7 +24,7 @@ def cpu(request, monkeypatch):
 
 
 def tile_lines(cpu, dtype, rows, width, across=False):
-    """The lines of a tile's machine code."""
+    """Return the lines of a tile's machine code."""
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     module = ir.Module()
@@ -42,7 +42,7 @@ def vectors_on_the_stack(cpu, lines):
 
 
 def longest_run(lines):
-    """The longest run of instructions without a label among them."""
+    """Return the longest run of instructions without a label between them."""
     runs = [[]]
     for line in map(str.strip, lines):
         if line.endswith(":"):
@@ -74,10 +74,10 @@ def test_a_step_of_the_largest_tile_is_little_but_multiply_adds_and_loads(cpu, d
         pytest.skip("no multiply-add")
     rows, width = machine.rows[machine.panel], machine.panel
     body = longest_run(tile_lines(cpu, dtype, rows, width, across))
-    assert sum("vfmadd" in line for line in body) == tiles.STEPS * rows * width
+    assert sum("vfmadd" in line for line in body) == tiles.UNROLLED_STEPS * rows * width
     needed = rows * width + rows + width  # multiply-adds, broadcasts, loads
-    assert len(body) <= tiles.STEPS * needed + 6
-    assert not any("prefetch" in line for line in body)  # it is jumped over
+    assert len(body) <= tiles.UNROLLED_STEPS * needed + 6
+    assert not any("prefetch" in line for line in body)  # it is in a separate block
 
 
 @x86
@@ -100,4 +100,4 @@ def test_a_tile_that_is_too_large_would_be_seen(cpu, dtype, width):
 def test_every_machine_has_tiles_that_fit_its_registers(features, architecture):
     machine = vectors.machine_of(features, architecture)
     for width, rows in machine.rows.items():
-        assert rows * width + tiles.registers_beside(machine, rows, width) <= machine.registers
+        assert rows * width + tiles.extra_registers(machine, rows, width) <= machine.registers

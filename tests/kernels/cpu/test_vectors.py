@@ -1,4 +1,4 @@
-"""Explicit vectors: the activations to the last digits, and a tile of a product for every machine."""
+"""Tests of the explicit vectors: the accuracy of the activations, at the ends of the range too."""
 
 import math
 from fractions import Fraction
@@ -38,7 +38,7 @@ def all_tanh(a):
     each_tanh(a.reshape(1, -1))
 
 
-# ---- activations: 3 units in the last place in float32, 4 in float64; subnormal results are excluded
+# ---- activations: at most 3 units in the last place in float32, 4 in float64; subnormal results are excluded
 
 
 @pytest.mark.parametrize(("dtype", "exact", "ulps"), [(np.float32, np.float64, 3), (np.float64, np.longdouble, 4)])
@@ -64,7 +64,7 @@ def test_activations_are_accurate_over_the_whole_range(name, dtype, exact, ulps)
 
 
 def interpolated(n):
-    """n coefficients, from r^0 on, of the polynomial that meets (e^r - 1 - r) / r^2 at n Chebyshev points: exactly."""
+    """Return the coefficients, from r^0 on, of the polynomial that equals (e^r - 1 - r) / r^2 at n Chebyshev points."""
     points = [Fraction(math.log(2) / 2 * math.cos(math.pi * (2 * k + 1) / (2 * n))) for k in range(n)]
     values = [sum(r**k / math.factorial(k + 2) for k in range(25)) for r in points]
     for j in range(1, n):  # Newton's divided differences

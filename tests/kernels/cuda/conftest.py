@@ -1,6 +1,6 @@
-"""What the tests of the CUDA kernels need beside Python: the wheels of NVRTC and CuPy, g++. No driver, no GPU.
+"""The tools of the tests of the CUDA kernels: g++ and the wheels of NVRTC and CuPy. They need no driver and no GPU.
 
-A test whose tool is missing is skipped, and says so; with MINIRNN_REQUIRE_CUDA_TOOLS=1 it fails.
+A test whose tool is missing is skipped, with the reason; with MINIRNN_REQUIRE_CUDA_TOOLS=1 it fails.
 """
 
 import os
@@ -12,6 +12,7 @@ from tests.kernels.cuda.emulation import nvrtc as compiler
 
 
 def missing(reason):
+    """Skip the test, or fail if the tools are required."""
     if os.environ.get("MINIRNN_REQUIRE_CUDA_TOOLS"):
         pytest.fail(f"{reason}, and MINIRNN_REQUIRE_CUDA_TOOLS is set")
     pytest.skip(reason)
@@ -19,7 +20,7 @@ def missing(reason):
 
 @pytest.fixture(scope="session")
 def nvrtc():
-    """The module nvrtc.py, where its library is installed."""
+    """The module nvrtc.py; the test is skipped if its library is not installed."""
     if compiler.library() is None:
         missing("NVRTC is not installed (pip install 'minirnn[gpu-test]')")
     return compiler
@@ -27,7 +28,7 @@ def nvrtc():
 
 @pytest.fixture(scope="session")
 def gxx():
-    """The path of g++."""
+    """The path of g++; the test is skipped if it is not installed."""
     if (path := shutil.which("g++")) is None:
         missing("g++ is not installed")
     return path

@@ -1,7 +1,7 @@
-"""Mistakes for `plant.py`: one change at a time in the CUDA sources, of the kinds that happen when such code is written.
+"""The mistakes that `plant.py` plants in the CUDA sources: typical errors in such code, one at a time.
 
-Each names a piece of text that stands once in `gates.cu` or `sequence.cu` (with what these include), what stands there
-instead, and by which ways of running which cells it can be seen: WAYS in plant.py.
+Each mistake replaces one occurrence of a text in `gates.cu` or `sequence.cu`, or in the files that they include. It
+lists the ways of running the kernels (WAYS in plant.py) and the cells with which it can be found.
 """
 
 from dataclasses import dataclass
@@ -11,16 +11,19 @@ ALL_CELLS = ("rnn-tanh", "rnn-relu", "lstm", "gru")
 
 @dataclass(frozen=True)
 class Mutation:
+    """One mistake."""
+
     name: str
     old: str
     new: str
-    ways: tuple[str, ...]  # tried in this order, until one sees it
+    ways: tuple[str, ...]  # tried in this order, until one finds it
     cells: tuple[str, ...] = ("lstm",)
-    nth: int = 1  # which of the places where `old` stands
-    source: str = ""  # "gates" or "sequence"; "" for all that have it
+    nth: int = 1  # which occurrence of `old`, counted from 1
+    source: str = ""  # "gates" or "sequence"; "" if both contain it
 
 
 def _of(ways, cells, *rows, source=""):
+    """Yield mistakes that share ways, cells and a source; a row is (name, old, new) or (name, old, new, nth)."""
     for name, old, new, *nth in rows:
         yield Mutation(name, old, new, tuple(ways.split(", ")), tuple(cells.split(", ")), *nth[:1], source=source)
 
@@ -43,7 +46,7 @@ CELLS = (
         ("c without g", "c = f * c_prev + i * g", "c = f * c_prev + i"),
         ("h without tanh", "h = o * tanh_(c)", "h = o * c"),
         ("i and f swapped", "a[0] = i, a[1] = f, a[2] = g", "a[0] = f, a[1] = i, a[2] = g"),
-        ("dc starts anew at every step", "dc = dc + dh * o * (1 - tanh_c * tanh_c)", "dc = dh * o * (1 - tanh_c * tanh_c)"),
+        ("dc starts at zero in every step", "dc = dc + dh * o * (1 - tanh_c * tanh_c)", "dc = dh * o * (1 - tanh_c * tanh_c)"),
         ("c for c_prev", "da[1] = dc * c_prev", "da[1] = dc * c"),
         ("g's derivative", "dc * i * (1 - g * g)", "dc * i * (1 - g)"),
         ("dc is not multiplied by f", "dc = dc * f;", ""),
@@ -193,8 +196,8 @@ SEQUENCE = (
     ),
     *_of(
         "block", "lstm",
-        ("state: the zeros at the end are not there", "if (!pass.grid && s == 0) load_state", "if (0) load_state"),
-        ("block: h is not handed on", "*place = x;", ""),
+        ("state: the zeros at the end are not loaded", "if (!pass.grid && s == 0) load_state", "if (0) load_state"),
+        ("block: h is not published", "*place = x;", ""),
         source="sequence",
     ),
     *_of(
@@ -213,13 +216,13 @@ SEQUENCE = (
     ),
     *_of(
         "cluster", "lstm",
-        ("cluster: one block hears nothing", "rank < CLUSTER; ++rank", "rank < CLUSTER - 1; ++rank"),
+        ("cluster: one block receives nothing", "rank < CLUSTER; ++rank", "rank < CLUSTER - 1; ++rank"),
         ("cluster: h of the first block's units", "block.state_pitch + unit, staged", "block.state_pitch + u, staged"),
-        ("cluster: forward: h is overwritten while it is read", "if (!pass.grid) meet_cluster();  // nobody reads h[t] any more", ""),
-        ("cluster: forward: h is read before it is there", "if (!pass.grid) meet_cluster();  // everybody has h[t + 1]", ""),
-        ("cluster: backward: da is overwritten while it is read", "if (!pass.grid) meet_cluster();  // nobody reads da[t + 1] any more", ""),
-        ("cluster: backward: da is read before it is there", "if (!pass.grid) meet_cluster();  // everybody has da[t]", ""),
-        ("cluster: nobody waits", "cluster_arrive();\n    cluster_wait();", "sync_block();"),
+        ("cluster: forward: h is overwritten while it is read", "if (!pass.grid) cluster_barrier();  // no block reads h[t] after this", ""),
+        ("cluster: forward: h is read before it is there", "if (!pass.grid) cluster_barrier();  // every block has h[t + 1]", ""),
+        ("cluster: backward: da is overwritten while it is read", "if (!pass.grid) cluster_barrier();  // no block reads da[t + 1] after this", ""),
+        ("cluster: backward: da is read before it is there", "if (!pass.grid) cluster_barrier();  // every block has da[t]", ""),
+        ("cluster: no block waits", "cluster_arrive();\n    cluster_wait();", "sync_block();"),
         source="sequence",
     ),
     *_of(
@@ -238,14 +241,14 @@ SEQUENCE = (
     ),
     *_of(
         "grid, pieces", "lstm",
-        ("grid: forward doesn't wait", "wait_grid(pass, done - tiles + 1, gave_up)", "sync_block()"),
-        ("grid: forward waits for a tile less", "wait_grid(pass, done - tiles + 1, gave_up)", "wait_grid(pass, done - tiles, gave_up)"),
-        ("grid: backward doesn't wait", "wait_grid(pass, done - tiles + 1, gave_up)", "sync_block()", 2),
-        ("grid: backward waits for a tile less", "wait_grid(pass, done - tiles + 1, gave_up)", "wait_grid(pass, done - tiles, gave_up)", 2),
+        ("grid: forward doesn't wait", "wait_for_grid(pass, done - tiles + 1, gave_up)", "sync_block()"),
+        ("grid: forward waits for a tile less", "wait_for_grid(pass, done - tiles + 1, gave_up)", "wait_for_grid(pass, done - tiles, gave_up)"),
+        ("grid: backward doesn't wait", "wait_for_grid(pass, done - tiles + 1, gave_up)", "sync_block()", 2),
+        ("grid: backward waits for a tile less", "wait_for_grid(pass, done - tiles + 1, gave_up)", "wait_for_grid(pass, done - tiles, gave_up)", 2),
         ("grid: a tile too many to wait for", "stride - 1) / stride;", "stride - 1) / stride + 1;"),
         ("grid: waits for the first block only", "block < blocks_x(); block += THREADS", "block < 1; block += THREADS"),
         ("grid: arrives before all threads are done", "DEVICE void arrive_grid(const Pass& pass, int done) {\n    sync_block();", "DEVICE void arrive_grid(const Pass& pass, int done) {"),
-        ("grid: threads go on before the wait is over", "gave_up = sync_block_or(gave_up);", ""),
+        ("grid: threads continue before the wait is over", "gave_up = sync_block_or(gave_up);", ""),
         ("grid: flags of another team", "pass.flags + block_y() * blocks_x() + block_x(), done", "pass.flags + block_x(), done"),
         ("grid: forward announces too much", "t + 1 < last) arrive_grid(pass, done)", "t + 1 < last) arrive_grid(pass, done + 1)"),
         ("grid: backward announces too little", "s + 1 < last) arrive_grid(pass, done)", "s + 1 < last) arrive_grid(pass, done - 1)"),
@@ -272,12 +275,12 @@ SEQUENCE = (
 
 MUTATIONS = (*CELLS, *NUMBERS, *GATES, *PRODUCT, *SEQUENCE)
 
-# Changes that no result can show, with the reason.
+# Changes that do not affect any result, with the reason. They are not planted.
 EQUIVALENT = {
-    "gates are overwritten past a row's end too": "nobody reads them: the backward looks at steps before the end only",
-    "more than one round of the loops over units": "the host's grid has a thread for every unit",
-    "rows past the batch's end are loaded": "no entry of theirs is stored, and a product's rows don't meet",
-    "store_release without release, fresh() as a plain load": "a CPU's threads here see each write at once: only a GPU can show it",
-    "state: one of the three conditions for vectors is dropped": "for every cell's rows each follows from the other two",
-    "pitches": "where lanes' rows begin in shared memory costs time, not values",
+    "gates are overwritten past a row's end too": "no code reads them: the backward pass reads only steps before the end",
+    "more than one round of the loops over units": "the grid that the host launches has a thread for every unit",
+    "rows past the batch's end are loaded": "their results are not stored, and the rows of a product are independent",
+    "store_release without release, fresh() as a plain load": "the emulated threads see each write at once; only a GPU can show the error",
+    "state: one of the three conditions for vectors is dropped": "for the rows of every cell, each condition follows from the other two",
+    "pitches": "the position of rows in shared memory affects the time, not the values",
 }

@@ -1,16 +1,15 @@
-"""Plant a mistake in the CUDA sources, one after the other: each must make the proof on the CPU fail.
+"""Plant a mistake in the CUDA sources, one at a time: the proof on the CPU must find every one.
 
     python tests/kernels/cuda/plant.py [words of names ...]
 
-Prints each mistake and which way of running saw it first, with the first line of its message. Exits with 1 if one
-survives. The ways are those of test_proof.py, with a few sizes of its own: a level, a team, a type, products.
+Prints each mistake, the first way of running the kernels that found it, and the first line of the message. Exits with 1
+if a mistake survives. A way is a level, a team, a type, a kind of product and a few sizes, as in test_proof.py.
 """
 
 import dataclasses
 import os
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,17 +18,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / "kernels")]
 
 import numpy as np  # noqa: E402
 
+from minirnn_kernels.cell import RNN  # noqa: E402
 from minirnn_kernels.cuda import sequences  # noqa: E402
-from minirnn_kernels.cuda import source as cuda_source  # noqa: E402
 from minirnn_kernels.cuda.device import Properties  # noqa: E402
-from minirnn_kernels.cuda.gates import step_forward  # noqa: E402
-from minirnn_kernels.cuda.sequence_pass import RNN, STORAGES  # noqa: E402
+from minirnn_kernels.cuda.gates import Step, step_forward  # noqa: E402
 from minirnn_kernels.precision import precision  # noqa: E402
-from minirnn_kernels.proof import rounding  # noqa: E402
-from minirnn_kernels.proof.sequences import prove_case  # noqa: E402
+from minirnn_kernels.proof import SequenceCase, Transfer, prove_case, rounding  # noqa: E402
 from minirnn_kernels.reference import gates as numpy_gates  # noqa: E402
-from tests.kernels.cuda.emulation.emulator import EmulatedDevice  # noqa: E402
+from tests.kernels.cuda.emulation.emulated_device import EmulatedDevice, text_and_options  # noqa: E402
 from tests.kernels.cuda.mutations import MUTATIONS, Mutation  # noqa: E402
+from tests.planting import replaced, survivors  # noqa: E402
 
 H100 = Properties()
 SMALL = dataclasses.replace(H100, multiprocessors=3, shared_bytes=20_000)
@@ -37,11 +35,14 @@ SMALL = dataclasses.replace(H100, multiprocessors=3, shared_bytes=20_000)
 
 @dataclasses.dataclass(frozen=True)
 class Way:
+    """One way of running the kernels."""
+
     level: int
-    team: str | None = None
+    team: str | None = None  # as in cuda/plans.py
     properties: Properties = H100
     dtype: str = "float32"
-    products: str = "strict"
+    products: str = "strict"  # the precision of products
+    # T, B, I, H, and whether the sequences have different lengths
     sizes: tuple[tuple[int, int, int, int, bool], ...] = ((4, 3, 5, 45, False), (3, 18, 4, 24, True))
 
 
@@ -63,34 +64,31 @@ WAYS = {
 
 
 def mutated(source: str, text: str, mutation: Mutation) -> str:
-    """The text of a source with the mutation in its place."""
+    """Return the text of a source with the mutation planted, or unchanged if the mutation is in the other source."""
     if mutation.source not in ("", source):
         return text
-    parts = text.split(mutation.old)
-    n = mutation.nth
-    if len(parts) <= n:
-        raise ValueError(f"{mutation.name}: {mutation.old!r} doesn't stand {n} times in {source}.cu")
-    return mutation.old.join(parts[:n]) + mutation.new + mutation.old.join(parts[n:])
+    where = f"{mutation.name} in {source}.cu"
+    return replaced(text, mutation.old, mutation.new, nth=mutation.nth, where=where)
 
 
 def device(properties: Properties, mutation: Mutation | None, seed: int = 0) -> EmulatedDevice:
-    """The emulated device, whose sources have the mutation."""
+    """Return an emulated device whose sources contain the mutation."""
 
     def source(configuration, name):
-        text = cuda_source.source(name)
-        return mutated(name, text, mutation) if mutation else text, cuda_source.options(configuration)
+        text, options = text_and_options(configuration, name)
+        return mutated(name, text, mutation) if mutation else text, options
 
     return EmulatedDevice(properties, seed=seed, blocks=properties.multiprocessors, source=source)
 
 
 def prove_numbers(mutation: Mutation | None) -> None:
-    """bfloat16 is stored to the nearest, ties to even: through the relu, which leaves a number as it is."""
+    """Assert that bfloat16 is rounded to nearest, ties to even. The numbers pass through relu, which keeps them."""
     bfloat16 = rounding.dtypes()[-1]
     bits = np.array([0x3F808000, 0x3F818000, 0x3F807FFF, 0x3F808001, 0x3FFFFFFF, 0x7F7FFFFF, 0x7FFFFFFF], np.uint32)
     a = bits.view(np.float32)[None]
     it = device(H100, mutation)
     gates, h = it.memory.own(a[None]), it.memory.empty(a.shape, bfloat16)
-    step_forward(it, RNN, STORAGES["bfloat16"], None, None, gates, None, None, None, h, relu=True)
+    step_forward(it, Step(RNN, gates, h, relu=True))
     right = a.astype(bfloat16)
     same = (h.view(np.uint16) == right.view(np.uint16)) | np.isnan(a)
     assert same.all(), f"{a[~same]} is stored as {h[~same]}, expected {right[~same]}"
@@ -98,7 +96,7 @@ def prove_numbers(mutation: Mutation | None) -> None:
 
 
 def prove_way(way: Way, cell: str, mutation: Mutation | None = None, seed: int = 0) -> None:
-    """AssertionError unless the emulated record is right; with a mutation it should not be."""
+    """Assert that the emulated record is right; with a mutation this must fail."""
     dtype = next(d for d in rounding.dtypes() if np.dtype(d).name == way.dtype)
     with precision(way.products):
         it = device(way.properties, mutation, seed)
@@ -106,13 +104,14 @@ def prove_way(way: Way, cell: str, mutation: Mutation | None = None, seed: int =
         kernels = dataclasses.replace(kernels, gates=numpy_gates.GATES)
         for T, B, I, H, ragged in way.sizes:
             prove_case(
-                kernels, cell, T=T, B=B, I=I, H=H, ragged=ragged, seed=seed, dtype=dtype, rounding=way.products,
-                to_device=it.memory.own, to_host=np.asarray,  # between guard zones: who reads past an end finds NaN
+                kernels, cell, SequenceCase(T=T, B=B, I=I, H=H, ragged=ragged), seed=seed, dtype=dtype,
+                rounding=way.products,
+                transfer=Transfer(it.memory.own, np.asarray),  # between guard zones: a read past an end gives NaN
             )  # fmt: skip
 
 
 def found(mutation: Mutation | None, ways: tuple[str, ...], cells: tuple[str, ...]) -> str:
-    """Which way sees the mutation, and its message; "" if none does."""
+    """Return the first way that finds the mutation, with its message, or "" if none does."""
     for name in ways:
         for cell in cells:
             try:
@@ -126,7 +125,7 @@ def found(mutation: Mutation | None, ways: tuple[str, ...], cells: tuple[str, ..
 
 
 def _alone(k: int) -> str:
-    """The same in a process of its own: a mistake may crash it."""
+    """Return the result of `found` for the kth mutation, computed in a separate process because it can crash."""
     command = [sys.executable, "-W", "ignore", __file__, "--one", str(k)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
@@ -140,15 +139,10 @@ def _alone(k: int) -> str:
 
 
 def main(words: list[str]) -> int:
-    start = time.perf_counter()
     chosen = [k for k, m in enumerate(MUTATIONS) if not words or any(word in m.name for word in words)]
-    survivors = 0
     with ThreadPoolExecutor(int(os.environ.get("PLANT_JOBS", os.cpu_count() or 1))) as pool:
-        for k, seen in zip(chosen, pool.map(_alone, chosen), strict=True):
-            survivors += not seen
-            print(f"{MUTATIONS[k].name:58} {seen or 'SURVIVED'}", flush=True)
-    print(f"{len(chosen)} mistakes planted, {survivors} survived, {time.perf_counter() - start:.0f} s")
-    return 1 if survivors else 0
+        names = (MUTATIONS[k].name for k in chosen)
+        return 1 if survivors(zip(names, pool.map(_alone, chosen), strict=True), width=58) else 0
 
 
 if __name__ == "__main__":

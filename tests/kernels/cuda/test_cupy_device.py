@@ -1,32 +1,38 @@
-"""cuda/cupy_device.py: how CuPy is called, on a mock whose GPU is the host's memory."""
+"""cuda/cupy_device.py: how it calls CuPy, on a fake whose GPU is host memory."""
 
+import ctypes
 import importlib
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minirnn_kernels.cuda.sequence_pass import PASS
+from minirnn_kernels.cuda.device import Kernel
+from minirnn_kernels.cuda.plans import PASS
 from minirnn_kernels.cuda.source import Configuration
-from tests.doubles import mock_cupy
+from tests.doubles import fake_cupy
+from tests.doubles.strict_array import StrictArray
 
 LSTM = Configuration("LSTM", "float", "FMA")
+FORWARD = Kernel(LSTM, "sequence", "forward", threads=256, shared_bytes=50_000)
+BACKWARD = Kernel(LSTM, "sequence", "backward", threads=256, shared_bytes=60_000)
 
 
 @pytest.fixture
 def mocked(monkeypatch):
-    """The device and the calls that it makes."""
-    _, calls = mock_cupy.install(monkeypatch)
+    """A device, and the list of the calls that it makes."""
+    _, calls = fake_cupy.install(monkeypatch)
     device = importlib.import_module("minirnn_kernels.cuda.cupy_device").CupyDevice()
     yield device, calls
     sys.modules.pop("minirnn_kernels.cuda.cupy_device")
 
 
 def laid_out(values, how):
-    """values (M, N) in memory in some way."""
+    """Return values (M, N) with some layout in memory."""
     M, N = values.shape
     if how == "rows":
         a = values.copy()
@@ -41,7 +47,7 @@ def laid_out(values, how):
         a[...] = values
     else:
         a = np.repeat(np.repeat(values, 2, axis=0), 2, axis=1)[::2, ::2]
-    return a.view(mock_cupy.ndarray)
+    return StrictArray(a)
 
 
 LAYOUTS = ("rows", "columns", "columns of more", "rows of more, transposed", "every other")
@@ -63,32 +69,32 @@ def test_products_of_any_layout(mocked, sizes, layouts, dtype, wide, out):
     result = np.float32 if wide and dtype == np.float16 else dtype
     given = laid_out(a, layouts[0]), laid_out(b, layouts[1])
     if out:
-        around = np.full((M, N + 4), 5, result).view(mock_cupy.ndarray)
+        around = StrictArray(np.full((M, N + 4), 5, result))
         got = device.matmul(*given, out=around[:, 1 : 1 + N])
-        assert np.shares_memory(got, around) or not got.size
+        assert np.shares_memory(got.host, around.host) or not got.size
         around[:, 1 : 1 + N] = 5
-        expected, got = a.astype(float) @ b.astype(float), device.matmul(*given, out=around[:, 1 : 1 + N]).copy()
+        got = device.matmul(*given, out=around[:, 1 : 1 + N]).copy()
         around[:, 1 : 1 + N] = 5
-        assert np.all(around == 5)
+        assert np.all(around.host == 5)
     else:
-        expected, got = a.astype(float) @ b.astype(float), device.matmul(*given, dtype=result)
+        got = device.matmul(*given, dtype=result)
     assert got.dtype == result
-    assert np.array_equal(got, expected)
+    assert np.array_equal(got.host, a.astype(float) @ b.astype(float))
 
 
 def test_a_sum_over_nothing_is_zero(mocked):
     device, calls = mocked
-    a, b = (np.ones(shape, np.float32).view(mock_cupy.ndarray) for shape in ((2, 0), (0, 3)))
-    assert np.array_equal(device.matmul(a, b), np.zeros((2, 3)))
+    a, b = (StrictArray(np.ones(shape, np.float32)) for shape in ((2, 0), (0, 3)))
+    assert np.array_equal(device.matmul(a, b).host, np.zeros((2, 3)))
     assert not calls
 
 
 def test_rows_that_share_memory_are_copied(mocked):
     device, _ = mocked
-    row = np.arange(3, dtype=np.float32).view(mock_cupy.ndarray)
-    same = np.lib.stride_tricks.as_strided(row, (4, 3), (0, 4), subok=True)
-    assert np.array_equal(device.matmul(same, np.eye(3, dtype=np.float32).view(mock_cupy.ndarray)), same)
-    assert np.array_equal(device.matmul(same.T, np.eye(4, dtype=np.float32).view(mock_cupy.ndarray)), same.T)
+    same = np.lib.stride_tricks.as_strided(np.arange(3, dtype=np.float32), (4, 3), (0, 4))
+    for rows in (same, same.T):
+        identity = np.eye(rows.shape[1], dtype=np.float32)
+        assert np.array_equal(device.matmul(StrictArray(rows), StrictArray(identity)).host, rows)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +109,7 @@ def test_rows_that_share_memory_are_copied(mocked):
 )
 def test_the_precision_is_cublas_compute_type(mocked, dtype, mode, compute):
     device, calls = mocked
-    a = np.ones((2, 3), dtype).view(mock_cupy.ndarray)
+    a = StrictArray(np.ones((2, 3), dtype))
     device.matmul(a, a.T, precision=mode)
     ((name, *_, used, _),) = calls
     assert (name, used) == ("gemmEx", compute)
@@ -120,8 +126,8 @@ def test_views_that_blas_can_read_are_not_copied(mocked, monkeypatch):
 def test_a_kernel_is_compiled_once_and_may_use_all_shared_memory(mocked):
     device, calls = mocked
     for _ in range(2):
-        device.launch(LSTM, "sequence", "forward", (8, 3), 256, 50_000, (None, np.int32(0), np.int32(1)))
-    device.launch(LSTM, "sequence", "backward", (2, 3), 256, 60_000, (None, np.int32(0), np.int32(1)), cooperative=True)
+        device.launch(FORWARD, (8, 3), (None, np.int32(0), np.int32(1)))
+    device.launch(BACKWARD, (2, 3), (None, np.int32(0), np.int32(1)), cooperative=True)
     launch = ("launch", "forward", (8, 3), (256,), 3, 50_000, False)
     compiled = ("compile", ("--std=c++17", "-DCELL=LSTM", "-DSTORAGE=float", "-DPRODUCT=FMA", "-DCLUSTER=1"), "nvrtc")
     assert calls == [
@@ -136,17 +142,17 @@ def test_a_kernel_is_compiled_once_and_may_use_all_shared_memory(mocked):
 
 def test_blocks_at_once_are_those_of_all_multiprocessors(mocked):
     device, _ = mocked
-    assert device.blocks_at_once(LSTM, "sequence", "forward", 256, 50_000) == 264
-    assert device.blocks_at_once(LSTM, "sequence", "forward", 256, 150_000) == 132
+    assert device.blocks_at_once(FORWARD) == 264
+    assert device.blocks_at_once(replace(FORWARD, shared_bytes=150_000)) == 132
 
 
 def test_kernels_are_loaded_before_a_capture_begins(mocked):
     device, calls = mocked
-    graph = device.graph("key", lambda: device.launch(LSTM, "sequence", "forward", (1, 1), 256, 0, ()))
+    replay = device.graph("key", lambda: device.launch(FORWARD, (1, 1), ()))
     names = [call[0] for call in calls]
     assert names == ["compile", "shared", "stream", "begin", "launch", "end", "stream left"]
-    assert calls[2] == ("stream", True)  # it doesn't wait for the default stream
-    graph.replay()
+    assert calls[2] == ("stream", True)  # not synchronised with the default stream
+    replay()
     assert calls[-1] == ("replay",)
 
 
@@ -162,7 +168,7 @@ def test_a_capture_that_fails_is_ended(mocked):
     with pytest.raises(ZeroDivisionError):
         device.graph("key", capture)
     assert [call[0] for call in calls] == ["stream", "begin", "end", "stream left"]
-    device.launch(LSTM, "sequence", "forward", (1, 1), 256, 0, ())
+    device.launch(FORWARD, (1, 1), ())
     assert calls[-1][0] == "launch"
 
 
@@ -177,7 +183,7 @@ def test_another_thread_launches_while_one_loads(mocked):
     thread = threading.Thread(target=lambda: device.graph("key", capture))
     thread.start()
     assert inside.wait(10)
-    device.launch(LSTM, "sequence", "forward", (1, 1), 256, 0, ())
+    device.launch(FORWARD, (1, 1), ())
     assert calls[-1][0] == "launch"
     done.set()
     thread.join()
@@ -190,7 +196,7 @@ def test_the_error_word_is_pinned_memory_that_the_host_reads(mocked):
     assert address == device.error_word
     assert calls == [("hostAlloc", 4, 3)]
     assert not device.failed()
-    mock_cupy.ctypes.c_int.from_address(address).value = 1
+    ctypes.c_int.from_address(address).value = 1
     assert device.failed()
     assert not device.failed()
 
@@ -200,17 +206,17 @@ def test_a_record_is_its_bytes_and_stays_where_it_is(mocked):
     values = np.zeros((), PASS)
     values["T"], values["error"] = 3, 2**60
     made = device.record(values)
-    assert made.tobytes() == values.tobytes()
+    assert made.get().tobytes() == values.tobytes()
     values["T"] = 4
     assert device.record(values, into=made) is made
-    assert made.tobytes() == values.tobytes()
-    assert device.address(made) == made.ctypes.data
+    assert made.get().tobytes() == values.tobytes()
+    assert device.address(made) == made.host.ctypes.data
     assert device.address(None) == 0
 
 
 def test_properties_come_from_the_driver(mocked):
     properties = mocked[0].properties
-    assert (properties.name, properties.architecture, properties.multiprocessors) == ("Mock", 90, 132)
+    assert (properties.name, properties.architecture, properties.multiprocessors) == ("A GPU of straw", 90, 132)
     assert properties.shared_bytes == 232_448
     assert properties.clock == pytest.approx(1.98e9)
     assert properties.bandwidth == pytest.approx(3.352e12, rel=1e-3)

@@ -1,4 +1,4 @@
-"""cuda/cupy_record.py: where these kernels can't run the reason says what is missing and what to do."""
+"""cuda/cupy_record.py: if these kernels can't run, the reason says what is missing and what to do."""
 
 import os
 import subprocess
@@ -8,19 +8,12 @@ import types
 import pytest
 
 import minirnn_kernels
-from tests.doubles import mock_cupy
-
-
-class CUDARuntimeError(RuntimeError):
-    """As CuPy's."""
+from tests.doubles import fake_cupy
 
 
 def reason(monkeypatch, change=lambda modules: None):
-    """Why the record can't run, with a CuPy that was changed; None if it can."""
-    modules, _ = mock_cupy.install(monkeypatch)
-    nvrtc = types.ModuleType("nvrtc")
-    nvrtc.getVersion = lambda: (13, 0)
-    modules["cupy_backends.cuda.libs"].nvrtc = nvrtc
+    """Return why the record can't run with a fake CuPy that `change` has altered; None if it can."""
+    modules, _ = fake_cupy.install(monkeypatch)
     change(modules)
     minirnn_kernels.get.cache_clear()
     monkeypatch.setattr(minirnn_kernels, "_MODULES", {"cupy": "minirnn_kernels.cuda.cupy_record"})
@@ -39,7 +32,7 @@ def raising(error):
     return call
 
 
-def test_with_all_there_it_can_run(monkeypatch):
+def test_a_complete_installation_can_run(monkeypatch):
     assert reason(monkeypatch) is None
 
 
@@ -47,7 +40,7 @@ def test_a_cupy_that_is_too_old(monkeypatch):
     def change(modules):
         modules["cupy"].__version__ = "13.6.0"
 
-    assert "CuPy 13.6.0 is too old, 14.0 is needed; pip install 'minirnn[gpu]'" in reason(monkeypatch, change)
+    assert "CuPy 13.6.0 is too old, 14.0 or newer is needed; pip install 'minirnn[gpu]'" in reason(monkeypatch, change)
 
 
 @pytest.mark.parametrize("version", ["14.0.0rc1", "14.2.0", "15.0"])
@@ -69,10 +62,12 @@ def test_a_driver_that_is_too_old(monkeypatch):
     def change(modules):
         runtime = modules["cupy"].cuda.runtime
         runtime.driverGetVersion = lambda: 12040
-        runtime.getDeviceCount = raising(CUDARuntimeError("cudaErrorInsufficientDriver: CUDA driver version is ..."))
+        runtime.getDeviceCount = raising(
+            fake_cupy.CUDARuntimeError("cudaErrorInsufficientDriver: CUDA driver version is ...")
+        )
 
     found = reason(monkeypatch, change)
-    assert "driver is too old for this CuPy (it can do CUDA 12.4, CuPy needs 13.0)" in found
+    assert "driver is too old for this CuPy (it supports CUDA 12.4, CuPy needs 13.0)" in found
 
 
 def test_no_gpu(monkeypatch):
@@ -81,7 +76,9 @@ def test_no_gpu(monkeypatch):
 
     def error(modules):
         runtime = modules["cupy"].cuda.runtime
-        runtime.getDeviceCount = raising(CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected"))
+        runtime.getDeviceCount = raising(
+            fake_cupy.CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
+        )
 
     assert "no GPU (CUDA_VISIBLE_DEVICES may hide it)" in reason(monkeypatch, none)
     assert "no GPU: CUDARuntimeError: cudaErrorNoDevice" in reason(monkeypatch, error)
@@ -94,7 +91,7 @@ def test_a_gpu_that_is_too_old(monkeypatch):
     assert reason(monkeypatch, change) == "the GPU has compute capability 7.5, 8.0 (Ampere) or newer is needed"
 
 
-def test_a_gpu_of_another_maker(monkeypatch):
+def test_a_gpu_of_another_vendor(monkeypatch):
     def change(modules):
         modules["cupy"].cuda.runtime.is_hip = True
 
@@ -110,13 +107,13 @@ def test_a_missing_library(monkeypatch):
 
     for change, word in ((no_nvrtc, "libnvrtc.so.13 not found"), (no_cublas, "cublas")):
         found = reason(monkeypatch, change)
-        assert "a CUDA library that it needs is missing; pip install 'minirnn[gpu]'" in found
+        assert "a CUDA library that these kernels need is missing; pip install 'minirnn[gpu]'" in found
         assert word in found
         assert "\n" not in found
 
 
 def python(folder, **modules):
-    """The reason in a new process that finds these modules first."""
+    """Return the reason in a new process whose path begins with these modules."""
     for name, text in modules.items():
         (folder / f"{name}.py").write_text(text)
     env = {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path]), "PATH": os.environ["PATH"]}
@@ -131,9 +128,9 @@ def test_cupy_isnt_installed(tmp_path):
     assert python(tmp_path, cupy=text) == "CuPy isn't installed; pip install 'minirnn[gpu]'"
 
 
-def test_something_that_cupy_needs_isnt_installed(tmp_path):
+def test_a_dependency_of_cupy_isnt_installed(tmp_path):
     found = python(tmp_path, cupy="import no_such_module_of_cupys")
-    assert found == "CuPy is installed, but no_such_module_of_cupys isn't, which it needs; pip install 'minirnn[gpu]'"
+    assert found == "CuPy is installed, but no_such_module_of_cupys, which it needs, isn't; pip install 'minirnn[gpu]'"
 
 
 @pytest.mark.parametrize("error", ["OSError", "RuntimeError", "ImportError", "AttributeError"])

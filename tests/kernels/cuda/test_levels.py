@@ -1,4 +1,4 @@
-"""cuda/levels.py: the level is chosen by estimates that move the right way, or forced; what can't run says why."""
+"""cuda/levels.py: estimates choose the level and move in the right direction; levels can be forced; errors explain."""
 
 import dataclasses
 
@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minirnn_kernels.cell import LSTM
 from minirnn_kernels.cuda.device import Properties
 from minirnn_kernels.cuda.levels import VARIABLE, choose, estimate, explain, forced_level, graph_steps
-from minirnn_kernels.cuda.sequence_pass import LSTM, STORAGES, Plan, Work, plans
-from tests.doubles.fake_device import A100, works_of
+from minirnn_kernels.cuda.plans import STORAGES, Plan, Work, plans
+from tests.kernels.cuda.works import A100, works_of
 
 H100 = Properties()
 
@@ -94,7 +95,7 @@ def test_without_a_value_nothing_is_forced(monkeypatch, value):
 
 def test_a_forced_level_that_cant_run_says_what_each_team_needs():
     tiny = dataclasses.replace(H100, shared_bytes=2048)
-    with pytest.raises(ValueError, match="level 3 can't run the forward of LSTM") as caught:
+    with pytest.raises(ValueError, match="level 3 can't run the forward pass of LSTM") as caught:
         choose(lstm(100), tiny, 3)
     for part in ("H = 100, B = 16", "float32", "block needs", "cluster 8 needs", "grid needs", "there are 2,048"):
         assert part in str(caught.value)

@@ -1,17 +1,17 @@
-"""The CUDA sources compile to machine code for both architectures, without a warning, and fit: see REGISTERS.
+"""The CUDA sources compile for both architectures, without warnings and within REGISTERS.
 
-And nvrtc.py: it sees warnings, errors and spills where there are some.
+Also tests of nvrtc.py: it reports warnings, errors and spills.
 """
 
 import itertools
 
 import pytest
 
-from minirnn_kernels.cuda.source import BY_CUPY, CELLS, CLUSTERS, PRODUCTS, Configuration, options, source
+from minirnn_kernels.cuda.source import BY_CUPY, CLUSTERS, PRODUCTS, TITLES, Configuration, options, text
 
-# Registers a thread may have. A multiprocessor has 65,536: two blocks of 256 threads with gates, which live on memory's
-# bandwidth and so want many threads; one block with a sequence, which has the multiprocessor to itself. None may spill
-# or have local memory, and none has static shared memory: the launch asks for all of it.
+# The most registers per thread. A multiprocessor has 65,536: enough for two blocks of 256 threads with gates, which
+# need many threads because memory bandwidth limits them, or for one block with a sequence. No kernel may spill or use
+# local memory, and none has static shared memory: it is all requested at the launch.
 REGISTERS = {
     "gates": {"gates_forward": 128, "gates_backward": 128},
     "sequence": {"forward": 255, "backward": 255, "advance": 32},
@@ -19,12 +19,12 @@ REGISTERS = {
 
 
 def grid():
-    """(source, configuration, architecture) of all that can be launched, and whether `make test` compiles it.
+    """Yield (source, configuration, architecture) of every kernel, and whether `make test` compiles it.
 
-    There: every kernel of every cell in every type for both architectures, the LSTM in every product too; RNN and GRU
-    in clusters of two on the newer one.
+    `make test` compiles every kernel of every cell in every type for both architectures, and the LSTM with every kind
+    of product. On the newer architecture it compiles RNN and GRU in clusters of two.
     """
-    for cell, (storage, products), architecture in itertools.product(CELLS, PRODUCTS.items(), (80, 90)):
+    for cell, (storage, products), architecture in itertools.product(TITLES, PRODUCTS.items(), (80, 90)):
         yield "gates", Configuration(cell, storage, products[0]), architecture, True
         for product, cluster in itertools.product(products, CLUSTERS if architecture == 90 else (1,)):
             one = 1 if cell == "LSTM" or architecture == 80 else 2
@@ -42,7 +42,7 @@ def parameter(name, c, architecture, quick):
 
 @pytest.mark.parametrize(("name", "configuration", "architecture"), [parameter(*row) for row in grid()])
 def test_it_compiles_and_fits(nvrtc, name, configuration, architecture):
-    compiled = nvrtc.compile(source(name), f"{name}.cu", (*options(configuration), *BY_CUPY), architecture)
+    compiled = nvrtc.compile(text(name), f"{name}.cu", (*options(configuration), *BY_CUPY), architecture)
     assert compiled.warnings == ""
     assert compiled.cubin[:4] == b"\x7fELF"
     assert compiled.kernels.keys() == REGISTERS[name].keys()
@@ -61,7 +61,7 @@ def test_the_grid_has_every_kernel_type_and_architecture():
         for product, architecture in itertools.product(products, (80, 90))
     }
     kernels = {(name, c.cell, c.storage, architecture) for name, c, architecture in quick}
-    assert kernels == set(itertools.product(REGISTERS, CELLS, PRODUCTS, (80, 90)))
+    assert kernels == set(itertools.product(REGISTERS, TITLES, PRODUCTS, (80, 90)))
     everything = {(c.cell, c.storage, c.product, c.cluster, a) for name, c, a, _ in rows if name == "sequence"}
     assert len(everything) == 3 * 6 * (1 + len(CLUSTERS))
 
@@ -70,7 +70,7 @@ ENTRY = 'extern "C" __global__ void kernel(float* a, int n)'
 
 
 @pytest.mark.parametrize("architecture", [80, 90])
-def test_what_a_kernel_takes_is_read(nvrtc, architecture):
+def test_resource_usage_is_read(nvrtc, architecture):
     body = "{ __shared__ float s[64]; s[n % 64] = a[n]; __syncthreads(); a[n] = s[threadIdx.x % 64]; }"
     compiled = nvrtc.compile(ENTRY + body, "kernel.cu", (), architecture)
     used = compiled.kernels["kernel"]
@@ -81,7 +81,7 @@ def test_what_a_kernel_takes_is_read(nvrtc, architecture):
     assert (used.stack, used.spill_stores, used.spill_loads) == (0, 0, 0)
 
 
-def test_spills_and_local_memory_are_seen(nvrtc):
+def test_spills_and_local_memory_are_reported(nvrtc):
     entry = ENTRY.replace("void kernel", "void __maxnreg__(32) kernel")
     body = """{
         float v[100];
@@ -95,7 +95,7 @@ def test_spills_and_local_memory_are_seen(nvrtc):
     assert min(used.stack, used.spill_stores, used.spill_loads) > 0
 
 
-def test_a_warning_is_seen(nvrtc):
+def test_a_warning_is_reported(nvrtc):
     assert '"unused"' in nvrtc.compile(ENTRY + "{ int unused; }", "kernel.cu", (), 90).warnings
 
 

@@ -1,4 +1,4 @@
-"""plant.py: a few of its mistakes here, one for each kernel; all of them in `make plant-cuda`."""
+"""plant.py: one mistake for each kernel; `make plant-cuda` plants all of them."""
 
 import pytest
 
@@ -18,26 +18,26 @@ A_FEW = [
 ]
 
 
-def test_every_mistake_has_its_place_and_its_name():
+def test_every_mistake_has_a_place_and_a_unique_name():
     assert len(BY_NAME) == len(MUTATIONS)
     for mutation in MUTATIONS:
         for name in (mutation.source,) if mutation.source else ("gates", "sequence"):
-            text = source.source(name)
+            text = source.text(name)
             assert plant.mutated(name, text, mutation) != text
         assert mutation.ways
         assert set(mutation.ways) <= {*plant.WAYS, "numbers"}
 
 
 @pytest.mark.parametrize("name", A_FEW)
-def test_a_mistake_is_seen(name):
+def test_a_mistake_is_found(name):
     mutation = BY_NAME[name]
     assert plant.found(mutation, mutation.ways, mutation.cells)
 
 
 @pytest.mark.parametrize("way", plant.WAYS)
-def test_without_a_mistake_nothing_is_seen(way):
+def test_without_a_mistake_nothing_is_found(way):
     assert plant.found(None, (way,), ("lstm",)) == ""
 
 
-def test_bfloat16_is_stored_to_the_nearest():
+def test_bfloat16_is_rounded_to_nearest():
     plant.prove_numbers(None)

@@ -1,4 +1,4 @@
-"""cuda/sequences.py, the host's side alone: what is launched, with which memory, on a device that computes nothing."""
+"""cuda/sequences.py and runner.py on a fake device: which kernels are launched, and with which memory."""
 
 import dataclasses
 import threading
@@ -8,15 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minirnn_kernels.cuda import run as cuda_run
-from minirnn_kernels.cuda import sequences
+from minirnn_kernels.cell import CELLS
+from minirnn_kernels.cuda import runner, sequences
 from minirnn_kernels.cuda.device import Properties
 from minirnn_kernels.cuda.levels import VARIABLE
 from minirnn_kernels.precision import precision
 from tests.doubles.fake_device import FakeDevice
-
-BIASES = {"rnn": 1, "lstm": 1, "gru": 2}
-GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 
 
 @pytest.fixture(autouse=True)
@@ -24,25 +21,23 @@ def nothing_forced(monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
 
 
-def arguments(cell, T=5, B=3, I=4, H=6, dtype=np.float32):
-    rng = np.random.default_rng(0)
-    K = GATES[cell] * H
-    states = 2 if cell == "lstm" else 1
-    shapes = [(T, B, I), *[(B, H)] * states, (K, I), (K, H), *[(K,)] * BIASES[cell]]
+def arguments(name, T=5, B=3, I=4, H=6, dtype=np.float32):
+    rng, cell = np.random.default_rng(0), CELLS[name]
+    K = len(cell.gates) * H
+    shapes = [(T, B, I), *[(B, H)] * len(cell.states), (K, I), (K, H), *[(K,)] * len(cell.biases)]
     return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
 
 
 def train(kernels, cell, lengths=None, keep=False, **sizes):
-    """Forward and backward; what is returned is what the fake leaves in the arrays."""
+    """Run forward and backward; return the gradients, which the fake device leaves as they were allocated."""
     given = arguments(cell, **sizes)
     out, *_, cache = kernels.of(cell).forward(*given, lengths)
-    upstream = [np.ones_like(out), *[np.ones_like(a) for a in given[1:3] if a.shape == given[1].shape]]
-    upstream = upstream[: 3 if cell == "lstm" else 2]
+    upstream = [np.ones_like(out), *map(np.ones_like, given[1 : 1 + len(CELLS[cell].states)])]
     return kernels.of(cell).backward(*upstream, cache, keep_cache=keep)
 
 
 def names(device):
-    return [launch.kernel for launch in device.launches]
+    return [launch.kernel.name for launch in device.launches]
 
 
 # ---- levels --------------------------------------------------------------------------------------------------------
@@ -61,12 +56,12 @@ def test_level_1_is_a_product_and_the_gates_for_each_step(cell):
 def test_level_2_replays_a_graph_that_covers_all_steps(cell, T):
     device = FakeDevice()
     train(sequences.kernels(device, level=2), cell, T=T)
-    forward = [launch for launch in device.launches if launch.kernel == "forward"]
-    backward = [launch for launch in device.launches if launch.kernel == "backward"]
-    for launches, steps in ((forward, T), (backward, T + 1)):  # the way back has one more, for dh0
+    forward = [launch for launch in device.launches if launch.kernel.name == "forward"]
+    backward = [launch for launch in device.launches if launch.kernel.name == "backward"]
+    for launches, steps in ((forward, T), (backward, T + 1)):  # the backward pass has one more, for dh0
         at = [int(launch.record["base"]) + int(launch.args[1]) for launch in launches]
         assert at[:steps] == list(range(steps))
-        assert all(step >= steps for step in at[steps:])  # a kernel returns at once there
+        assert all(step >= steps for step in at[steps:])  # there a kernel returns at once
         assert all(launch.args[2] == launch.args[1] + 1 for launch in launches)
     assert device.replays == (2 + 3 if T == 64 else 3 + 3)
 
@@ -113,11 +108,11 @@ def test_no_launch_asks_for_more_than_there_is(T, B, H, cell, blocks, shared_byt
     device = FakeDevice(properties, blocks=blocks)
     train(sequences.kernels(device), cell, T=T, B=B, H=H, I=2)
     for launch in device.launches:
-        assert launch.shared_bytes <= shared_bytes
+        assert launch.kernel.shared_bytes <= shared_bytes
         assert not launch.cooperative or launch.grid[0] * launch.grid[1] <= blocks
-        assert launch.configuration.cluster in ((1,) if architecture == 80 else (1, 2, 4, 8))
-        if launch.configuration.cluster > 1:
-            assert launch.grid[0] == launch.configuration.cluster
+        assert launch.kernel.configuration.cluster in ((1,) if architecture == 80 else (1, 2, 4, 8))
+        if launch.kernel.configuration.cluster > 1:
+            assert launch.grid[0] == launch.kernel.configuration.cluster
 
 
 @pytest.mark.parametrize(("blocks", "fit"), [(10, False), (63, False), (64, True)])
@@ -128,14 +123,14 @@ def test_blocks_that_dont_fit_fall_back_to_graphs(blocks, fit):
     assert any(launch.cooperative for launch in device.launches) == fit
 
 
-def test_blocks_that_dont_fit_are_an_error_where_level_3_is_forced(monkeypatch):
+def test_blocks_that_dont_fit_are_an_error_if_level_3_is_forced(monkeypatch):
     monkeypatch.setenv(VARIABLE, "3")
     device = FakeDevice(blocks=10)
     with pytest.raises(ValueError, match=r"level 3 needs 64 blocks of .* bytes .* H = 512, B = 16; H100 holds 10"):
         train(sequences.kernels(device), "lstm", T=5, B=16, H=512)
 
 
-# ---- what a kernel is given ----------------------------------------------------------------------------------------
+# ---- arguments of kernels ------------------------------------------------------------------------------------------
 
 
 def test_flags_are_zero_before_each_cooperative_launch():
@@ -168,7 +163,7 @@ def test_the_record_has_addresses_and_sizes():
         assert [int(record[name]) for name in ("T", "B", "H", "training", "relu", "base")] == [5, 3, 6, 1, 0, 0]
         assert record["spin_limit"] > 1000
         assert record["error"] == device.error_word
-        assert all(record[name] for name in ("gates", "W", "h", "c", "lengths"))
+        assert all(record[name] for name in ("gates", "W_hh", "h", "c", "lengths"))
         assert not record["bias"]
         assert not record["flags"]
     assert not any(forward[name] for name in ("dout", "dh_n", "dc_n", "carry", "da", "dh0"))
@@ -214,13 +209,13 @@ def test_inference_needs_one_c():
 # ---- graphs --------------------------------------------------------------------------------------------------------
 
 
-def test_a_graph_is_captured_once_and_its_record_filled_anew():
+def test_a_graph_is_captured_once_and_its_record_filled_for_each_call():
     device = FakeDevice()
     kernels = sequences.kernels(device, level=2)
     for _ in range(3):
         train(kernels, "lstm", T=40)
     assert len(device.keys) == 2  # forward and backward
-    forwards = [launch for launch in device.launches if launch.kernel == "forward"]
+    forwards = [launch for launch in device.launches if launch.kernel.name == "forward"]
     assert len({launch.args[0].ctypes.data for launch in forwards}) == 1
     starts = [launch for launch in forwards if launch.args[1] == 0]
     assert [int(launch.record["base"]) for launch in starts] == [0, 32] * 3
@@ -238,7 +233,7 @@ def test_sequences_of_other_lengths_and_batches_share_graphs():
 
 
 def test_the_least_recently_used_graph_goes(monkeypatch):
-    monkeypatch.setattr(cuda_run, "GRAPHS", 2)
+    monkeypatch.setattr(runner, "MOST_GRAPHS", 2)
     device = FakeDevice()
     kernels = sequences.kernels(device, level=2)
 
@@ -247,7 +242,7 @@ def test_the_least_recently_used_graph_goes(monkeypatch):
 
     run(16)
     run(32)
-    run(16)  # now 32 is the older one
+    run(16)  # now the graph for 32 is the older one
     run(48)
     assert len(device.keys) == 3
     run(16)
@@ -256,7 +251,7 @@ def test_the_least_recently_used_graph_goes(monkeypatch):
     assert len(device.keys) == 4
 
 
-def test_threads_have_graphs_of_their_own():
+def test_each_thread_has_its_own_graphs():
     device = FakeDevice()
     kernels = sequences.kernels(device, level=2)
     ready = threading.Barrier(2)
@@ -276,7 +271,7 @@ def test_threads_have_graphs_of_their_own():
     assert len(records) == 2
 
 
-def test_streams_have_graphs_of_their_own():
+def test_each_stream_has_its_own_graphs():
     device = FakeDevice()
     kernels = sequences.kernels(device, level=2)
     kernels.rnn.inference(*arguments("rnn"))
@@ -293,8 +288,8 @@ def test_the_precision_reaches_products_and_kernels(mode, product):
     device = FakeDevice()
     with precision(mode):
         train(sequences.kernels(device, level=3), "lstm")
-    assert {launch.configuration.product for launch in device.launches} == {product}
-    assert [used for *_, used in device.products] == [mode] * 4 + ["strict"]  # the bias: a plain sum
+    assert {launch.kernel.configuration.product for launch in device.launches} == {product}
+    assert [used for *_, used in device.products] == [mode] * 4 + ["strict"]  # the gradient of the bias is a plain sum
 
 
 def test_a_backward_computes_as_its_forward_did():
@@ -303,7 +298,7 @@ def test_a_backward_computes_as_its_forward_did():
     with precision("fast"):
         *_, cache = kernels.rnn.forward(*arguments("rnn"))
     kernels.rnn.backward(None, None, cache)
-    assert {launch.configuration.product for launch in device.launches} == {"TF32"}
+    assert {launch.kernel.configuration.product for launch in device.launches} == {"TF32"}
 
 
 def test_gates_are_compiled_once_for_all_precisions():
@@ -312,31 +307,31 @@ def test_gates_are_compiled_once_for_all_precisions():
     for mode in ("strict", "fast"):
         with precision(mode):
             train(kernels, "rnn")
-    assert len({launch.configuration for launch in device.launches}) == 1
+    assert len({launch.kernel.configuration for launch in device.launches}) == 1
 
 
 # ---- errors --------------------------------------------------------------------------------------------------------
 
 
-def test_a_kernel_that_gave_up_is_an_error_at_the_next_call():
+def test_a_kernel_that_stopped_waiting_is_an_error_at_the_next_call():
     device = FakeDevice()
     kernels = sequences.kernels(device)
     *_, cache = kernels.rnn.forward(*arguments("rnn"))
     device.gave_up = True
-    with pytest.raises(RuntimeError, match=r"gave up waiting .* MINIRNN_CUDA_LEVEL=2"):
+    with pytest.raises(RuntimeError, match=r"stopped waiting .* MINIRNN_CUDA_LEVEL=2"):
         kernels.rnn.backward(None, None, cache)
-    kernels.rnn.backward(None, None, cache)  # the cache wasn't consumed, and the error has been told
+    kernels.rnn.backward(None, None, cache)  # the cache was not consumed, and the error is raised once
     for call in (kernels.rnn.forward, kernels.rnn.inference):
         device.gave_up = True
-        with pytest.raises(RuntimeError, match="gave up waiting"):
+        with pytest.raises(RuntimeError, match="stopped waiting"):
             call(*arguments("rnn"))
     device.gave_up = True
     x, *others = arguments("rnn")
-    with pytest.raises(RuntimeError, match="gave up waiting"):
+    with pytest.raises(RuntimeError, match="stopped waiting"):
         kernels.rnn.step(x[0], *others)
 
 
-def test_what_is_accepted():
+def test_accepted_arrays():
     bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
     accepts = sequences.kernels(FakeDevice()).accepts
     for dtype in (np.float32, np.float64, np.float16, bfloat16):
@@ -344,12 +339,12 @@ def test_what_is_accepted():
     assert not accepts(np.zeros(1, np.float32), np.zeros(1))
     assert not accepts(np.zeros(1, np.int32))
     assert not accepts(np.zeros(1, np.complex64))
-    assert not accepts(np.zeros(1, np.dtype(np.float32).newbyteorder()))  # kernels read bytes as they lie
+    assert not accepts(np.zeros(1, np.dtype(np.float32).newbyteorder()))  # kernels read native byte order
     assert not accepts([1.0])
 
 
 class Elsewhere(np.ndarray):
-    """An array that says it is on another device."""
+    """An array whose `device` is another device."""
 
     device = "<CUDA Device 1>"
 
@@ -359,7 +354,9 @@ def test_arrays_of_two_devices_are_a_clear_error():
     accepts = sequences.kernels(device).accepts
     here, other = np.zeros(1, np.float32), np.zeros(1, np.float32).view(Elsewhere)
     assert not accepts(other)
-    with pytest.raises(TypeError, match="arrays of two devices meet: cpu and tests; move them to one first"):
+    with pytest.raises(
+        TypeError, match="arguments are on different devices: cpu and tests; move them to the same one first"
+    ):
         accepts(here, other)
     device.home = "<CUDA Device 1>"
     with pytest.raises(TypeError, match="the arrays are on cpu while <CUDA Device 1> is the current device"):

@@ -1,4 +1,4 @@
-"""The wheel of CuPy where no driver is: all imports, "cupy" says why it can't run, CuPy has what is called in it."""
+"""CuPy without a driver: imports work, "cupy" says why it can't run, and CuPy has the functions that are called."""
 
 import importlib.util
 import os
@@ -17,7 +17,7 @@ def _wheel():
 
 
 def python(program):
-    """What a new process prints that sees no GPU, whatever the machine has; a warning ends it."""
+    """Return what a program prints in a new process in which no GPU is visible; warnings are errors."""
     env = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"], "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], env=env, capture_output=True, text=True)
     assert not done.returncode, done.stderr
@@ -36,7 +36,7 @@ def test_importing_minirnn_imports_no_cupy():
     assert python("import sys, minirnn, minirnn.cli; print('cupy' in sys.modules)") == "False"
 
 
-# What cuda/cupy_device.py and cuda/cupy_record.py call, beside the arrays' functions.
+# The functions that cuda/cupy_device.py and cuda/cupy_record.py call, except those of arrays.
 NAMES = (
     "RawModule",
     "cuda.Device",
@@ -61,6 +61,6 @@ NAMES = (
 )
 
 
-def test_cupy_has_what_is_called():
+def test_cupy_has_the_functions_that_the_kernels_call():
     program = f"import cupy, operator; [operator.attrgetter(name)(cupy) for name in {NAMES}]"
     assert python(program) == ""

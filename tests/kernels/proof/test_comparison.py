@@ -1,4 +1,4 @@
-"""proof/comparison.py: what differs is found, and the worst entry is named."""
+"""proof/comparison.py: differences are found, and the worst entry is named."""
 
 import numpy as np
 import pytest

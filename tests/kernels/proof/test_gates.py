@@ -1,4 +1,4 @@
-"""proof/gates.py: mistakes planted one at a time in right gates are caught, and named."""
+"""proof/gates.py: mistakes that are planted one at a time in right gates are caught and named."""
 
 import dataclasses
 
@@ -7,15 +7,15 @@ import pytest
 
 import minirnn_kernels
 from minirnn_kernels.cell import CELLS
-from minirnn_kernels.proof.gates import EXTREME, FUNCTIONS, SIZES, cases
-from minirnn_kernels.proof.sequences import prove, prove_gates, prove_gates_case
+from minirnn_kernels.proof import prove, prove_gates, prove_gates_case
+from minirnn_kernels.proof.gates import EXTREME, FUNCTIONS, GATES_SIZES, cases
 from tests.doubles.records import function_of, with_function
 
 GATES = minirnn_kernels.get("numpy").gates
 
 
 def after(path, change):
-    """The NumPy gates with change(*arguments) after one of the functions."""
+    """Return the NumPy gates with a call of change(*arguments) after one of the functions."""
     right = function_of(GATES, path)
 
     def wrong(*arguments):
@@ -27,7 +27,7 @@ def after(path, change):
 
 
 def times(position, factor):
-    """Scales an argument, or one block of it, given as (argument, block)."""
+    """Return a change that scales an argument, or one block of it, given as (argument, block)."""
 
     def change(*arguments):
         at = position if isinstance(position, int) else position[0]
@@ -55,7 +55,7 @@ WHOLE_VECTORS = 16
 
 
 def only_whole_vectors(path, filled):
-    """The last H % 16 units of one result stay as they were."""
+    """Return gates that do not compute the last H % 16 units of one result."""
 
     def wrong(*arguments):
         before = arguments[filled].copy()
@@ -68,7 +68,7 @@ def only_whole_vectors(path, filled):
 
 
 def beyond_the_end(path, argument):
-    """A whole vector is written where a part was due: the next entry in memory is overwritten."""
+    """Return gates that write one entry past the end of a row, as code does that stores only whole vectors."""
 
     def wrong(*arguments):
         function_of(GATES, path)(*arguments)
@@ -119,7 +119,7 @@ def gradient_through_h_missing(gates, c_prev, c, dh, dc, da):
         dc *= f
 
 
-MISTAKES = {
+PLANTED = {
     "tanh's derivative without its square": (
         with_function(GATES, "rnn.backward", lambda h, dh, _: np.multiply(dh, 1 - h, out=dh)),
         r"numpy gates, rnn_backward-tanh, float64, case 'B=1, H=1, contiguous', da: worst entry \[0, 0\] is",
@@ -155,7 +155,7 @@ MISTAKES = {
     ),
     "c_prev changed": (after("lstm.forward", times(1, 2)), r"lstm, .*: the argument c_prev was changed"),
     "an LSTM that forgets the tail": (only_whole_vectors("lstm.forward", 3), r"lstm, .*H=1, .*h: NaN where a number"),
-    "the tail of h past its end": (beyond_the_end("lstm.forward", 3), r"lstm, .*: something beside h was overwritten"),
+    "the tail of h past its end": (beyond_the_end("lstm.forward", 3), r"lstm, .*: memory outside h was overwritten"),
     "NaN in a row reaches the next": (
         after("lstm.forward", lambda gates, c_prev, c, h: h.__imul__(np.where(np.isnan(h).any(), np.nan, 1))),
         r"lstm, .*a NaN in gates, block 0', h: NaN where a number was expected",
@@ -184,7 +184,7 @@ MISTAKES = {
         r"gru, .*, h: worst entry",
     ),
     "q changed": (after("gru.forward", times((0, 3), 1 + 1e-15)), r"gru, float64, .*, q: worst entry .* allowed 0"),
-    "the GRU's tail past its end": (beyond_the_end("gru.forward", 2), r"gru, .*: something beside h was overwritten"),
+    "the GRU's tail past its end": (beyond_the_end("gru.forward", 2), r"gru, .*: memory outside h was overwritten"),
     "other bits each time": (noisy(), r"gru, .*, h: two equal calls, different bits"),
     "da_r without q": (
         after("gru.backward", lambda gates, h_prev, dh, da: da[1].__itruediv__(gates[3])),
@@ -202,9 +202,9 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("mistake", PLANTED)
 def test_a_mistake_is_caught_and_named(mistake):
-    wrong, message = MISTAKES[mistake]
+    wrong, message = PLANTED[mistake]
     with pytest.raises(AssertionError, match=message):
         prove_gates(wrong)
 
@@ -226,13 +226,13 @@ def test_gates_that_take_only_contiguous_blocks_are_caught():
         assert all(a.flags.c_contiguous for a in arguments)
         GATES.lstm.forward(*arguments)
 
-    def by_address(gates, c_prev, c, h):  # as code does that looks at the first entry's address and at no stride
+    def by_address(gates, c_prev, c, h):  # like code that uses the address of the first entry and ignores the strides
         blocks = np.lib.stride_tricks.as_strided(gates, gates.shape, np.empty_like(gates, order="C").strides)
         GATES.lstm.forward(blocks, c_prev, c, h)
 
     with pytest.raises(AssertionError, match=r"lstm, .*strided': AssertionError"):
         prove_gates(with_function(GATES, "lstm.forward", contiguous))
-    with pytest.raises(AssertionError, match=r"lstm, .*B=2, H=15, strided': something beside gates was"):
+    with pytest.raises(AssertionError, match=r"lstm, .*B=2, H=15, strided': memory outside gates was"):
         prove_gates(with_function(GATES, "lstm.forward", by_address))
 
 
@@ -251,22 +251,22 @@ def test_a_record_is_only_proven_with_its_gates():
         prove(record)
 
 
-def test_a_case_of_ones_own():
+def test_one_case():
     prove_gates_case(GATES, "gru", B=3, H=29, strided=True, seed=7, dtype=np.float32)
     with pytest.raises(AssertionError, match=r"gru, float64, case 'B=3, H=29, contiguous', h: worst entry"):
         prove_gates_case(after("gru.forward", times(2, 1.001)), "gru", B=3, H=29)
 
 
 def test_the_cases_cover_what_the_contract_names():
-    covered = {function.of(GATES) for function in FUNCTIONS}
+    covered = {function.of(GATES) for function in FUNCTIONS.values()}
     assert covered == {f for cell in CELLS for f in vars(GATES.of(cell)).values()}
-    assert {H for _, H in SIZES} >= {1, 15, 16, 17, 33, 64, 67}
-    assert 0 in {B for B, _ in SIZES}
+    assert {H for _, H in GATES_SIZES} >= {1, 15, 16, 17, 33, 64, 67}
+    assert 0 in {B for B, _ in GATES_SIZES}
     assert {100.0, -100.0, 1e4, -1e4} <= set(EXTREME)
-    for function in FUNCTIONS:
+    for function in FUNCTIONS.values():
         for strided in (False, True):
             found = [case for case in cases(function) if case.strided == strided]
-            assert {(case.B, case.H) for case in found} >= set(SIZES)
+            assert {(case.B, case.H) for case in found} >= set(GATES_SIZES)
             assert {case.nan[0] for case in found if case.nan} == set(function.inputs)
             assert any(case.extreme for case in found)
             assert any(case.shared for case in found) == (function.name == "lstm")

@@ -1,6 +1,6 @@
-"""proof/rounding.py: a record that rounds what it may passes the sequences kit; one that does more, or less, doesn't.
+"""proof/rounding.py: a record with only the permitted roundings passes the proof; one with more roundings fails.
 
-The record here is the kit's own loop in float64, which rounds to the nearest where a record of that kind does.
+The record here is the loop of the proof in float64, which rounds to the nearest where a record of that kind rounds.
 """
 
 import importlib.util
@@ -11,10 +11,9 @@ import pytest
 import minirnn_kernels
 from minirnn_kernels.cell import CELLS
 from minirnn_kernels.contract import Cache, CellKernels, Kernels
-from minirnn_kernels.proof import sequences
+from minirnn_kernels.proof import SequenceCase, prove, prove_case
+from minirnn_kernels.proof.loop import VARIANTS, reference
 from minirnn_kernels.proof.rounding import Exact, Limits, Rounding, dtypes, limits, rounding_of
-from minirnn_kernels.proof.sequences import CELLS as VARIANTS
-from minirnn_kernels.proof.sequences import prove, prove_case
 
 KERNELS = minirnn_kernels.get("numpy")
 needs_bfloat16 = pytest.mark.skipif(importlib.util.find_spec("ml_dtypes") is None, reason="ml_dtypes is not installed")
@@ -27,13 +26,13 @@ KINDS = [
 
 
 def nearest(a, bits):
-    """a rounded to so many significant bits."""
+    """Return a, rounded to this many significant bits."""
     mantissa, exponent = np.frexp(a)
     return np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits)
 
 
 class Nearest(Exact):
-    """Rounds to the nearest number of so many bits; None: not at all."""
+    """Rounding to the nearest number with this many bits; None means no rounding."""
 
     def __init__(self, factor=None, stored=None):
         self.bits = {"factor": factor, "stored": stored}
@@ -53,35 +52,34 @@ BITS = {
 }
 
 
-def record_that_rounds(dtype, rounds, spoil=lambda cell, inputs: cell):
-    """Kernels of one dtype: `reference` with `rounds`. spoil(cell, inputs) -> the cell that is computed."""
+def record_that_rounds(dtype, rounds, spoil=lambda inputs: None):
+    """Return kernels of one dtype that compute `reference` with `rounds`; spoil(inputs) can change the inputs first."""
 
-    def results(cell, inputs, lengths, upstream=None):
-        cell = spoil(cell, inputs)
+    def results(variant, inputs, lengths, upstream=None):
+        spoil(inputs)
+        cell = variant.cell
         shapes = {"out": (*inputs["x"].shape[:2], inputs["h0"].shape[1])}
         given = {f"d{n}": np.zeros(shapes.get(n, inputs["h0"].shape)) for n in cell.results}
         given |= {name: a.astype(float) for name, a in (upstream or {}).items() if a is not None}
         exact = {name: a.astype(float) for name, a in inputs.items()}
         with np.errstate(all="ignore"):
-            made = sequences.reference(cell, exact, given, lengths, rounds)
+            made = reference(variant, exact, given, lengths, rounds)
         return {name: a.astype(dtype) for name, a in made.items()}
 
-    def cell_of(name, nonlinearity):
-        return next(c for c in VARIANTS if c.name == (f"rnn-{nonlinearity}" if name == "rnn" else name))
-
     def functions_of(name):
-        count = len(CELLS[name].inputs)
+        cell = CELLS[name]
 
         def forward(*arguments, nonlinearity="tanh"):
-            cell = cell_of(name, nonlinearity)
-            inputs, lengths = dict(zip(cell.inputs, arguments[:count], strict=True)), arguments[count]
-            made = results(cell, inputs, lengths)
-            return *(made[n] for n in cell.results), Cache(cell, inputs, lengths)
+            variant = VARIANTS[f"rnn-{nonlinearity}" if name == "rnn" else name]
+            *given, lengths = arguments
+            inputs = dict(zip(cell.inputs, given, strict=True))
+            made = results(variant, inputs, lengths)
+            return *(made[n] for n in cell.results), Cache(variant, inputs, lengths)
 
         def backward(*arguments, keep_cache=False):
             *upstream, cache = arguments
-            cell, inputs, lengths = cache.take(keep_cache)
-            made = results(cell, inputs, lengths, dict(zip((f"d{n}" for n in cell.results), upstream, strict=True)))
+            variant, inputs, lengths = cache.take(keep_cache)
+            made = results(variant, inputs, lengths, dict(zip((f"d{n}" for n in cell.results), upstream, strict=True)))
             return tuple(made[f"d{n}"] for n in cell.inputs)
 
         def inference(*arguments, **options):
@@ -103,7 +101,7 @@ def record_that_rounds(dtype, rounds, spoil=lambda cell, inputs: cell):
 
 @pytest.mark.parametrize(("dtype", "rounding"), KINDS)
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
-def test_what_may_be_rounded_passes(dtype, rounding, seed):
+def test_permitted_roundings_pass(dtype, rounding, seed):
     prove(record_that_rounds(dtype, BITS[dtype, rounding]), seed, rounding=rounding)
 
 
@@ -121,23 +119,22 @@ def test_tf32_is_not_strict():
 
 
 def without_a_column(inputs):
-    """The recurrent product forgets its last term: a bound that is one too low."""
+    """Return W_hh without its last column, as a product computes whose bound is too low by one."""
     W = inputs["W_hh"].copy()
     W[:, -1] = 0
     return W
 
 
 @pytest.mark.parametrize(("dtype", "rounding"), KINDS)
-@pytest.mark.parametrize("cell", [c.name for c in VARIANTS])
+@pytest.mark.parametrize("cell", VARIANTS)
 def test_a_term_less_in_a_product_is_caught(dtype, rounding, cell):
-    def spoil(cell, inputs):
+    def spoil(inputs):
         inputs["W_hh"] = without_a_column(inputs)
-        return cell
 
     with pytest.raises(AssertionError, match=rf"{cell}, {dtype}.*, case 'T=5, B=17, I=9, H=32, .*: (worst|error over)"):
         prove_case(
             record_that_rounds(dtype, BITS[dtype, rounding], spoil), cell,
-            T=5, B=17, I=9, H=32, dtype=np.dtype(dtype), rounding=rounding,
+            SequenceCase(T=5, B=17, I=9, H=32), dtype=np.dtype(dtype), rounding=rounding,
         )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""proof/sequences.py passes what is right, and catches mistakes planted one at a time in a copy of a right record."""
+"""proof/sequences.py accepts right records, and catches mistakes that are planted one at a time in a copy of one."""
 
 import dataclasses
 
@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import minirnn_kernels
-from minirnn_kernels import cell as cells
-from minirnn_kernels.proof.sequences import CASES, CELLS, prove, prove_case
+from minirnn_kernels.cell import CELLS, RNN
+from minirnn_kernels.proof import SequenceCase, Transfer, prove, prove_case
+from minirnn_kernels.proof.cases import CASES
+from minirnn_kernels.proof.loop import VARIANTS
 from minirnn_kernels.reference import sequences
 from tests.doubles.records import function_of, with_function
 from tests.doubles.strict_array import StrictArray
@@ -16,7 +18,7 @@ KERNELS = minirnn_kernels.get("numpy")
 
 
 def wrapped(path, change):
-    """The NumPy record with change(results, arguments) applied to what one of its functions returns."""
+    """Return the NumPy record with change(results, arguments) applied to the results of one of its functions."""
     right = function_of(KERNELS, path)
 
     def wrong(*arguments, **options):
@@ -35,7 +37,7 @@ def test_the_numpy_kernels_are_proven(seed):
 
 
 def with_gates(path, function):
-    """The NumPy record with another function of gates in its sequences, while its field `gates` stays right."""
+    """Return the NumPy record with a different gate function in its sequences; its field `gates` stays right."""
     made = sequences.sequences("numpy", with_function(KERNELS.gates, path, function))
     return dataclasses.replace(made, gates=KERNELS.gates)
 
@@ -175,17 +177,18 @@ def test_a_record_that_accepts_nothing_is_not_called_proven():
         prove(dataclasses.replace(KERNELS, accepts=lambda *arrays: False))
 
 
-def test_a_case_of_ones_own():
-    prove_case(KERNELS, "gru", T=3, B=4, I=5, H=19, ragged=True, seed=3, dtype=np.float32)
+def test_one_case():
+    prove_case(KERNELS, "gru", SequenceCase(T=3, B=4, I=5, H=19, ragged=True), seed=3, dtype=np.float32)
     with pytest.raises(AssertionError, match=r"numpy, lstm, float32, case 'T=3, B=2, I=5, H=19, seed 4', c_n of forw"):
         prove_case(
             wrapped("lstm.forward", lambda r, _: changed(r, 2, r[2] * np.float32(1.01))),
-            "lstm", T=3, B=2, I=5, H=19, seed=4, dtype=np.float32,
+            "lstm", SequenceCase(T=3, B=2, I=5, H=19), seed=4, dtype=np.float32,
         )  # fmt: skip
 
 
 def test_the_cases_cover_what_the_contract_names():
-    assert {cell.name for cell in CELLS} == {"rnn-tanh", "rnn-relu", "lstm", "gru"}
+    assert {variant.cell.name for variant in VARIANTS.values()} == CELLS.keys()
+    assert {v.nonlinearity for v in VARIANTS.values() if v.cell is RNN} == set(RNN.nonlinearities)
     assert {case.B for case in CASES} >= {0, 1}
     assert any(case.T == 1 for case in CASES)
     for trait in ("ragged", "without", "saturated", "nan", "strided", "keep"):
@@ -193,7 +196,7 @@ def test_the_cases_cover_what_the_contract_names():
 
 
 def on_a_device(function):
-    """The NumPy function for StrictArrays: it unpacks its arguments and packs its results."""
+    """Return a function for StrictArrays that calls the NumPy function with the arrays inside of them."""
 
     def unpacked(a):
         return a.host if isinstance(a, StrictArray) else a
@@ -208,7 +211,7 @@ def on_a_device(function):
 
 def of_a_device(record):
     def cells_of(part):
-        return {name: type(part.of(name))(*map(on_a_device, vars(part.of(name)).values())) for name in cells.CELLS}
+        return {name: type(part.of(name))(*map(on_a_device, vars(part.of(name)).values())) for name in CELLS}
 
     def accepts(*arrays):
         return all(isinstance(a, StrictArray) and record.accepts(a.host) for a in arrays)
@@ -218,9 +221,9 @@ def of_a_device(record):
 
 
 def test_a_record_of_another_device_is_proven_there():
-    hooks = {"to_device": StrictArray, "to_host": lambda a: a.host}
+    hooks = {"transfer": Transfer(StrictArray, lambda a: a.host)}
     prove(of_a_device(KERNELS), **hooks)
-    prove_case(of_a_device(KERNELS), "gru", T=3, B=4, I=5, H=6, **hooks)
+    prove_case(of_a_device(KERNELS), "gru", SequenceCase(T=3, B=4, I=5, H=6), **hooks)
     with pytest.raises(AssertionError, match=r"numpy, gru, float64, case 'plain', h_n of forward: worst entry"):
         prove(of_a_device(wrapped("gru.forward", lambda r, _: changed(r, 1, r[1] * 2))), **hooks)
     on_the_host = with_function(

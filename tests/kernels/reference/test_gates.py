@@ -1,4 +1,4 @@
-"""reference/gates.py: proven for drawn sizes, and in place without copies of whole blocks."""
+"""reference/gates.py: proven for random sizes, and in place without copies of whole blocks."""
 
 import tracemalloc
 
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minirnn_kernels.proof import prove_gates, prove_gates_case
 from minirnn_kernels.proof.gates import FUNCTIONS
-from minirnn_kernels.proof.sequences import prove_gates, prove_gates_case
 from minirnn_kernels.reference.gates import GATES
 from tests.doubles.records import function_of
 
@@ -18,7 +18,7 @@ def test_the_numpy_gates_are_proven(seed):
     prove_gates(GATES, seed)
 
 
-@pytest.mark.parametrize("function", [f.name for f in FUNCTIONS])
+@pytest.mark.parametrize("function", FUNCTIONS)
 @given(
     sizes=st.lists(st.integers(1, 70), min_size=2, max_size=2, unique=True),
     strided=st.booleans(),

@@ -1,4 +1,4 @@
-"""reference/sequences.py: sequences equal the looped steps, keep the cells' symmetries, and cost the memory stated."""
+"""reference/sequences.py: sequences equal a loop over steps, keep the cells' symmetries and use the stated memory."""
 
 import tracemalloc
 
@@ -9,45 +9,44 @@ from hypothesis import strategies as st
 
 import minirnn_kernels
 from minirnn.recurrent import cells
-from minirnn_kernels.proof.sequences import prove_case
-from tests.doubles.records import function_of
+from minirnn_kernels.proof import SequenceCase, prove_case
+from minirnn_kernels.proof.loop import VARIANTS
 
 KERNELS = minirnn_kernels.get("numpy")
-GATES = {"rnn-tanh": 1, "rnn-relu": 1, "lstm": 4, "gru": 3}
-STATES = {"rnn-tanh": 1, "rnn-relu": 1, "lstm": 2, "gru": 1}
-BIASES = {"rnn-tanh": 1, "rnn-relu": 1, "lstm": 1, "gru": 2}
+STATES = {name: len(variant.cell.states) for name, variant in VARIANTS.items()}
 RTOL = 1e-11  # float64's epsilon times the terms of the longest sums, about 10 steps x 40 terms, and a margin of 100
 
 
 def options(cell):
-    return {"nonlinearity": cell.removeprefix("rnn-")} if cell.startswith("rnn") else {}
+    return VARIANTS[cell].options
 
 
 def function(cell, part):
-    return function_of(KERNELS, f"{cell.split('-')[0]}.{part}")
+    return getattr(KERNELS.of(VARIANTS[cell].cell.name), part)
 
 
 def draw(cell, T, B, I, H, seed, dtype=np.float64):
-    """arguments (x, states, W_ih, W_hh, biases) and upstream (dout, gradients into the final states)"""
+    """Return arguments (x, states, W_ih, W_hh, biases) and upstream (dout, gradients into the final states)."""
     rng = np.random.default_rng(seed)
-    K = GATES[cell] * H
-    shapes = [(T, B, I), *[(B, H)] * STATES[cell], (K, I), (K, H), *[(K,)] * BIASES[cell]]
+    facts = VARIANTS[cell].cell
+    K = len(facts.gates) * H
+    shapes = [(T, B, I), *[(B, H)] * STATES[cell], (K, I), (K, H), *[(K,)] * len(facts.biases)]
     arguments = [rng.uniform(-1, 1, shape).astype(dtype) for shape in shapes]
     upstream = [rng.standard_normal(s).astype(dtype) for s in [(T, B, H), *[(B, H)] * STATES[cell]]]
     return arguments, upstream
 
 
 def run(cell, arguments, upstream, lengths=None):
-    """-> results of the forward, gradients"""
+    """Return the results of the forward, and the gradients."""
     *results, cache = function(cell, "forward")(*arguments, lengths, **options(cell))
     return results, function(cell, "backward")(*upstream, cache)
 
 
 def looped(cell, arguments, upstream):
-    """The same by `minirnn.recurrent.cells`, step by step."""
+    """Return the same results and gradients from `minirnn.recurrent.cells`, step by step."""
     n = STATES[cell]
     x, states, parameters = arguments[0], arguments[1 : n + 1], arguments[n + 1 :]
-    name = cell.split("-")[0]
+    name = VARIANTS[cell].cell.name
     out, caches = [], []
     for x_t in x:
         *states, cache = getattr(cells, f"{name}_step")(x_t, *states, *parameters, **options(cell))
@@ -69,7 +68,7 @@ def assert_close(got, expected, rtol=RTOL):
         np.testing.assert_allclose(a, b, rtol=0, atol=rtol * max(1, np.max(np.abs(b), initial=0)), err_msg=f"array {k}")
 
 
-every_cell = pytest.mark.parametrize("cell", GATES)
+every_cell = pytest.mark.parametrize("cell", VARIANTS)
 sizes = st.lists(st.integers(1, 9), min_size=4, max_size=4, unique=True)
 seeds = st.integers(0, 2**32 - 1)
 
@@ -91,7 +90,7 @@ def test_forward_and_backward_equal_the_looped_steps(cell, sizes, seed):
 )
 def test_any_sizes_are_proven(cell, sizes, ragged, seed, dtype):
     T, B, I, H = sizes
-    prove_case(KERNELS, cell, T=min(T, 12), B=B, I=I, H=H, ragged=ragged, seed=seed, dtype=dtype)
+    prove_case(KERNELS, cell, SequenceCase(T=min(T, 12), B=B, I=I, H=H, ragged=ragged), seed=seed, dtype=dtype)
 
 
 @every_cell
@@ -128,7 +127,9 @@ def test_permuting_the_hidden_units_permutes_the_results(cell, sizes, seed):
     arguments, upstream = draw(cell, *sizes, seed)
     H, n = sizes[3], STATES[cell]
     units = np.random.default_rng(seed).permutation(H)
-    across = np.concatenate([k * H + units for k in range(GATES[cell])])  # the same permutation in every gate's block
+    across = np.concatenate(
+        [k * H + units for k in range(len(VARIANTS[cell].cell.gates))]
+    )  # the same permutation in the block of every gate
 
     def permuted(arrays):  # x or dx, states, W_ih, W_hh, biases
         x, states, W_ih, W_hh, biases = arrays[0], arrays[1 : n + 1], *arrays[n + 1 : n + 3], arrays[n + 3 :]
@@ -171,7 +172,7 @@ def test_the_backward_is_linear_in_the_upstream(cell, sizes, seed):
 
 @every_cell
 @given(sizes=sizes, seed=seeds)
-def test_lengths_equal_each_sequence_alone_whatever_stands_in_the_padding(cell, sizes, seed):
+def test_lengths_equal_each_sequence_alone_whatever_the_padding_contains(cell, sizes, seed):
     arguments, upstream = draw(cell, *sizes, seed)
     T, B, *_ = sizes
     n = STATES[cell]
@@ -222,7 +223,7 @@ def test_overflow_infinity_and_nan_pass_without_a_warning(cell):
     assert np.isfinite(out[:2, 2]).all()
 
 
-FLOATS = {  # per step and row: what the forward keeps, what the backward adds, as the module's docstring states them
+FLOATS = {  # per step and row: what the forward keeps and what the backward adds, as the module's docstring says
     "rnn-tanh": lambda I, H: (H, H + I),
     "rnn-relu": lambda I, H: (H, H + I),
     "lstm": lambda I, H: (6 * H, I),
@@ -257,7 +258,7 @@ def test_inference_keeps_nothing_but_its_results(cell):
     results = function(cell, "inference")(*arguments, **options(cell))
     kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    projection = 0 if cell.startswith("rnn") else 4 * T * B * GATES[cell] * H
+    projection = 0 if cell.startswith("rnn") else 4 * T * B * len(VARIANTS[cell].cell.gates) * H
     weights = 4 * sum(a.size for a in arguments[STATES[cell] + 1 :])
     assert kept <= sum(a.nbytes for a in results) + 4 * B * 2 * H
     assert peak <= projection + 4 * T * B * H + 3 * weights + 4 * B * 16 * H

@@ -1,17 +1,17 @@
-"""Vectors of a CPU's full width, written as LLVM's intermediate representation: the words of the Numba kernels.
+"""Vectors as wide as the CPU's registers, written as LLVM's intermediate representation (IR).
 
-Numba compiles Python loops, but it has no vector type: whether a loop becomes vector instructions is LLVM's guess, and
-for the inner loop of a product, or for an exponential, it guesses badly. Here the vectors are explicit. `Vector` has
-Python's operators, each of which emits one instruction, so that the equations below read as they do in `gates.py`:
+Numba compiles Python loops, but it has no vector type: whether a loop becomes vector instructions is up to LLVM's
+heuristics, and for the inner loop of a product, or for an exponential, they do badly. Here the vectors are explicit.
+`Vector` has Python's operators, each of which emits one instruction, so that equations read as they do in `gates.py`:
 
     c = f * c_prev + i * g
     h = o * tanh(c)
 
-Nothing in this file runs at a kernel's run time: it is run once by the compiler, through the intrinsics of
+None of this code runs when a kernel runs: the compiler runs it once, through the intrinsics of
 `cpu/emit/intrinsics.py`.
 
-How wide vectors are, how many registers hold them, how many rows a product's tile has, and whether multiply and add are
-one instruction is read from the CPU (`Machine`).
+The width and number of vector registers, the number of rows of a product's tile, and whether multiply and add are one
+instruction depend on the CPU (`Machine`).
 """
 
 from __future__ import annotations
@@ -25,26 +25,24 @@ from typing import Any
 import numpy as np
 from llvmlite import binding, ir
 
-I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+I32, I64, BYTE_POINTER = ir.IntType(32), ir.IntType(64), ir.IntType(8).as_pointer()
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the kernels have to know of a CPU."""
+    """The properties of a CPU that the kernels depend on."""
 
     name: str
-    vector_bytes: int
-    registers: int  # for vectors
+    vector_bytes: int  # the width of a vector register
+    registers: int  # vector registers
     panel: int  # vectors in a row of a product's panel
-    rows: dict[
-        int, int
-    ]  # of a product's tile, for each number of vectors in a row of it; `cpu/emit/tiles.py` says what fits
-    prefetch: bool  # a tile asks for the memory of a later panel; a CPU that sees it coming only loses time by that
-    fused: bool  # multiply and add in one instruction; where there is none, llvm.fma would be a slow library call
+    rows: dict[int, int]  # width of a tile in vectors -> most rows that fit the registers; see `cpu/emit/tiles.py`
+    prefetch: bool  # tiles prefetch a later panel; on a CPU that predicts the access, that only costs time
+    fused: bool  # multiply-add is one instruction; without it, llvm.fma would be a slow library call
 
 
 def machine_of(features: dict[str, bool], architecture: str) -> Machine:
-    """The machine with these CPU features, of an architecture as in LLVM's triples."""
+    """Return the machine with these CPU features; `architecture` begins as LLVM's target triples do."""
     if architecture.startswith(("aarch64", "arm64")):
         return Machine("NEON", 16, 32, 4, {3: 6, 4: 6}, True, True)
     fused = bool(features.get("fma"))
@@ -57,13 +55,18 @@ def machine_of(features: dict[str, bool], architecture: str) -> Machine:
 
 @cache
 def machine() -> Machine:
-    """The machine that runs this process."""
+    """Return the machine that runs this process."""
     return machine_of(dict(binding.get_host_cpu_features()), binding.get_process_triple())
 
 
 def lanes(dtype: Any) -> int:
-    """Numbers of `dtype` in a vector of this machine."""
+    """Return the number of entries of `dtype` in a vector of this machine."""
     return machine().vector_bytes // int(np.dtype(dtype).itemsize)
+
+
+def scalar_type(dtype: Any) -> Any:
+    """Return LLVM's type for float32 or float64."""
+    return ir.FloatType() if np.dtype(dtype) == np.float32 else ir.DoubleType()
 
 
 class Emitter:
@@ -73,46 +76,43 @@ class Emitter:
         self.builder = builder
         self.machine = machine()
         self.dtype = np.dtype(dtype)
-        self.scalar = ir.FloatType() if self.dtype == np.float32 else ir.DoubleType()
+        self.scalar = scalar_type(dtype)
         self.integer = I32 if self.dtype == np.float32 else I64
         self.lanes = lanes(dtype)
         self.suffix = f"v{self.lanes}f{8 * self.dtype.itemsize}"
         self.type = ir.VectorType(self.scalar, self.lanes)
         self.integers = ir.VectorType(self.integer, self.lanes)
 
-    # ---- memory: pointers are typed; a vector may stand at any multiple of its entries' size
+    # ---- memory: pointers are typed; vectors are aligned only to the size of their entries
 
     def at(self, pointer: Any, index: Any) -> Any:
-        """pointer + index, in entries."""
+        """Return pointer + index, in entries."""
         return self.builder.gep(pointer, [index if isinstance(index, ir.Value) else I64(index)])
 
     def beyond(self, pointer: Any, offset: Any) -> Any:
-        """pointer + offset, in bytes."""
-        byte = ir.IntType(8).as_pointer()
-        moved = self.builder.gep(self.builder.bitcast(pointer, byte), [offset])
+        """Return pointer + offset, in bytes."""
+        moved = self.builder.gep(self.builder.bitcast(pointer, BYTE_POINTER), [offset])
         return self.builder.bitcast(moved, pointer.type)
 
     def prefetch(self, pointer: Any) -> None:
-        """Bring the line at `pointer` into the second-level cache; an address that is no memory is ignored."""
-        place = self.builder.bitcast(pointer, ir.IntType(8).as_pointer())
+        """Prefetch the line at `pointer` into the second-level cache; an address outside of memory is ignored."""
+        place = self.builder.bitcast(pointer, BYTE_POINTER)
         self._call("prefetch", "p0", ir.VoidType(), [place, I32(0), I32(2), I32(1)])
 
     def _as_vector(self, pointer: Any) -> Any:
         return self.builder.bitcast(pointer, self.type.as_pointer())
 
     def load(self, pointer: Any) -> Vector:
-        """`lanes` entries from `pointer` on."""
-        value = self.builder.load(self._as_vector(pointer), align=self.dtype.itemsize)
-        return Vector(self, value)
+        """Load a vector from `pointer`."""
+        return Vector(self, self.builder.load(self._as_vector(pointer), align=self.dtype.itemsize))
 
     def store(self, vector: Vector, pointer: Any) -> None:
-        """To `lanes` entries from `pointer` on."""
+        """Store a vector at `pointer`."""
         self.builder.store(vector.value, self._as_vector(pointer), align=self.dtype.itemsize)
 
     def load_first(self, n: Any, pointer: Any) -> Vector:
-        """The first n entries from `pointer` on, zeros in the other lanes; nothing behind them is touched."""
-        whole = self.is_whole(n)
-        with self.builder.if_else(whole) as (then, otherwise):
+        """Load the first n entries at `pointer`, with zeros in the other lanes; no memory after them is read."""
+        with self.builder.if_else(self.is_whole(n)) as (then, otherwise):
             with then:
                 full = self.load(pointer)
                 full_block = self.builder.block
@@ -120,13 +120,10 @@ class Emitter:
                 arguments = [self._as_vector(pointer), I32(self.dtype.itemsize), self.mask(n), self.splat(0.0).value]
                 part = self._call("masked.load", f"{self.suffix}.p0", self.type, arguments)
                 part_block = self.builder.block
-        phi = self.builder.phi(self.type)
-        phi.add_incoming(full.value, full_block)
-        phi.add_incoming(part, part_block)
-        return Vector(self, phi)
+        return self.choose((full, full_block), (Vector(self, part), part_block))
 
     def store_first(self, n: Any, vector: Vector, pointer: Any) -> None:
-        """The first n lanes to `pointer`; nothing behind them is touched."""
+        """Store the first n lanes at `pointer`; no memory after them is written."""
         with self.builder.if_else(self.is_whole(n)) as (then, otherwise):
             with then:
                 self.store(vector, pointer)
@@ -135,41 +132,52 @@ class Emitter:
                 self._call("masked.store", f"{self.suffix}.p0", ir.VoidType(), arguments)
 
     def is_whole(self, n: Any) -> Any:
-        """Whether n fills a vector."""
+        """Return whether n fills a vector."""
         return self.builder.icmp_signed(">=", n, I64(self.lanes))
 
     def mask(self, n: Any) -> Any:
-        """A vector of bits, set in the first n lanes."""
-        each = ir.VectorType(I64, self.lanes)
-        ns = self.builder.insert_element(ir.Constant(each, ir.Undefined), n, I32(0))
-        ns = self.builder.shuffle_vector(
-            ns, ir.Constant(each, ir.Undefined), ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
-        )
-        return self.builder.icmp_signed("<", ir.Constant(each, list(range(self.lanes))), ns)
+        """Return a vector of bits, set in the first n lanes."""
+        indices = ir.Constant(ir.VectorType(I64, self.lanes), list(range(self.lanes)))
+        return self.builder.icmp_signed("<", indices, self._in_each_lane(n))
 
     # ---- values
 
     def splat(self, number: float) -> Vector:
-        """The same number in each lane."""
+        """Return a vector with the same constant in each lane."""
         number = float(self.dtype.type(number))
         return Vector(self, ir.Constant(self.type, [self.scalar(number)] * self.lanes))
 
     def broadcast(self, pointer: Any) -> Vector:
-        """The one entry at `pointer` in each lane."""
-        number = self.builder.load(pointer, align=self.dtype.itemsize)
-        undefined = ir.Constant(self.type, ir.Undefined)
+        """Return a vector with the entry at `pointer` in each lane."""
+        return Vector(self, self._in_each_lane(self.builder.load(pointer, align=self.dtype.itemsize)))
+
+    def _in_each_lane(self, number: Any) -> Any:
+        undefined = ir.Constant(ir.VectorType(number.type, self.lanes), ir.Undefined)
         one = self.builder.insert_element(undefined, number, I32(0))
         zeros = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
-        return Vector(self, self.builder.shuffle_vector(one, undefined, zeros))
+        return self.builder.shuffle_vector(one, undefined, zeros)
+
+    def shuffle(self, a: Vector, b: Vector, chosen: list[int]) -> Vector:
+        """Return a vector whose lane k is entry chosen[k] of a's lanes followed by b's."""
+        indices = ir.Constant(ir.VectorType(I32, len(chosen)), chosen)
+        return Vector(self, self.builder.shuffle_vector(a.value, b.value, indices))
 
     def fma(self, a: Vector, b: Any, c: Any) -> Vector:
-        """a * b + c, rounded once where the machine can."""
+        """Return a * b + c, rounded once if the machine has a fused multiply-add."""
         factor, term = a.of(b), a.of(c)
         if not self.machine.fused:
             return a * factor + term
         return Vector(self, self._call("fma", self.suffix, self.type, [a.value, factor.value, term.value]))
 
+    def choose(self, *sources: tuple[Vector, Any]) -> Vector:
+        """Return one of several vectors, each paired with the block from which the code arrives if it is the value."""
+        phi = self.builder.phi(self.type)
+        for vector, block in sources:
+            phi.add_incoming(vector.value, block)
+        return Vector(self, phi)
+
     def where(self, condition: Any, a: Vector, b: Vector) -> Vector:
+        """Return a where the condition's bit is set, b in the other lanes."""
         return Vector(self, self.builder.select(condition, a.value, b.value))
 
     def _call(self, intrinsic: str, suffix: str, result: Any, arguments: list[Any]) -> Any:
@@ -180,23 +188,27 @@ class Emitter:
         return self.builder.call(declared, arguments)
 
     def bits(self, a: Vector) -> Any:
+        """Return the lanes' bits as integers."""
         return self.builder.bitcast(a.value, self.integers)
 
     def from_bits(self, bits: Any) -> Vector:
+        """Return the vector whose lanes have these bits."""
         return Vector(self, self.builder.bitcast(bits, self.type))
 
     def integer_splat(self, number: int) -> Any:
+        """Return integers as wide as the lanes, all with the same value."""
         return ir.Constant(self.integers, [number] * self.lanes)
 
 
 class Vector:
-    """A vector of floats; its operators emit instructions. Numbers stand for vectors of that number."""
+    """A vector of floats whose operators emit instructions; a Python number counts as a vector of that number."""
 
     def __init__(self, emitter: Emitter, value: Any) -> None:
         self.emitter = emitter
         self.value = value
 
     def of(self, other: Any) -> Vector:
+        """Return `other` as a vector."""
         return other if isinstance(other, Vector) else self.emitter.splat(other)
 
     def __add__(self, other: Any) -> Vector:
@@ -232,26 +244,26 @@ class Vector:
 
 # ---- the exponential, the sigmoid and tanh ---------------------------------------------------------------------------
 #
-# e^x = 2^n e^r with n the integer nearest to x / ln 2, and so |r| <= ln(2) / 2. Adding 1.5 * 2^23 (2^52 in float64) to
-# x / ln 2 rounds it to an integer, and leaves n in the lowest bits of the sum, from where a shift brings it into the
-# exponent of 2^n. r = x - n ln 2 is exact enough only with ln 2 in two parts, the first with so few bits that n times
-# it is exact. e^r - 1 = r + r^2 q(r) has no constant term, and so is accurate for small r, where e^r loses every digit.
+# e^x = 2^n e^r, where n is the integer nearest to x / ln 2, so |r| <= ln(2) / 2. Adding 1.5 * 2^23 (2^52 in float64) to
+# x / ln 2 rounds it to an integer, and leaves n in the lowest bits of the sum; a shift moves them into the exponent of
+# 2^n. r = x - n ln 2 is exact enough only with ln 2 in two parts, the first with few enough bits that n times it is
+# exact. e^r - 1 = r + r^2 q(r) has no constant term, and so is accurate for small r, where e^r loses every digit.
 #
-# q is a polynomial that meets (e^r - 1 - r) / r^2 at Chebyshev's points, which brings it within a fifth of a rounding
-# of e^r; the Taylor series takes one coefficient more for that, in float64 two.
+# q is the polynomial that equals (e^r - 1 - r) / r^2 at Chebyshev's points. Its error is below a fifth of a rounding of
+# e^r; the Taylor series needs one more coefficient for the same error, in float64 two more.
 #
-#     sigmoid(x) = 1 / (1 + e^-x)                            e^-x may overflow: 1 / infinity = 0 is right
+#     sigmoid(x) = 1 / (1 + e^-x)                            e^-x can overflow: 1 / infinity = 0 is right
 #     tanh(x)    = sign(x) * em1 / (em1 + 2)                 em1 = e^(2|x|) - 1 = 2^n (e^r - 1) + (2^n - 1)
 #
-# Arguments are clamped to where the result no longer changes, by comparisons that a NaN fails and so passes unharmed.
+# Arguments are clamped to the range in which the result changes. The comparisons are false for NaN, so NaN passes.
 #
-# An activation is some twenty instructions, each of which waits for the one before; a CPU could do a dozen in that
-# time, but it only looks ahead by the length of two or three activations. So they are written in step: the first
-# instruction of all of them, then the second. `sigmoid` and `tanh` are coroutines: they ask for an exponential, and
-# `activate` gives all of them theirs. Within one, the terms of q are summed in pairs, (c0 + c1 r) + r^2 ((c2 + c3 r) +
-# ...), which don't wait for each other.
+# An activation is some twenty instructions, each of which waits for the one before. A CPU could execute a dozen others
+# in that time, but it looks ahead only by the length of two or three activations. So the activations are interleaved:
+# the first instruction of all of them, then the second. `sigmoid` and `tanh` are coroutines: each yields the argument
+# of an exponential, and `activate` sends the exponentials back. Within one exponential, the terms of q are summed in
+# pairs, (c0 + c1 r) + r^2 ((c2 + c3 r) + ...), because the pairs are independent of each other.
 
-Activation = Generator["Vector", tuple["Vector", "Vector"], "Vector"]
+Activation = Generator["Vector", tuple["Vector", "Vector"], None]  # yields its argument, then its value
 
 SERIES = {
     "float32": (0.5, 0.1666657702559799, 0.041666554662050534, 0.008363173074513711, 0.001392617611993558),
@@ -270,22 +282,14 @@ SERIES = {
 }
 
 
-def activate(*asked: Activation) -> tuple[Vector, ...]:
-    """activate(sigmoid(x), tanh(y)) -> their values, computed in step."""
-    exponentials = _exponentials([next(one) for one in asked])
-    return tuple(_result(one, exponential) for one, exponential in zip(asked, exponentials, strict=True))
-
-
-def _result(one: Activation, exponential: tuple[Vector, Vector]) -> Vector:
-    try:
-        one.send(exponential)
-    except StopIteration as end:
-        return end.value
-    raise AssertionError("an activation asks for one exponential")
+def activate(*activations: Activation) -> tuple[Vector, ...]:
+    """Return the values of the activations, interleaved: `activate(sigmoid(x), tanh(y))`."""
+    exponentials = _exponentials([next(activation) for activation in activations])
+    return tuple(activation.send(e) for activation, e in zip(activations, exponentials, strict=True))
 
 
 def _exponentials(xs: list[Vector]) -> Iterable[tuple[Vector, Vector]]:
-    """2^n and e^r - 1 for each, which has to lie between -87 and 88.8 (float32), -708 and 709.8 (float64)."""
+    """Return 2^n and e^r - 1 for each x, which must be in -87 to 88.8 (float32) or -708 to 709.8 (float64)."""
     e = xs[0].emitter
     single = e.dtype == np.float32
     mantissa, bias = (23, 127) if single else (52, 1023)
@@ -295,14 +299,14 @@ def _exponentials(xs: list[Vector]) -> Iterable[tuple[Vector, Vector]]:
     ns = [s - magic for s in shifted]
     rs = [e.fma(n, -high, x) for n, x in zip(ns, xs, strict=True)]
     rs = [e.fma(n, -low, r) for n, r in zip(ns, rs, strict=True)]
-    rests = _in_step(rs, SERIES[e.dtype.name])
+    rests = _polynomials(rs, SERIES[e.dtype.name])
     raised = [e.builder.shl(e.bits(s), e.integer_splat(mantissa)) for s in shifted]
     powers = [e.from_bits(e.builder.add(bits, e.integer_splat(bias << mantissa))) for bits in raised]
     return zip(powers, rests, strict=True)
 
 
-def _in_step(rs: list[Vector], terms: tuple[float, ...]) -> list[Vector]:
-    """r + r^2 (terms[0] + terms[1] r + ...) for each r"""
+def _polynomials(rs: list[Vector], terms: tuple[float, ...]) -> list[Vector]:
+    """Return r + r^2 (terms[0] + terms[1] r + ...) for each r, interleaved."""
     e = rs[0].emitter
     squares = [r * r for r in rs]
     pairs = [terms[k : k + 2] for k in range(0, len(terms), 2)]
@@ -322,13 +326,15 @@ def _clamp(x: Vector, low: float, high: float) -> Vector:
 
 
 def sigmoid(x: Vector) -> Activation:
+    """Yield the argument of an exponential, then 1 / (1 + e^-x): `sigmoid` of `gates.py`."""
     e = x.emitter
     low, high = (-87.0, 88.75) if e.dtype == np.float32 else (-708.0, 709.8)
     power, rest = yield _clamp(-x, low, high)
-    return 1 / ((rest + 1) * power + 1)  # not power * rest + power: with an infinite power that can be inf - inf
+    yield 1 / ((rest + 1) * power + 1)  # not power * rest + power: for an infinite power that can be inf - inf
 
 
 def tanh(x: Vector) -> Activation:
+    """Yield the argument of an exponential, then tanh(x)."""
     e = x.emitter
     sign_bit = 1 << (8 * e.dtype.itemsize - 1)
     signs = e.builder.and_(e.bits(x), e.integer_splat(sign_bit))
@@ -337,4 +343,4 @@ def tanh(x: Vector) -> Activation:
     size = e.where(size > limit, e.splat(limit), size)
     power, rest = yield size + size
     em1 = e.fma(power, rest, power - 1)
-    return e.from_bits(e.builder.or_(e.bits(em1 / (em1 + 2)), signs))
+    yield e.from_bits(e.builder.or_(e.bits(em1 / (em1 + 2)), signs))

@@ -1,13 +1,14 @@
-// The cells: what happens to the pre-activations of one unit in one row. The equations and the derivation of their
-// backward are those of ../gates.py, with the same names.
+// The gates of each cell, for one unit in one row. This file repeats the equations of `rnn`, `lstm` and `gru` in
+// minirnn_kernels/gates.py and of their backward functions, which also derives them, with the same names.
 //
-//     blocks     numbers a unit has in the array `gates`, in order
-//     products   how many of them, from block `first` on, get a part from the product with W_hh
+//     blocks     the number of values of a unit in the array `gates`, in order
+//     products   the number of them that receive a part of h W_hh^T
+//     first      the index of the first of these
 //
-// `carry` is the gradient that goes past the products from a step to the one before: LSTM dc, GRU z * dh.
+// `carry` is the gradient that passes from a step to the one before it without the products: LSTM dc, GRU z * dh.
 
 DEVICE Accumulate sigmoid(Accumulate x) {
-    Accumulate e = exp_(x >= 0 ? -x : x);  // at most 1: nothing overflows
+    Accumulate e = exp_(x >= 0 ? -x : x);  // at most 1, so nothing overflows
     return (x >= 0 ? 1 : e) / (1 + e);
 }
 
@@ -16,7 +17,7 @@ struct RNN {
 
     DEVICE void forward(
         Accumulate a[], Accumulate /*c_prev*/, Accumulate /*h_prev*/, Accumulate& /*c*/, Accumulate& h, int relu) {
-        h = relu ? (a[0] <= 0 ? 0 : a[0]) : tanh_(a[0]);  // in this form NaN stays NaN
+        h = relu ? (a[0] <= 0 ? 0 : a[0]) : tanh_(a[0]);  // written so that NaN stays NaN
     }
 
     DEVICE void backward(
@@ -51,7 +52,7 @@ struct LSTM {
         dc = dc * f;
     }
 
-    DEVICE Accumulate past_the_products(Accumulate /*carry*/) { return 0; }  // dc leads to c0, not to h0
+    DEVICE Accumulate past_the_products(Accumulate /*carry*/) { return 0; }  // dc is a part of dc0, not of dh0
 };
 
 struct GRU {

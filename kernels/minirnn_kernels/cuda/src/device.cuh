@@ -1,7 +1,7 @@
-// The words in which a GPU differs from a CPU: who am I, wait for the others, store so that they see it, tensor cores.
+// The functions in which a GPU differs from a CPU: indices, barriers, stores that other blocks see, tensor cores.
 //
-// No CUDA header is included. Under NVRTC or nvcc the words are PTX. A plain C++ compiler finds them defined already,
-// by the shim of tests/kernels/cuda, which runs every thread in turn on the CPU.
+// No CUDA header is included. NVRTC and nvcc compile these functions to PTX. For a plain C++ compiler they are defined
+// by tests/kernels/cuda/emulation/shim.hpp, which runs the threads in turn on the CPU.
 
 #ifdef __CUDACC__
 
@@ -11,7 +11,7 @@
 #define CLUSTER_OF(n) __attribute__((cluster_dims(n, 1, 1)))
 #define UNROLL _Pragma("unroll")
 
-// ---- who am I ------------------------------------------------------------------------------------------------------
+// ---- indices -------------------------------------------------------------------------------------------------------
 
 DEVICE int thread_index() { return threadIdx.x; }
 DEVICE int block_size() { return blockDim.x; }
@@ -20,18 +20,18 @@ DEVICE int block_y() { return blockIdx.y; }
 DEVICE int blocks_x() { return gridDim.x; }
 DEVICE int blocks_y() { return gridDim.y; }
 
-// ---- waiting for each other ----------------------------------------------------------------------------------------
+// ---- barriers ------------------------------------------------------------------------------------------------------
 
 DEVICE void sync_block() { __syncthreads(); }
-DEVICE bool sync_block_or(bool mine) { return __syncthreads_or(mine); }  // whether any thread of the block said true
+DEVICE bool sync_block_or(bool mine) { return __syncthreads_or(mine); }  // whether any thread of the block passed true
 
-// Blocks of a cluster run on neighbouring multiprocessors and reach into each other's shared memory. What was written
-// before arriving can be read, by all of the cluster, after waiting.
+// Blocks of a cluster run on neighbouring multiprocessors and can access each other's shared memory. All threads of the
+// cluster can read, after cluster_wait, what any of them wrote before cluster_arrive.
 #if __CUDA_ARCH__ >= 900
 DEVICE void cluster_arrive() { asm volatile("barrier.cluster.arrive.release;" ::: "memory"); }
 DEVICE void cluster_wait() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
 
-// The same place in the shared memory of another block of the cluster.
+// The corresponding address in the shared memory of another block of the cluster.
 template <class T>
 DEVICE T* peer(T* here, int rank) {
     unsigned long long there;
@@ -42,14 +42,15 @@ DEVICE T* peer(T* here, int rank) {
 
 // ---- memory that other blocks write --------------------------------------------------------------------------------
 
-// Whoever reads v with load_acquire sees all that this thread, and threads that met it at a barrier, wrote before.
+// A thread that reads v with load_acquire sees all earlier writes of this thread and of the threads that it has
+// synchronised with at a barrier.
 DEVICE void store_release(int* p, int v) { asm volatile("st.release.gpu.global.s32 [%0], %1;" ::"l"(p), "r"(v) : "memory"); }
 DEVICE int load_acquire(const int* p) {
     int v;
     asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
     return v;
 }
-// To memory of the host.
+// Store to host memory.
 DEVICE void store_system(int* p, int v) { asm volatile("st.relaxed.sys.global.s32 [%0], %1;" ::"l"(p), "r"(v) : "memory"); }
 
 struct __align__(16) Quad {
@@ -59,7 +60,7 @@ struct __align__(4) Word {
     unsigned bits;
 };
 
-// A load past the first-level cache, which may hold what stood there before another multiprocessor wrote.
+// Load without the first-level cache, which can hold a value from before a write of another multiprocessor.
 DEVICE unsigned short fresh(const unsigned short* p) {
     unsigned short v;
     asm volatile("ld.global.cg.u16 %0, [%1];" : "=h"(v) : "l"(p));
@@ -81,12 +82,12 @@ DEVICE Quad fresh(const Quad* p) {
     return v;
 }
 
-// Ask for memory that will be read soon.
+// Prefetch memory that will be read soon.
 DEVICE void prefetch(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 
 DEVICE void nap() { asm volatile("nanosleep.u32 20;"); }
 
-// In builds for the stress test, a wait of random length wherever blocks or warps may be early or late.
+// In builds for the stress test, wait for a random time wherever blocks or warps can be early or late.
 #ifdef JITTER
 DEVICE void jitter() {
     unsigned clock;
@@ -118,7 +119,7 @@ DEVICE unsigned short float_to_half(float x) {
     return bits;
 }
 
-// x rounded to the 10 bits of mantissa that a tensor core reads of a float.
+// Round x to the 10 bits of mantissa that a tensor core reads of a float.
 DEVICE unsigned to_tf32(float x) {
     unsigned bits;
     asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));
@@ -126,7 +127,7 @@ DEVICE unsigned to_tf32(float x) {
 }
 
 // The 32 lanes of a warp together add A (16, 8) B (8, 8) to a tile of (16, 8), of which each lane holds four numbers.
-// With g = lane / 4 and t = lane % 4, a lane gives and gets (PTX ISA, "matrix fragments for mma.m16n8k8"):
+// With g = lane / 4 and t = lane % 4, a lane holds (PTX ISA, "matrix fragments for mma.m16n8k8"):
 //
 //     a[0], a[1], a[2], a[3] = A[g, t], A[g + 8, t], A[g, t + 4], A[g + 8, t + 4]
 //     b[0], b[1]             = B[t, g], B[t + 4, g]
@@ -138,8 +139,8 @@ DEVICE void mma_tf32(float sum[4], const unsigned a[4], const unsigned b[2]) {
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-// The same with A (16, 16), B (16, 8) of 16-bit numbers, two in each word: where t stands above, columns 2t and 2t + 1
-// of A (rows of B), where t + 4 stands, columns 2t + 8 and 2t + 9.
+// The same with A (16, 16) and B (16, 8) of 16-bit numbers, two in each word: t above stands for columns 2t and 2t + 1
+// of A (rows of B), and t + 4 for columns 2t + 8 and 2t + 9.
 struct half;
 struct bf16;
 template <class T>
@@ -159,13 +160,13 @@ __device__ __forceinline__ void mma_16<bf16>(float sum[4], const unsigned a[4], 
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-// The shared memory that the launch asks for.
+// The dynamic shared memory of the block.
 DEVICE char* dynamic_shared() {
     extern __shared__ __align__(16) char memory[];
     return memory;
 }
 
-#else  // a C++ compiler: the shim has the rest
+#else  // a plain C++ compiler: the rest is in shim.hpp
 
 #define KERNEL extern "C"
 #define DEVICE static inline

@@ -1,14 +1,16 @@
-// The gates of one step, for all rows and units: one pass over memory, 16 bytes at a time where the arrays allow it.
-// The products with W_hh are cuBLAS's.
+// The gates of one step, for all rows and units: one pass over memory, 16 bytes at a time if the arrays allow it.
+// cuBLAS computes the products with W_hh.
 //
-// Strides are in elements. A unit's number of gate g in row b stands at g * gate_stride + b * row_stride. Any number of
-// blocks and threads will do: blockIdx.y goes over rows, blockIdx.x and the threads over units.
+// Strides are in elements. The value of gate g of unit u in row b is at g * gate_stride + b * row_stride + u. Any
+// number of blocks and threads is possible: blockIdx.y runs over rows, blockIdx.x and the threads over units.
+//
+// The structs Forward and Backward document the parameters of the two kernels, which have the same names and order.
 
 #include "device.cuh"
 #include "numbers.cuh"
 #include "cells.cuh"
 
-// N neighbouring numbers, read and written at once.
+// N neighbouring numbers, which are read and written together.
 template <class T, int N>
 struct __attribute__((aligned(sizeof(T) * N))) Pack {
     T x[N];
@@ -29,23 +31,23 @@ DEVICE bool is_aligned(const void* p) { return (unsigned long long)p % 16 == 0; 
 // ---- forward -------------------------------------------------------------------------------------------------------
 
 struct Forward {
-    const Accumulate* recurrent;  // (B, products * H): h_prev W_hh^T, or null where `gates` has it already
-    const Accumulate* bias;       // GRU: (H) b_hn, added to the recurrent q; or null
-    Accumulate* gates;            // pre-activations, which become the gates (the RNN's are left)
+    const Accumulate* recurrent;  // [B, products * H], h_prev W_hh^T; null if `gates` includes it
+    const Accumulate* bias;       // [H], GRU: b_hn, added to the recurrent part of q; or null
+    Accumulate* gates;            // [blocks, B, H], pre-activations that become the gates (the RNN's keep their values)
     long long gate_stride, row_stride;
-    const Accumulate* c_prev;  // LSTM
+    const Accumulate* c_prev;  // [B, H], LSTM: the cell state before the step; else null
     long long c_prev_stride;
-    Accumulate* c;  // LSTM; may be c_prev
+    Accumulate* c;  // [B, H], LSTM: the cell state after the step; can be c_prev; else null
     long long c_stride;
-    const Storage* h_prev;  // GRU
+    const Storage* h_prev;  // [B, H], GRU: the hidden state before the step; else null
     long long h_prev_stride;
-    Storage* h;  // may be the RNN's gates
+    Storage* h;  // [B, H], the hidden state after the step; can be the RNN's gates
     long long h_stride;
-    const int* lengths;  // (B), or null: rows with t >= length have h = 0, c = c_prev
-    int t, B, H, relu;
+    const int* lengths;  // [B], or null: rows with t >= length get h = 0 and c = c_prev
+    int t, B, H, relu;   // the time step, the sizes, and whether the RNN's nonlinearity is relu
 };
 
-// N units of row b, from u on.
+// Compute N units of row b, beginning with u.
 template <int N>
 DEVICE void forward_units(const Forward& x, long long b, int u) {
     bool running = !x.lengths || x.t < x.lengths[b];
@@ -54,7 +56,7 @@ DEVICE void forward_units(const Forward& x, long long b, int u) {
     Pack<Storage, N> h_prev = {}, h;
     UNROLL
     for (int g = 0; g < Cell::blocks; ++g) {
-        bool alone = x.recurrent && Cell::first == 1 && g == 3;  // a GRU's q: `gates` has no part of it
+        bool alone = x.recurrent && Cell::first == 1 && g == 3;  // the GRU's q: `gates` has no part of it
         a[g] = alone ? load_wide<N>(x.bias ? x.bias + u : 0) : load<N>(gates + g * x.gate_stride);
         if (x.recurrent && g >= Cell::first) {
             const Accumulate* its = x.recurrent + b * Cell::products * x.H + (g - Cell::first) * x.H + u;
@@ -107,27 +109,27 @@ KERNEL void gates_forward(
 // ---- backward ------------------------------------------------------------------------------------------------------
 
 struct Backward {
-    const Accumulate* gates;
+    const Accumulate* gates;  // [blocks, B, H], LSTM, GRU: the gates; else null
     long long gate_stride, row_stride;
-    const Accumulate* c_prev;  // LSTM
+    const Accumulate* c_prev;  // [B, H], LSTM: the cell state before the step; else null
     long long c_prev_stride;
-    const Accumulate* c;  // LSTM
+    const Accumulate* c;  // [B, H], LSTM: the cell state after the step; else null
     long long c_stride;
-    const Storage* h_prev;  // GRU
+    const Storage* h_prev;  // [B, H], GRU: the hidden state before the step; else null
     long long h_prev_stride;
-    const Storage* h;  // RNN
+    const Storage* h;  // [B, H], RNN: the hidden state after the step; else null
     long long h_stride;
-    const Accumulate* recurrent;  // da W_hh of the step that follows, or null
+    const Accumulate* recurrent;  // [B, H], da W_hh of the next step, or null
     long long recurrent_stride;
-    const Storage* dout;      // (B, H), or null
-    const Accumulate* dh_n;   // (B, H), or null: enters at each row's last step
-    const Accumulate* dc_n;   // LSTM, alike
-    Accumulate* carry;        // LSTM: dc, which becomes dc_prev; GRU: z * dh of the step that follows, which becomes this one's
+    const Storage* dout;     // [B, H], or null
+    const Accumulate* dh_n;  // [B, H], or null: added at the last step of each row
+    const Accumulate* dc_n;  // [B, H], LSTM, or null: added at the last step of each row
+    Accumulate* carry;       // [B, H], in place, LSTM: dc, which becomes dc_prev; GRU: z * dh of the next step, then of this
     long long carry_stride;
-    Storage* da;  // may be the gates, or the RNN's recurrent gradient
+    Storage* da;  // [blocks, B, H], filled; can be the gates, or the RNN's recurrent gradient
     long long da_gate_stride, da_row_stride;
-    const int* lengths;  // (B), or null: T for all; rows with t >= length have da = 0
-    int T, t, B, H, relu;
+    const int* lengths;       // [B], or null: T for all rows; rows with t >= length get da = 0
+    int T, t, B, H, relu;     // the number of steps, the time step, the sizes, and whether the nonlinearity is relu
 };
 
 template <int N>

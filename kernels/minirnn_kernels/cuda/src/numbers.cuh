@@ -1,7 +1,7 @@
-// Two types of numbers: what arrays are stored in, and what sums and gates are computed in.
+// Two types of numbers: Storage, in which arrays are stored, and Accumulate, in which sums and gates are computed.
 //
-//     STORAGE             double    float    half    bf16
-//     accumulates in      double    float    float   float
+//     Storage             double    float    half    bf16
+//     Accumulate          double    float    float   float
 
 struct half {
     unsigned short bits;
@@ -44,7 +44,7 @@ DEVICE float widen(float x) { return x; }
 DEVICE float widen(half x) { return half_to_float(x.bits); }
 DEVICE float widen(bf16 x) { return from_bits((unsigned)x.bits << 16); }
 
-// To the nearest, ties to even; NaN stays NaN. `to` only says the type.
+// Round to nearest, ties to even; NaN stays NaN. `to` only selects the type.
 DEVICE double narrow(double x, double /*to*/) { return x; }
 DEVICE float narrow(float x, float /*to*/) { return x; }
 DEVICE half narrow(float x, half /*to*/) {
@@ -58,7 +58,7 @@ DEVICE bf16 narrow(float x, bf16 /*to*/) {
 }
 DEVICE Storage stored(Accumulate x) { return narrow(x, Storage()); }
 
-// A number of an array that other blocks write, or a vector of them.
+// Load a number, or a vector of them, from an array that other blocks write.
 DEVICE Quad load_fresh(const Quad* p) { return fresh(p); }
 DEVICE double load_fresh(const double* p) { return fresh(p); }
 DEVICE float load_fresh(const float* p) { return fresh(p); }

@@ -1,13 +1,13 @@
-// A warp's share of a product: the tile sum (16, N) += state (16, k) W (N, k)^T, for a stretch of k.
+// The part of a product that a warp computes: a tile sum (16, N) += state (16, k) W (N, k)^T, for a range of k.
 //
-// 16 is the number of rows of the batch in a tile; N, a multiple of 8, that of the columns. Both factors lie in shared
-// memory, k along their rows, whose distance ("pitch") is 16 bytes more than a multiple of 128: so the rows that the
-// lanes of a warp read at once start in different banks.
+// A tile has 16 rows of the batch and N columns, a multiple of 8. Both factors are in shared memory, with k along
+// their rows. The distance between rows, their pitch, is 16 bytes more than a multiple of 128, so that the rows that the lanes
+// of a warp read at once begin in different banks.
 //
 //     PRODUCT      factors                                sums    computed by
-//     FMA          float, double                          same    one multiply-add a lane
+//     FMA          float, double                          same    one multiply-add per lane
 //     TF32         float, rounded to 11 bits              float   tensor cores
-//     TF32X3       float, as the sum of two of 11 bits    float   tensor cores, three times
+//     TF32X3       float, as a sum of two of 11 bits      float   tensor cores, three times
 //     MMA16        half, bf16                             float   tensor cores
 
 #define FMA 0
@@ -17,7 +17,7 @@
 
 enum { TILE_ROWS = 16, WARP = 32 };
 
-// What is stored in shared memory for a number that was read from the arrays.
+// Convert a number that was read from an array to the form in which shared memory holds it.
 DEVICE unsigned staged_bits(unsigned bits) { return PRODUCT == TF32 ? to_tf32(from_bits(bits)) : bits; }
 DEVICE double staged(double x) { return x; }
 DEVICE float staged(float x) { return from_bits(staged_bits(to_bits(x))); }
@@ -32,8 +32,8 @@ DEVICE Quad staged(Quad q) {
 
 #if PRODUCT == FMA
 
-// Each lane has 2 x N/4 entries, rows lane % 8 + 8i and columns lane / 8 + 4j: per 16 bytes of each of its rows and
-// columns it multiplies all of them with each other.
+// Each lane has 2 x N/4 entries, in rows lane % 8 + 8i and columns lane / 8 + 4j. It loads 16 bytes of each of its rows
+// and columns at a time, and multiplies all rows with all columns.
 template <int N>
 struct Tile {
     enum { VECTOR = 16 / sizeof(Storage) };
@@ -71,7 +71,7 @@ struct Tile {
         }
     }
 
-    // f(row, column, sum) for each of this lane's entries.
+    // Call f(row, column, sum) for each of this lane's entries.
     template <class F>
     DEVICE void each(const Tile& tile, F f) {
         int lane = thread_index() % WARP;
@@ -85,10 +85,10 @@ struct Tile {
 
 #else
 
-// N/8 tiles of (16, 8), each as `mma_tf32` and `mma_16` have it.
+// N/8 tiles of (16, 8), each with the fragments of `mma_tf32` and `mma_16`.
 template <int N>
 struct Tile {
-    enum { PER_WORD = 4 / sizeof(Storage), STEP = 8 * PER_WORD };  // columns of k that one instruction takes
+    enum { PER_WORD = 4 / sizeof(Storage), STEP = 8 * PER_WORD };  // columns of k per instruction
     Accumulate sum[N / 8][4];
 
     DEVICE void clear(Tile& tile) {
@@ -123,8 +123,8 @@ struct Tile {
 #elif PRODUCT == TF32
     DEVICE void multiply(float sum[4], const unsigned a[4], const unsigned b[2]) { mma_tf32(sum, a, b); }
 #else
-    // x = large + small, each of 11 bits: of the four products the one of the small parts is below the rounding of the
-    // others (Ootomo and Yokota 2022, "Recovering single precision accuracy from Tensor Cores").
+    // x = large + small, each of 11 bits. The product of the two small parts is below the rounding of the other three
+    // (Ootomo and Yokota 2022, "Recovering single precision accuracy from Tensor Cores").
     DEVICE void multiply(float sum[4], const unsigned a[4], const unsigned b[2]) {
         unsigned a_large[4], a_small[4], b_large[2], b_small[2];
         UNROLL
@@ -139,7 +139,7 @@ struct Tile {
     DEVICE void parts(unsigned bits, unsigned& large, unsigned& small) {
         float x = from_bits(bits);
         large = to_tf32(x);
-        small = to_tf32(x - from_bits(large));  // of an infinity NaN: sums with one are NaN, not infinite
+        small = to_tf32(x - from_bits(large));  // NaN if x is infinite: sums with an infinity are NaN
     }
 #endif
 

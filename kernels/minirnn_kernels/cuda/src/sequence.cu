@@ -1,23 +1,24 @@
 // A whole sequence, or one step of it, in one kernel: the recurrent product and the gates.
 //
-// The hidden units are divided among the blocks of a *team*: each block has the rows of W_hh that belong to its units in
-// its shared memory, and keeps them there from step to step. A step is
+// The hidden units are divided among the blocks of a *team*. Each block holds the rows of W_hh of its units in
+// shared memory, and keeps them there from step to step. A step is
 //
-//     forward     a   = gates[t] + h[t] W_hh^T     for its own units, out of all units' h
+//     forward     a      = gates[t] + h[t] W_hh^T      for the block's units, from h of all units
 //                 h[t+1] = the cell's gates of a
-//     backward    dh  = da[t+1] W_hh + dout[t]     for its own units, out of all units' da
-//                 da[t] = the backward of the cell's gates
+//     backward    dh     = da[t+1] W_hh + dout[t]      for the block's units, from da of all units
+//                 da[t]  = the backward of the cell's gates
 //
-// and then the team meets, because the next step needs the h (or da) of all. A team is a single block, or a thread-block
-// cluster, whose blocks write h into each other's shared memory, or as many blocks as the GPU runs at once, which hand h
-// on through global memory. Several teams work side by side, each on 16 rows of the batch.
+// followed by a barrier of the team, because the next step needs h (or da) of all units. A team is a single block; or a
+// thread-block cluster, whose blocks write h into each other's shared memory; or as many blocks as the GPU runs at
+// once, which exchange h through global memory. Several teams run in parallel, each on 16 rows of the batch at a time.
 //
-// With last - first = 1 nobody meets: the next launch goes on. So the same kernels, recorded in a CUDA graph, are the
-// steps of sequences that don't fit on the chip.
+// With last - first = 1 there is no barrier: the next launch continues. The same kernels, recorded in a CUDA graph,
+// thus compute sequences whose weights don't fit on the chip.
 //
-// Shared memory: W (rows, columns) | state (16, columns) | partial (splits, 16, rows), each row padded, where `rows` are products * units
-// in the forward, units in the backward. Eight warps share a product: `units / 8` groups of columns, each of which has
-// its sum over k cut in `splits` parts. The parts are added up in a fixed order: equal calls give equal bits.
+// Shared memory: W [rows][W_pitch] | state [16][state_pitch] | partial [splits][16][partial_pitch], where `rows` is
+// products * units in the forward pass and units in the backward pass. Eight warps share a product: there are units / 8
+// groups of columns, and the sum over k of each group is divided into `splits` parts. The parts are added in a fixed
+// order, so that equal calls give equal bits.
 
 #include "device.cuh"
 #include "numbers.cuh"
@@ -37,29 +38,29 @@ struct Pass {
     int units;     // hidden units of a block, a multiple of 8
     int chunk;     // columns of the state in shared memory at once, a multiple of 16 * splits
     int splits;    // parts of a sum over k: 1, 2, 4 or 8
-    int resident;  // W stays in shared memory; else its chunks are read anew at every step
-    int grid;      // the team is gridDim.x blocks that meet in global memory; else CLUSTER blocks
-    int training;  // gates and all c are kept
-    int relu;
-    int base;  // added to the kernels' `first` and `last`
-    int spin_limit;
-    Accumulate* gates;    // (T, B, blocks, H): pre-activations without the recurrent part; with `training` the gates
-    const Storage* W_hh;  // (products * H, H)
-    const Accumulate* bias;  // GRU: (H) b_hn
-    Storage* h;              // (T + 1, B, H), h[0] the initial state
-    Accumulate* c;           // LSTM: (T + 1, B, H); without `training` (B, H), changed in place
-    const int* lengths;      // (B), or null: T for all
-    const Storage* dout;     // (T, B, H), or null
-    const Accumulate* dh_n;  // (B, H), or null
-    const Accumulate* dc_n;  // LSTM: (B, H), or null
-    Accumulate* carry;       // (B, H) of zeros; LSTM: ends as dc0
-    Storage* da;             // (T, B, blocks, H); may be `gates`, if the types are one
-    Accumulate* dh0;         // (B, H)
-    int* flags;              // of each block of the grid, where blocks meet there: how many tiles it has done; zeros
-    int* error;              // the host's; 1: a wait was given up
+    int resident;  // whether W stays in shared memory; otherwise its chunks are loaded again at every step
+    int grid;      // whether the team is gridDim.x blocks that exchange h in global memory; otherwise CLUSTER blocks
+    int training;  // whether gates and every c are kept
+    int relu;      // whether the RNN's nonlinearity is relu
+    int base;      // added to the kernels' `first` and `last`
+    int spin_limit;       // the most polls of another block's flag
+    Accumulate* gates;    // [T, B, blocks, H], pre-activations without the recurrent part; with `training` the gates
+    const Storage* W_hh;  // [products * H, H], the recurrent weights
+    const Accumulate* bias;  // [H], GRU: b_hn; else null
+    Storage* h;              // [T + 1, B, H], the hidden state at every step; h[0] is the initial state
+    Accumulate* c;           // [T + 1, B, H], LSTM: the cell state at every step; without `training` [B, H], in place
+    const int* lengths;      // [B], or null: T for all rows
+    const Storage* dout;     // [T, B, H], or null
+    const Accumulate* dh_n;  // [B, H], or null: added at the last step of each row
+    const Accumulate* dc_n;  // [B, H], LSTM, or null: added at the last step of each row
+    Accumulate* carry;       // [B, H], zeros at first; LSTM: dc, which ends as dc0; GRU: z * dh; RNN: null
+    Storage* da;             // [T, B, blocks, H], filled; can be `gates` if the types are equal
+    Accumulate* dh0;         // [B, H], filled
+    int* flags;              // [blocks of the grid], zeros at first: with `grid`, how many tiles each block has done
+    int* error;              // in host memory; 1 if a block stopped waiting
 };
 
-// ---- what a block holds --------------------------------------------------------------------------------------------
+// ---- shared memory -------------------------------------------------------------------------------------------------
 
 struct Shared {
     Storage* W;
@@ -73,21 +74,21 @@ DEVICE int pitch(int columns) {
     return (columns + line - 1) / line * line + 16 / sizeof(Storage);
 }
 
-// K: the number of terms of the product's sums.
+// K: the number of terms of each sum of the product.
 DEVICE Shared shared_memory(const Pass& pass, int rows, int K) {
     Shared block;
     int chunks = (K + pass.chunk - 1) / pass.chunk;
     block.rows = rows;
     block.W_pitch = pitch(pass.resident ? chunks * pass.chunk : pass.chunk);
     block.state_pitch = pitch(pass.chunk);
-    block.partial_pitch = rows % 32 ? rows : rows + 8;  // else the rows of a tile begin in the same bank
+    block.partial_pitch = rows % 32 ? rows : rows + 8;  // otherwise the rows of a tile would begin in the same bank
     block.W = (Storage*)dynamic_shared();
     block.state = block.W + rows * block.W_pitch;
     block.partial = (Accumulate*)(block.state + TILE_ROWS * block.state_pitch);
     return block;
 }
 
-// How many tiles of the batch are this block's.
+// The number of tiles of the batch that this block computes.
 DEVICE int own_tiles(int B) {
     int stride = blocks_y() * TILE_ROWS;
     return (B - block_y() * TILE_ROWS + stride - 1) / stride;
@@ -96,7 +97,7 @@ DEVICE int own_tiles(int B) {
 DEVICE Storage zero() { return stored(0); }
 DEVICE Accumulate not_a_number() { return from_bits(0x7fc00000); }
 
-// A number or a vector of them from memory that nobody else writes, and from memory that other blocks write.
+// Load a number or a vector: Plain from memory that no block writes, Fresh from memory that other blocks write.
 struct Plain {
     template <class T>
     DEVICE T read(const T* p) {
@@ -110,8 +111,8 @@ struct Fresh {
     }
 };
 
-// A warp fills a row of `columns` numbers in shared memory: the first `there` of them from `from`, the rest zeros. All
-// that a lane can hold is asked for before the first answer is needed; one by one, each would take as long.
+// A warp fills a row of `columns` numbers in shared memory: the first `there` numbers from `from`, the rest with zeros.
+// A lane issues AHEAD loads before it uses the first result, which hides their latency.
 template <class Memory>
 DEVICE void load_row(Storage* to, const Storage* from, int there, int columns, bool by_vectors) {
     enum { AHEAD = 8, VECTOR = sizeof(Quad) / sizeof(Storage) };
@@ -136,14 +137,15 @@ DEVICE void load_row(Storage* to, const Storage* from, int there, int columns, b
     }
 }
 
-// Whether rows of `columns` numbers, `stride` apart, are rows of whole vectors.
+// Whether rows of `columns` numbers, with this stride, consist of whole aligned vectors.
 DEVICE bool by_vectors(const Storage* source, long long stride, int columns) {
     const int vector = sizeof(Quad) / sizeof(Storage);
     return columns % vector == 0 && stride % vector == 0 && (unsigned long long)source % sizeof(Quad) == 0;
 }
 
-// Rows of W_hh for `units` units from unit0 on, columns k0 to k0 + columns. Eight units at a time: their rows of each
-// product in turn, so that a warp's tile has all that the gates of these units need.
+// Load the rows of W_hh of the block's units, which begin with unit0, columns k0 to k0 + columns. For eight units at a
+// time, the rows of each product follow each other, so that a warp's tile has everything that the gates of these units
+// need.
 DEVICE void load_W_forward(const Shared& block, const Pass& pass, int unit0, int k0, int columns) {
     int H = pass.H;
     bool vectors = by_vectors(pass.W_hh, H, H);
@@ -154,7 +156,7 @@ DEVICE void load_W_forward(const Shared& block, const Pass& pass, int unit0, int
     }
 }
 
-// Columns unit0 to unit0 + units of W_hh, transposed, for the terms k0 to k0 + columns.
+// Load columns unit0 to unit0 + units of W_hh, transposed, for the terms k0 to k0 + columns.
 DEVICE void load_W_backward(const Shared& block, const Pass& pass, int unit0, int k0, int columns) {
     enum { AHEAD = 8, STRIDE = 4 * WARPS };
     int lane = thread_index() % WARP, warp = thread_index() / WARP, H = pass.H, K = Cell::products * H;
@@ -177,7 +179,7 @@ DEVICE void load_W_backward(const Shared& block, const Pass& pass, int unit0, in
     }
 }
 
-// state (16, chunk) from rows of an array, `stride` apart, of which `rows` and `columns` are there; the rest is zero.
+// Load state [16][chunk] from an array of rows x columns numbers with this row stride; the rest is zero.
 DEVICE void load_state(const Shared& block, const Storage* source, long long stride, int rows, int columns, int chunk) {
     bool vectors = by_vectors(source, stride, columns);
     for (int row = thread_index() / WARP; row < TILE_ROWS; row += WARPS) {
@@ -187,7 +189,7 @@ DEVICE void load_state(const Shared& block, const Storage* source, long long str
     }
 }
 
-// partial += state W^T over one chunk, N columns to a warp's tile.
+// partial += state W^T over one chunk; a warp's tile has N columns.
 template <int N>
 DEVICE void multiply(const Shared& block, const Pass& pass, int W_column, bool first_chunk) {
     int groups = pass.units / 8, part = pass.chunk / pass.splits;
@@ -207,7 +209,7 @@ DEVICE void multiply(const Shared& block, const Pass& pass, int W_column, bool f
     }
 }
 
-// An entry of the product: its parts, added up.
+// An entry of the product: the sum of its parts.
 DEVICE Accumulate total(const Shared& block, int splits, int row, int column) {
     Accumulate sum = 0;
     for (int split = 0; split < splits; ++split) {
@@ -216,10 +218,10 @@ DEVICE Accumulate total(const Shared& block, int splits, int row, int column) {
     return sum;
 }
 
-// ---- meeting -------------------------------------------------------------------------------------------------------
+// ---- barriers ------------------------------------------------------------------------------------------------------
 
-// All threads of the cluster have come here; of the block, where that is the cluster.
-DEVICE void meet_cluster() {
+// A barrier of all threads of the cluster, or of the block if CLUSTER is 1.
+DEVICE void cluster_barrier() {
     jitter();
 #if CLUSTER > 1
     cluster_arrive();
@@ -229,7 +231,7 @@ DEVICE void meet_cluster() {
 #endif
 }
 
-// x into the same place of every block of the cluster.
+// Write x to the same position in the shared memory of every block of the cluster.
 DEVICE void publish(Storage* place, Storage x) {
 #if CLUSTER > 1
     UNROLL
@@ -239,17 +241,17 @@ DEVICE void publish(Storage* place, Storage x) {
 #endif
 }
 
-// A block of the grid says how many tiles it has done, all steps together.
+// Announce how many tiles this block has done, counted over all steps.
 DEVICE void arrive_grid(const Pass& pass, int done) {
     sync_block();
     jitter();
     if (thread_index() == 0) store_release(pass.flags + block_y() * blocks_x() + block_x(), done);
 }
 
-// Wait until all blocks of the team have done so many tiles: with several tiles, while the flag of one is on its way,
-// another is computed. A block that has waited for too long waits no more: what it hands on is NaN from then on, and
-// the host is told.
-DEVICE void wait_grid(const Pass& pass, int done, bool& gave_up) {
+// Wait until all blocks of the team have done this many tiles. With several tiles per step, a block computes one tile
+// while the flag of another is on its way. After spin_limit polls, a block stops waiting: from then on its results are NaN,
+// and it sets the error word of the host.
+DEVICE void wait_for_grid(const Pass& pass, int done, bool& gave_up) {
     jitter();
     for (int block = thread_index(); block < blocks_x(); block += THREADS) {
         const int* flag = pass.flags + block_y() * blocks_x() + block;
@@ -266,10 +268,10 @@ DEVICE void wait_grid(const Pass& pass, int done, bool& gave_up) {
 
 // ---- forward -------------------------------------------------------------------------------------------------------
 
-// Steps first to last (and not past T), counted from pass.base.
+// Compute steps first to last, both counted from pass.base, but none past T.
 KERNEL void TEAMWORK forward(const Pass* given, int first, int last) {
     enum { N = 8 * Cell::products };
-    const Pass pass = *given;  // a copy: what is read through a pointer is read anew after every store
+    const Pass pass = *given;  // a copy, because values behind a pointer are loaded again after every store
     const int T = pass.T, B = pass.B, H = pass.H, units = pass.units, chunk = pass.chunk;
     const int unit0 = block_x() * units;
     const long long step = (long long)B * H;
@@ -284,7 +286,7 @@ KERNEL void TEAMWORK forward(const Pass* given, int first, int last) {
     if (pass.resident) load_W_forward(block, pass, unit0, 0, (H + chunk - 1) / chunk * chunk);
     for (int t = first; t < last; ++t) {
         for (int row0 = block_y() * TILE_ROWS; row0 < B; row0 += blocks_y() * TILE_ROWS) {
-            if (pass.grid && t > first) wait_grid(pass, done - tiles + 1, gave_up);
+            if (pass.grid && t > first) wait_for_grid(pass, done - tiles + 1, gave_up);
             for (int k = 0; k < H; k += chunk) {
                 if (pass.grid || t == first) {
                     load_state(block, pass.h + t * step + (long long)row0 * H + k, H, B - row0, H - k, chunk);
@@ -294,14 +296,14 @@ KERNEL void TEAMWORK forward(const Pass* given, int first, int last) {
                 multiply<N>(block, pass, pass.resident ? k : 0, k == 0);
                 if (pass.grid) sync_block();
             }
-            if (!pass.grid) meet_cluster();  // nobody reads h[t] any more
+            if (!pass.grid) cluster_barrier();  // no block reads h[t] after this
             for (int entry = thread_index(); entry < TILE_ROWS * units; entry += THREADS) {
                 int row = row0 + entry / units, u = entry % units, unit = unit0 + u;
                 if (row >= B || unit >= H) continue;
                 long long place = (long long)row * H + unit;
                 Accumulate* gates = pass.gates + (t * step + (long long)row * H) * Cell::blocks + unit;
                 Accumulate a[Cell::blocks], c_prev = 0, c = 0, h;
-                enum { projected = Cell::first ? 3 : Cell::blocks };  // a GRU's q has no part of x
+                enum { projected = Cell::first ? 3 : Cell::blocks };  // the GRU's q has no part of x
                 UNROLL
                 for (int g = 0; g < Cell::blocks; ++g) a[g] = g < projected ? gates[g * H] : pass.bias[unit];
                 Accumulate* its_c = pass.c ? pass.c + (pass.training ? t * step : 0) + place : 0;
@@ -329,7 +331,7 @@ KERNEL void TEAMWORK forward(const Pass* given, int first, int last) {
                     publish(block.state + (row - row0) * block.state_pitch + unit, staged(stored(h)));
                 }
             }
-            if (!pass.grid) meet_cluster();  // everybody has h[t + 1]
+            if (!pass.grid) cluster_barrier();  // every block has h[t + 1]
             ++done;
             if (pass.grid && t + 1 < last) arrive_grid(pass, done);
         }
@@ -338,11 +340,11 @@ KERNEL void TEAMWORK forward(const Pass* given, int first, int last) {
 
 // ---- backward ------------------------------------------------------------------------------------------------------
 
-// Steps first to last counted from the end and from pass.base: number s belongs to time t = T - 1 - s. Number T is dh0:
-// the product of da[0] alone.
+// Compute steps first to last, counted from the end and from pass.base: step s belongs to time t = T - 1 - s. Step T is
+// dh0: the product of da[0] alone.
 KERNEL void TEAMWORK backward(const Pass* given, int first, int last) {
     enum { N = 8 };
-    const Pass pass = *given;  // a copy: what is read through a pointer is read anew after every store
+    const Pass pass = *given;  // a copy, because values behind a pointer are loaded again after every store
     const int T = pass.T, B = pass.B, H = pass.H, units = pass.units, chunk = pass.chunk, K = Cell::products * H;
     const int unit0 = block_x() * units;
     const long long step = (long long)B * H;
@@ -358,9 +360,9 @@ KERNEL void TEAMWORK backward(const Pass* given, int first, int last) {
     for (int s = first; s < last; ++s) {
         const int t = T - 1 - s;
         for (int row0 = block_y() * TILE_ROWS; row0 < B; row0 += blocks_y() * TILE_ROWS) {
-            if (pass.grid && s > first) wait_grid(pass, done - tiles + 1, gave_up);
+            if (pass.grid && s > first) wait_for_grid(pass, done - tiles + 1, gave_up);
             const Storage* da_next = pass.da + ((t + 1) * step + (long long)row0 * H) * Cell::blocks + Cell::first * H;
-            if (!pass.grid && s == 0) load_state(block, pass.da, 0, 0, 0, chunk);  // zeros, also past the last column
+            if (!pass.grid && s == 0) load_state(block, pass.da, 0, 0, 0, chunk);  // zeros, including the columns past the last
             for (int k = 0; k < K && s > 0; k += chunk) {
                 if (pass.grid || s == first) {
                     load_state(block, da_next + k, Cell::blocks * H, B - row0, K - k, chunk);
@@ -370,7 +372,7 @@ KERNEL void TEAMWORK backward(const Pass* given, int first, int last) {
                 multiply<N>(block, pass, pass.resident ? k : 0, k == 0);
                 if (pass.grid) sync_block();
             }
-            if (!pass.grid) meet_cluster();  // nobody reads da[t + 1] any more
+            if (!pass.grid) cluster_barrier();  // no block reads da[t + 1] after this
             for (int entry = thread_index(); entry < TILE_ROWS * units; entry += THREADS) {
                 int row = row0 + entry / units, u = entry % units, unit = unit0 + u;
                 if (row >= B || unit >= H) continue;
@@ -414,13 +416,13 @@ KERNEL void TEAMWORK backward(const Pass* given, int first, int last) {
                     }
                 }
             }
-            if (!pass.grid) meet_cluster();  // everybody has da[t]
+            if (!pass.grid) cluster_barrier();  // every block has da[t]
             ++done;
             if (pass.grid && s + 1 < last) arrive_grid(pass, done);
         }
     }
 }
 
-// ---- the end of a graph: its next replay does the steps that follow ------------------------------------------------
+// ---- the end of a graph: the next replay continues with the next steps ---------------------------------------------
 
 KERNEL void advance(Pass* pass, int steps) { pass->base += steps; }

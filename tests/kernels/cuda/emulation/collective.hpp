@@ -1,4 +1,4 @@
-// What scheduler.cpp has for numbers.cpp.
+// The collective operations of a warp, for numbers.cpp.
 #pragma once
 
 #include "shim.hpp"
@@ -7,7 +7,8 @@ namespace emulation {
 
 constexpr int warp_size = 32;
 
-// A word that all lanes of a warp say together: the last one to come computes for all, from the operands of each lane.
-void collective(const char* word, Place place, const void* operands, void (*compute)(const void* const operands[]));
+// Wait until all lanes of a warp have called the same function; the last one computes for all, from the operands of each
+// lane. `function` is its name.
+void collective(const char* function, Place place, const void* operands, void (*compute)(const void* const operands[]));
 
 }  // namespace emulation

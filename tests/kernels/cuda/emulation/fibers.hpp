@@ -1,10 +1,10 @@
-// Fibers: a thread of control with a stack of its own, which runs until it hands over to another one itself.
+// Fibers: a fiber is a thread of control with its own stack, which runs until it switches to another fiber.
 //
 //     prepare(context, stack, size, entry)   the first switch to the context calls entry(), which must not return
-//     hand_over(from, to)                    stops here; goes on where `to` stopped
+//     hand_over(from, to)                    saves the running fiber in `from` and continues where `to` stopped
 //
-// A switch saves what a call has to keep (the callee-saved registers) and no signal mask, whose system call would cost
-// more than all the rest. Elsewhere than on x86-64 and aarch64, or with EMULATION_UCONTEXT, the C library does it.
+// A switch saves the callee-saved registers but no signal mask, whose system call would take longer than all the rest. On
+// machines other than x86-64 and aarch64, or with EMULATION_UCONTEXT, the C library's ucontext functions are used.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +32,7 @@ emulation_switch:
     ret
 )");
 namespace emulation {
-constexpr int saved_words = 8;     // the six registers, the address to go on at, and one that aligns the stack
+constexpr int saved_words = 8;     // six registers, the return address, and one word that aligns the stack
 constexpr int address_word = 6;
 }
 

@@ -1,4 +1,4 @@
-// Numbers as a GPU has them, and its tensor cores.
+// Conversions between the number types of a GPU, and its tensor cores.
 
 #include <cmath>
 #include <cstdint>
@@ -18,7 +18,7 @@ static std::uint32_t bits_of(float x) {
     return bits;
 }
 
-// Halves: 5 bits of exponent, 10 of mantissa. What is below the normal numbers is a multiple of 2^-24.
+// Half precision: 5 bits of exponent, 10 of mantissa. Subnormal numbers are multiples of 2^-24.
 float half_to_float(unsigned short bits) {
     std::uint32_t sign = (bits & 0x8000u) << 16, rest = bits & 0x7fffu;
     if (rest >= 0x7c00) return float_of(sign | 0x7f800000u | (rest & 0x3ff) << 13);
@@ -29,8 +29,8 @@ float half_to_float(unsigned short bits) {
 unsigned short float_to_half(float x) {
     unsigned sign = bits_of(x) >> 16 & 0x8000u;
     float size = std::fabs(x);
-    if (size != size) return 0x7fff;             // as the GPU has it
-    if (size >= 65520.0f) return sign | 0x7c00;  // half-way between the largest half and 2^16, and more
+    if (size != size) return 0x7fff;             // the NaN of a GPU
+    if (size >= 65520.0f) return sign | 0x7c00;  // at least half-way between the largest half and 2^16
     if (size < 0x1p-14f) return sign | static_cast<unsigned>(std::nearbyint(size * 0x1p24f));
     std::uint32_t bits = bits_of(size) - ((127 - 15) << 23);
     return sign | (bits + 0xfff + (bits >> 13 & 1)) >> 13;
@@ -48,15 +48,16 @@ struct Operands {
     const unsigned* b;
 };
 
-// A tensor core adds exact products and cuts the sum off, towards zero: so it is here, once for each instruction.
-static float cut_off(double sum) {
+// A tensor core adds exact products and truncates the sum towards zero. Here it does so once per instruction.
+static float truncated(double sum) {
     float x = static_cast<float>(sum);
     if (std::isfinite(x) && std::fabs(static_cast<double>(x)) > std::fabs(sum)) return float_of(bits_of(x) - 1);
     return x;
 }
 
-// sum (16, 8) += A (16, K) B (K, 8), where lane, register and position in the register give the place of an entry, as
-// the PTX ISA has it ("matrix fragments for mma.m16n8k8", "... mma.m16n8k16"). number(bits, i): the i-th of a register.
+// sum (16, 8) += A (16, K) B (K, 8). The lane, the register and the position in the register determine the index of an
+// entry (PTX ISA, "matrix fragments for mma.m16n8k8" and "... mma.m16n8k16"). number(bits, i) is the i-th number of a
+// register.
 template <int K, int PER_WORD, class Number>
 static void multiply(const void* const given[], Number number) {
     using emulation::warp_size;
@@ -75,7 +76,7 @@ static void multiply(const void* const given[], Number number) {
             const double *row = A[lane / 4 + r / 2 * 8], *column = B[lane % 4 * 2 + r % 2];
             double exact = sum[r];
             for (int k = 0; k < K; ++k) exact += row[k] * column[k];
-            sum[r] = cut_off(exact);
+            sum[r] = truncated(exact);
         }
     }
 }

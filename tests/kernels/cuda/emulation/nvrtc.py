@@ -1,6 +1,6 @@
-"""NVIDIA's run-time compiler from its wheel, by ctypes: CUDA C++ -> a cubin, and what its kernels take of a machine.
+"""NVIDIA's run-time compiler NVRTC, called through ctypes: it compiles CUDA C++ to a cubin and reports resource usage.
 
-It needs neither a driver nor a GPU. `library()` is None where the wheel isn't installed.
+It needs neither a driver nor a GPU. `library()` is None if its wheel is not installed.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ WHEELS = ("nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu12")  # CUDA 13 and later, C
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The compiler, or None where no wheel of it is installed."""
+    """Return the compiler, or None if no wheel of it is installed."""
     for wheel in WHEELS:
         try:
             files = metadata.files(wheel) or ()
@@ -27,7 +27,7 @@ def library() -> ctypes.CDLL | None:
 
 
 def version() -> tuple[int, int]:
-    """(13, 0) for CUDA 13.0."""
+    """Return the version: (13, 0) for CUDA 13.0."""
     nvrtc, major, minor = _loaded(), ctypes.c_int(), ctypes.c_int()
     _check(nvrtc.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor)))
     return major.value, minor.value
@@ -35,7 +35,7 @@ def version() -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a kernel takes: registers a thread; bytes of static shared memory a block, of the rest a thread."""
+    """The resources of a kernel: registers per thread, bytes of shared memory per block, local bytes per thread."""
 
     registers: int
     shared: int
@@ -46,7 +46,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A cubin; its kernels and what they take; and what the compiler had to say beside that."""
+    """A cubin, the resources of its kernels by name, and the warnings of the compiler."""
 
     cubin: bytes
     kernels: dict[str, Usage]
@@ -54,11 +54,11 @@ class Compiled:
 
 
 class CompileError(Exception):
-    """The compiler refused a source; its log."""
+    """The log of a compilation that failed."""
 
 
 def compile(source: str, name: str, options: tuple[str, ...], architecture: int) -> Compiled:
-    """The source compiled for one architecture, 80 or 90, to machine code. Raises CompileError."""
+    """Compile a source to machine code for one architecture, 80 or 90. CompileError if the source has an error."""
     nvrtc, program = _loaded(), ctypes.c_void_p()
     _check(nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), name.encode(), 0, None, None))
     try:
@@ -93,7 +93,7 @@ def _text(nvrtc: ctypes.CDLL, program: ctypes.c_void_p, what: str) -> bytes:
     return buffer.raw
 
 
-# What ptxas says of each kernel with -v, line by line. A line that isn't one of these is a warning.
+# The lines that ptxas -v prints for each kernel. Any other line is a warning.
 _ENTRY = re.compile(r"ptxas info +: Compiling entry function '(\w+)'")
 _STACK = re.compile(r"ptxas +\. +(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 _USED = re.compile(r"ptxas info +: Used (\d+) registers(?:.*?, (\d+) bytes smem)?")

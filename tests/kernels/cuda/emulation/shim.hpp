@@ -1,8 +1,8 @@
-// The words of device.cuh for a plain C++ compiler: each thread of a launch is a fiber on the CPU (scheduler.cpp).
+// The functions of device.cuh for a plain C++ compiler: each thread of a launch is a fiber on the CPU (scheduler.cpp).
 //
-// Included before the source of the kernels; without the library's headers, because it is compiled for each of their
-// configurations. Memory is that of one CPU thread: what one fiber has written, all others see at once. So a missing
-// fence is not found here; a missing barrier is, because who goes on is drawn at random.
+// This file is included before the source of the kernels. It includes no header of the C++ library, because it is compiled
+// once per configuration. All fibers run in one CPU thread, so a write is visible to all others at once. A missing fence
+// is therefore not found here; a missing barrier is found, because the next fiber is drawn at random.
 #pragma once
 
 #define __global__
@@ -13,7 +13,7 @@
 
 namespace emulation {
 
-// A line of the kernels' source: the default argument is that of the caller.
+// A line of the kernels' source; as a default argument, the line of the caller.
 struct Place {
     const char* file;
     int line;
@@ -27,19 +27,19 @@ struct Block;
 // A thread of a block.
 struct Thread {
     int index, block_x, block_y, cluster_rank;
-    char* shared;  // of its block
+    char* shared;  // the shared memory of its block
     Block* block;
 };
 
 extern Thread* current;
-extern int threads, grid_x, grid_y;  // of a block; blocks
+extern int threads, grid_x, grid_y;  // threads per block; blocks
 
 char* peer(char* here, unsigned long size, int rank, Place place);
-void poll_sometimes(const char* word, Place place);
+void poll_sometimes(const char* function, Place place);
 
 }  // namespace emulation
 
-// ---- who am I ------------------------------------------------------------------------------------------------------
+// ---- indices -------------------------------------------------------------------------------------------------------
 
 inline int thread_index() { return emulation::current->index; }
 inline int block_size() { return emulation::threads; }
@@ -51,15 +51,15 @@ inline int cluster_rank() { return emulation::current->cluster_rank; }
 
 inline char* dynamic_shared() { return emulation::current->shared; }
 
-// ---- waiting for each other ----------------------------------------------------------------------------------------
+// ---- barriers ------------------------------------------------------------------------------------------------------
 
 void sync_block(emulation::Place place = emulation::Place::here());
-bool sync_block_or(bool mine, emulation::Place place = emulation::Place::here());  // whether anybody said true
+bool sync_block_or(bool mine, emulation::Place place = emulation::Place::here());  // whether any thread passed true
 void sync_warp(emulation::Place place = emulation::Place::here());
 void cluster_arrive(emulation::Place place = emulation::Place::here());
 void cluster_wait(emulation::Place place = emulation::Place::here());
 
-// The same place in the shared memory of another block of the cluster.
+// The corresponding address in the shared memory of another block of the cluster.
 template <class T>
 T* peer(T* here, int rank, emulation::Place place = emulation::Place::here()) {
     return (T*)emulation::peer((char*)here, sizeof(T), rank, place);
@@ -76,7 +76,7 @@ T fresh(const T* p, emulation::Place place = emulation::Place::here()) {
     return *p;
 }
 void nap(emulation::Place place = emulation::Place::here());
-void jitter();  // sometimes somebody else goes first
+void jitter();  // sometimes lets another thread run first
 
 // ---- arithmetic ----------------------------------------------------------------------------------------------------
 
@@ -88,10 +88,10 @@ inline float fma_(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 inline double fma_(double a, double b, double c) { return __builtin_fma(a, b, c); }
 
 float half_to_float(unsigned short bits);
-unsigned short float_to_half(float x);  // to the nearest, ties to even
-unsigned to_tf32(float x);              // to 10 bits of mantissa, the nearest, ties away from zero
+unsigned short float_to_half(float x);  // rounded to nearest, ties to even
+unsigned to_tf32(float x);              // rounded to 10 bits of mantissa, ties away from zero
 
-// ---- tensor cores, the lanes' parts as in device.cuh ---------------------------------------------------------------
+// ---- tensor cores: fragments as in device.cuh ----------------------------------------------------------------------
 
 struct half;
 struct bf16;
@@ -112,8 +112,8 @@ void mma_16<bf16>(float sum[4], const unsigned a[4], const unsigned b[2], emulat
 
 namespace emulation {
 
-// What a kernel takes, a letter for each argument: w, r a pointer to what it may write, may only read; i, l, f, d
-// numbers. And the size of what a pointer points to.
+// The kind of a kernel's parameter: w or r is a pointer to memory that the kernel may write or only read; i, l, f, d are
+// numbers. size: of the item that a pointer points to.
 template <class T>
 struct Kind {
     static_assert(sizeof(T) == 0, "kernels take int, long long, float, double and pointers");
@@ -170,7 +170,7 @@ bool add(const char* name, void (*function)(A...)) {
     static const char letters[] = {Kind<A>::letter..., 0};
     static const int sizes[] = {Kind<A>::size..., 0};
     auto call = [](void (*function)(), void** args) {
-        Call{(void (*)(A...))function, next_argument<A>(args)...};  // in braces: from left to right
+        Call{(void (*)(A...))function, next_argument<A>(args)...};  // braces evaluate from left to right
     };
     return add({name, (void (*)())function, call, letters, sizes});
 }

@@ -1,4 +1,4 @@
-"""cuda/sequence_pass.py: every plan, for sizes drawn at random, keeps the rules that the kernels rely on."""
+"""cuda/plans.py: for random sizes, every plan follows the rules on which the kernels rely."""
 
 import dataclasses
 import re
@@ -8,30 +8,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minirnn_kernels.cell import GRU, LSTM, RNN
 from minirnn_kernels.cuda import source
 from minirnn_kernels.cuda.device import Properties
-from minirnn_kernels.cuda.sequence_pass import GRU, LSTM, PASS, RNN, STORAGES, Plan, Work, plans, product, shared_bytes
-from tests.doubles.fake_device import A100, works_of
+from minirnn_kernels.cuda.plans import PASS, STORAGES, Plan, Work, plans, product, shared_bytes
+from tests.kernels.cuda.works import A100, works_of
 
-SMALL = Properties("small", 89, 24, 101_376)  # a laptop's
+SMALL = Properties("small", 89, 24, 101_376)  # a laptop GPU
 
 works = works_of(B=200, H=700)
 
 
 def pitch(columns, item):
-    """Written down once more: whole lines of 128 bytes, and 16 bytes."""
+    """Return the pitch, independently of the code: whole lines of 128 bytes, and 16 bytes."""
     line = 128 // item
     return -(-columns // line) * line + 16 // item
 
 
 @given(work=works, properties=st.sampled_from([Properties(), A100, SMALL]))
-def test_every_plan_keeps_the_rules(work, properties):
+def test_every_plan_follows_the_rules(work, properties):
     for name, plan in plans(work, properties).items():
         if not isinstance(plan, Plan) or plan.level == 1:
             continue
         item, wide = work.storage.bytes, 8 if work.storage.name == "double" else 4
-        K = work.cell.products * work.H if work.backward else work.H
-        rows = plan.units if work.backward else work.cell.products * plan.units
+        K = work.unit.products * work.H if work.backward else work.H
+        rows = plan.units if work.backward else work.unit.products * plan.units
         assert plan.units % 8 == 0
         assert plan.units > 0
         assert plan.splits in (1, 2, 4, 8)
@@ -63,13 +64,13 @@ def test_every_plan_keeps_the_rules(work, properties):
 
 
 def test_the_record_has_the_members_of_the_kernels_struct():
-    text = source.source("sequence")
+    text = source.text("sequence")
     body = re.search(r"struct Pass \{(.*?)\n\};", text, re.DOTALL)[1]
     body = re.sub(r"//.*", "", body)
     members = []
     for kind, names in re.findall(r"^\s*(?:const )?(\w+\*?)\s+([\w, ]+);", body, re.MULTILINE):
         members += [(name.strip(), np.uint64 if kind.endswith("*") else np.int32) for name in names.split(",")]
-    assert [name.replace("W_hh", "W") for name, _ in members] == list(PASS.names)
+    assert [name for name, _ in members] == list(PASS.names)
     assert [kind for _, kind in members] == [PASS[name] for name in PASS.names]
     assert PASS.itemsize == 12 * 4 + 14 * 8
     assert PASS.isalignedstruct
@@ -90,7 +91,7 @@ def test_before_hopper_there_are_no_clusters():
         assert "needs clusters (compute capability 9.0), there is 8.0" in found[name]
 
 
-def test_a_device_with_hardly_any_shared_memory_has_level_1_alone():
+def test_a_device_with_little_shared_memory_has_only_level_1():
     tiny = dataclasses.replace(Properties(), shared_bytes=2048)
     found = plans(Work(LSTM, STORAGES["float64"], 5, 3, 20), tiny)
     assert {name for name, plan in found.items() if isinstance(plan, Plan)} == {"1"}
@@ -109,9 +110,9 @@ def test_weights_that_fit_nowhere_are_streamed():
     assert not plan.resident
 
 
-def test_the_sum_over_k_is_cut_until_all_warps_have_work():
+def test_the_sum_over_k_is_divided_until_all_warps_have_work():
     work = Work(RNN, STORAGES["float32"], 50, 16, 512)
-    assert plans(work, Properties())["grid"].splits == 8  # 8 units a block: one job without cuts
+    assert plans(work, Properties())["grid"].splits == 8  # 8 units per block: one job without splits
     assert plans(work, Properties())["cluster 8"].splits == 1  # 64 units
 
 
@@ -126,6 +127,8 @@ def test_products_by_dtype_and_precision():
 def test_shared_memory_of_a_known_block(backward):
     # 8 units of an LSTM with H = 64: forward 32 rows of 64 columns, backward 8 rows of 256
     work = Work(LSTM, STORAGES["float32"], 5, 3, 64, backward)
-    rows, columns, apart = (8, 256, 8) if backward else (32, 64, 40)  # 32 sums would lie in the same banks as the next
+    rows, columns, apart = (
+        (8, 256, 8) if backward else (32, 64, 40)
+    )  # a pitch of 32 would put all rows into the same banks
     expected = rows * (columns + 4) * 4 + 16 * (columns + 4) * 4 + 2 * 16 * apart * 4
     assert shared_bytes(work, 8, columns, 2, True) == expected
