@@ -10,11 +10,12 @@ from minirnn.nn.attention import AdditiveAttention, DotAttention
 from minirnn.nn.functional import cross_entropy, dropout, log_softmax, mse_loss, relu, sigmoid, softmax
 from minirnn.nn.layers import Dropout, Embedding, LayerNorm, Linear, LockedDropout, ReLU, Sigmoid, Tanh
 from minirnn.nn.module import Module, ModuleList, Parameter, Sequential
-from minirnn.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from minirnn.nn.recurrent import GRU, LAYERS, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from minirnn.recurrent.state import detach
 
 __all__ = [
     "GRU",
+    "LAYERS",
     "LSTM",
     "RNN",
     "AdditiveAttention",

@@ -1,8 +1,8 @@
 """RNN, LSTM and GRU: whole sequences and single steps, with PyTorch's names, shapes and defaults.
 
 A module holds parameters only. States are arguments and results. Each class has its equations in its docstring;
-`minirnn_kernels.gates` has them as code, with the derivations of the backward passes. `_recurrent_base.py` has the code
-that the classes share.
+`minirnn_kernels.gates` has them as code, with the derivations of the backward passes. `_recurrent_base.py` has the
+shared code.
 """
 
 from __future__ import annotations
@@ -445,3 +445,7 @@ class GRUCell(RecurrentCell):
         the parameters.
         """
         return self._step(x, h)
+
+
+# The layers by the name of their cell in `minirnn_kernels.cell.CELLS`.
+LAYERS: dict[str, Any] = {layers.kind: layers for layers in (RNN, LSTM, GRU)}
