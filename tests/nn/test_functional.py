@@ -163,7 +163,7 @@ def test_cross_entropy_of_nothing_is_nan(shape, count):
         (np.zeros((2, 3)), [0, 1, 2], {}, ValueError, r"targets: expected shape \(2,\) for .* \(2, 3\), got \(3,\)"),
         (np.zeros((2, 3, 4)), [0, 1], {}, ValueError, r"targets: expected shape \(2, 4\)"),
         (np.zeros(3), [0], {}, ValueError, r"targets: expected shape \(\)"),
-        (np.zeros((2, 3)), [0.0, 1.0], {}, TypeError, "targets: expected ints, got float64"),
+        (np.zeros((2, 3)), [0.0, 1.0], {}, TypeError, "targets: expected integers, got float64"),
         (np.zeros((2, 3)), [0, 1], {"reduction": "average"}, ValueError, "reduction: expected .* got 'average'"),
         (np.zeros((2, 3), int), [0, 1], {}, ValueError, "logits: expected floats"),
         (np.zeros(()), 0, {}, ValueError, "logits: expected floats"),

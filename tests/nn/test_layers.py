@@ -152,7 +152,7 @@ def test_embedding_checks_ids_before_it_indexes():
     with pytest.raises(IndexError, match=r"ids: -1 at index \(\) "):
         embedding(-1)
     for ids in (np.zeros(2), [True, False], np.zeros(2, np.float32), ["a"]):
-        with pytest.raises(TypeError, match="ids: expected ints"):
+        with pytest.raises(TypeError, match="ids: expected integers"):
             embedding(ids)
 
 
