@@ -5,8 +5,8 @@ The properties take a pair of functions in the form that courses use,
     forward(x, h0, *weights) -> h, cache          x (N, T, D), h0 (N, H), h (N, T, H)
     backward(dh, cache) -> dx, dh0, *dweights
 
-and raise AssertionError if the property does not hold. They compute no derivatives of their own. Each property finds
-mistakes that the others miss. Hypothesis is imported when a strategy is first requested.
+and raise AssertionError if the property does not hold. They compute no derivatives. Each property finds mistakes that
+the others miss. Hypothesis is imported when a strategy is first requested.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Losses: values and gradients, first and second, by hand and against PyTorch; and what they refuse."""
+"""Losses: values, first and second derivatives, by hand and against PyTorch; and errors."""
 
 import math
 
@@ -8,7 +8,7 @@ import pytest
 import minirnn
 from minirnn import Tensor, nn
 
-# Peers compute the same sums in another order: a few dozen roundings of float64 (1.1e-16 each).
+# PyTorch computes the same sums in another order: a few dozen roundings of float64, 1.1e-16 each.
 PEER = {"rtol": 1e-12, "atol": 1e-13}
 
 
@@ -17,7 +17,7 @@ def rng(seed=0):
 
 
 def surprise(x, target):
-    """-log softmax(x)[target] by its definition."""
+    """Return -log softmax(x)[target] by its definition."""
     return -math.log(math.exp(x[target]) / sum(math.exp(v) for v in x))
 
 
