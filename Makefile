@@ -1,8 +1,8 @@
 # make demo    the main job: check the gradients, train an LSTM on real text, sample from it
-# make test    lint, types, architecture, and the tests (2 cores: 8 to 10 minutes)
-# make test-all the long proofs too
-# make test-gpu the CUDA kernels on a GPU; NO_VENV=1 with the packages that PYTHON has, nothing is installed
-# Each makes its own .venv; nothing else is touched.
+# make test    lint, types, architecture, language, and the tests (2 cores: 8 to 10 minutes)
+# make test-all also runs the long proofs
+# make test-gpu tests the CUDA kernels on a GPU; with NO_VENV=1 it uses the packages of PYTHON and installs nothing
+# Each target makes .venv when it needs it, and changes nothing else.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -19,6 +19,7 @@ lint: .venv/dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@PYTHONPATH=.:kernels $(BIN)/lint-imports --no-cache
+	@$(BIN)/python docs/check_language.py
 
 types: .venv/dev
 	@$(BIN)/mypy
@@ -30,23 +31,23 @@ test-all: lint types
 	@$(ONE_THREAD) HYPOTHESIS_PROFILE=minirnn-all $(BIN)/python -m pytest -n auto --dist loadgroup
 	@$(MAKE) --no-print-directory plant plant-cuda
 
-# Skipped, with the reason, where there is no GPU. ARGS="-k stress" and the like go to pytest.
+# Without a GPU, the tests are skipped with a reason. ARGS="-k stress" passes options to pytest.
 test-gpu: $(if $(NO_VENV),,.venv/gpu)
 	@PYTHON=$(if $(NO_VENV),$(PYTHON),$(BIN)/python) bash benchmarks/gpu.sh tests $(ARGS)
 
-# Every derivative replaced by a wrong one in turn: the tests must notice each.
+# Replace each derivative by a wrong one, one at a time: the tests must fail each time.
 plant: .venv/dev
 	@$(ONE_THREAD) $(BIN)/python tests/autograd/plant_derivatives.py
 
-# Mistakes in the CUDA sources in turn, on the CPU (g++): the proof must notice each.
+# Plant mistakes in the CUDA sources, one at a time, and run them on the CPU (g++): the proof must fail each time.
 plant-cuda: .venv/dev
 	@$(ONE_THREAD) $(BIN)/python tests/kernels/cuda/plant.py
 
-# The shipped chatbot in 500 conversations that it was not trained on.
+# Score the shipped chatbot on 500 held-out conversations.
 chatbot-score: .venv/demo
 	@$(BIN)/minirnn chatbot-score
 
-# Every experiment of the course, and docs/gallery.md from their results: about half an hour.
+# Run every experiment of the course and write docs/gallery.md from the results: about half an hour.
 experiments: .venv/dev
 	@$(BIN)/python docs/make_gallery.py
 

@@ -34,8 +34,8 @@ from on_gpu import measure as gpu_measure
 from on_gpu import report as gpu_report
 from on_gpu.contender import Numbers
 from on_gpu.measure import best_of, rated
-from on_gpu.ours import Device
-from on_gpu.plan import MODES, PARTS, Row, flop, key, of_dict, rows
+from on_gpu.ours import ComputeDevice
+from on_gpu.plan import MODES, PARTS, GpuRow, flop, key, of_dict, rows
 from rich.console import Console
 
 from minirnn.bench import report
@@ -60,7 +60,7 @@ COPY = 2**31  # bytes of both arrays of the copy that measures the bandwidth
 Tell = Callable[[str], None]
 
 
-def contenders(part: str, row: Row, device: Device) -> gpu_measure.Makers:
+def contenders(part: str, row: GpuRow, device: ComputeDevice) -> gpu_measure.Makers:
     """Return the contenders of a row, by name."""
     made: gpu_measure.Makers = {"ours": partial(ours.ours, device=device)}
     if part == "levels":
@@ -85,8 +85,8 @@ def reference(numbers: Numbers) -> dict[str, Any]:
 
 def measure(
     part: str,
-    row: Row,
-    device: Device,
+    row: GpuRow,
+    device: ComputeDevice,
     ceilings: dict[str, Any],
     copy: Callable[[int], float],
     seconds: float,
@@ -104,7 +104,7 @@ def run(
     parts: list[str],
     quick: bool,
     until: float,
-    one: Callable[[str, Row], dict[str, Any]],
+    one: Callable[[str, GpuRow], dict[str, Any]],
     tell: Tell,
     clock: Callable[[], float] = time.monotonic,
     done: frozenset[str] = frozenset(),
@@ -133,7 +133,7 @@ def run(
 # ---- the device ------------------------------------------------------------------------------------------------------
 
 
-def ceilings(device: Device, copy: Callable[[int], float], modes: set[str]) -> dict[str, Any]:
+def ceilings(device: ComputeDevice, copy: Callable[[int], float], modes: set[str]) -> dict[str, Any]:
     """Return the FLOP/s of a large product in each mode, by PyTorch, and the bytes per second of a large copy."""
     found: dict[str, Any] = {"peaks": {}, "bandwidth": {str(COPY): copy(COPY)}}
     with contextlib.suppress(Missing):
@@ -148,7 +148,7 @@ def ceilings(device: Device, copy: Callable[[int], float], modes: set[str]) -> d
     return found
 
 
-def copier(device: Device) -> Callable[[int], float]:
+def copier(device: ComputeDevice) -> Callable[[int], float]:
     """Return a function (bytes of both arrays) -> bytes per second read and written, which caches its results."""
     known: dict[int, float] = {}
 

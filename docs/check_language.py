@@ -17,18 +17,22 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-# phrase (a regular expression, case-insensitive unless it says otherwise) -> what to write instead
+# phrase (a regular expression, case-insensitive unless it says otherwise) -> what to write instead. A space in a phrase
+# matches any white space, so a phrase is also found across a line break of a docstring or paragraph.
 PHRASES = {
     r"\banew\b": "again",
     r"\bbeside\b": "next to, alongside, with, or besides",
     r"\bstands? (in|at|on|beside|above|behind|there|where|next|one after)\b": "is in, is defined in, comes before ...",
-    r"\bof (yours|mine|ours|theirs|(its|their|his|your|one's) own)\b": "put it before the noun: its own X",
+    r"\bof (yours|mine|ours|theirs)\b": "put it before the noun: your X",
+    r"\bof (its|their|his|your|one's) own(?=\s*([^\w\s]|$)| (and|or|but|that|which|for|in|of|to|with|is|are)\b)": (
+        "put it before the noun: its own X"
+    ),
     r"\bbut for\b": "except",
     r"\bthe way back\b": "the backward pass",
     r"\bmeetings?\b": "barrier",
     r"\bso many\b": "this many, or a number",
     r"\bwhoever\b": "name the person: the caller, the user",
-    r"(?-i:(^|(?<=[.;:] ))Who) (?!(is|are|was|has|have|knows|said|did)\b[^.]*\?)": "name the person",
+    r"(?-i:(^|(?<=[.;:]\s))Who) (?!(is|are|was|has|have|knows|said|did)\b[^.]*\?)": "name the person",
     r"\b(for|by|of|from|to) who\b": "name the person: the caller, the user",
     r"\bwhat came\b": "name the thing: the value, the array",
     r"\bwritten, perhaps\b": "you may have written",
@@ -54,37 +58,64 @@ PHRASES = {
     r"\bsuch a one\b": "one",
     r"\bbe it\b": "whether",
     r"\bin the making\b": "under construction",
+    r"\bafresh\b": "again, or new",
+    r"\bstood (in|at|on|beside|above|behind|there|where|next)\b": "was in, was defined in, came before ...",
+    r"\b(is|are|was|were) asked for\b": "is requested, or is the target",
+    r"\bwhat (stands|stood)\b": "name the thing",
+    r"\bwhat (is|was) (asked|handed)\b": "name the thing: the question, the argument",
+    r"\bas [\w.`]+ has (it|them)\b": "as in X",
+    r"\bas (it|they) came\b": "unchanged",
+    r"\bequal to the bit\b": "bit for bit, or bitwise equal",
+    r"\bof (these|those|such) only\b": "only of these",
+    r"\bsuch as (are|is|have|has)\b": "those that are",
+    r"\b(is|are) no part of\b": "is not part of",
+    r"\bthe walk back\b": "the backward pass",
+    r"\bone in the other\b": "nested",
+    r"\b(thereof|therein|whereof|wherein)\b": "of it, in it",
 }
-PATTERNS = [(re.compile(phrase, re.IGNORECASE), instead) for phrase, instead in PHRASES.items()]
+PATTERNS = [(re.compile(phrase.replace(" ", r"\s+"), re.IGNORECASE), instead) for phrase, instead in PHRASES.items()]
 C_COMMENT = re.compile(r"//.*$|/\*.*?\*/", re.MULTILINE | re.DOTALL)
-SKIPPED = ("benchmarks/student_files/", "benchmarks/results/", "tests/assignments/golden.txt", "docs/check_language.py")
-SKIPPED += ("minirnn/chatbot/conversations/", "tests/test_language.py")  # what people say to a chatbot, in their words
+STRINGS = (tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING))
+C_SUFFIXES = (".cu", ".cuh", ".cpp", ".hpp")
+HASH_SUFFIXES = (".sh", ".toml")  # comments begin with "#"
+HASH_NAMES = ("Makefile", "run")  # .ci/run
+# Students' files, results, golden output, and what people say to a chatbot: their words, not the project's.
+SKIPPED = (
+    "benchmarks/student_files/",
+    "benchmarks/results/",
+    "tests/assignments/golden.txt",
+    "minirnn/chatbot/conversations/",
+    "docs/check_language.py",
+    "tests/test_language.py",
+)
 
 
 def pieces(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the prose of a file as (first line number, text)."""
-    source = path.read_text(encoding="utf-8")
+    """Yield the prose of a file as (first line number, text). A file of an unknown kind has none."""
+    source = path.read_text(encoding="utf-8") if _is_read(path) else ""
     if path.suffix == ".py":
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
-            if token.type in (tokenize.COMMENT, tokenize.STRING) or token.type == getattr(
-                tokenize, "FSTRING_MIDDLE", -1
-            ):
+            if token.type in STRINGS:
                 yield token.start[0], token.string
     elif path.suffix == ".md":
         yield 1, source
-    elif path.suffix in (".cu", ".cuh", ".cpp", ".hpp"):
+    elif path.suffix in C_SUFFIXES:
         for match in C_COMMENT.finditer(source):
             yield source.count("\n", 0, match.start()) + 1, match.group()
-    elif path.name in ("Makefile", "run") or path.suffix in (".sh", ".toml"):
+    else:
         for number, line in enumerate(source.splitlines(), 1):
-            if "#" in line:
-                yield number, line[line.index("#") :]
+            yield number, line.partition("#")[2]
+
+
+def _is_read(path: Path) -> bool:
+    return path.suffix in (".py", ".md", *C_SUFFIXES, *HASH_SUFFIXES) or path.name in HASH_NAMES
 
 
 def findings(path: Path) -> Iterator[tuple[int, str, str]]:
-    """Yield each phrase of a file as (line number, the phrase, what to write instead)."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    """Yield each phrase found in a file as (line number, the phrase, what to write instead)."""
+    lines: list[str] = []
     for first, text in pieces(path):
+        lines = lines or path.read_text(encoding="utf-8").splitlines()
         for pattern, instead in PATTERNS:
             for match in pattern.finditer(text):
                 line = first + text.count("\n", 0, match.start())
@@ -93,21 +124,16 @@ def findings(path: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def main(names: list[str]) -> int:
+    """Print the findings in the named files, or in all tracked files; return the exit status."""
     if not names:
         tracked = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True).stdout.split("\n")
         names = [name for name in tracked if name and not name.startswith(SKIPPED) and Path(name).is_file()]
-    count = 0
-    for name in names:
-        if Path(name).suffix in (".py", ".md", ".cu", ".cuh", ".cpp", ".hpp", ".sh", ".toml") or name in (
-            "Makefile",
-            ".ci/run",
-        ):
-            for line, phrase, instead in sorted(findings(Path(name))):
-                print(f'{name}:{line}: "{phrase}": {instead}')
-                count += 1
-    if count:
-        print(f"{count} phrases to rewrite")
-    return int(count > 0)
+    found = [(name, *finding) for name in names for finding in sorted(findings(Path(name)))]
+    for name, line, phrase, instead in found:
+        print(f'{name}:{line}: "{phrase}": {instead}')
+    if found:
+        print(f"{len(found)} phrases to rewrite")
+    return int(bool(found))
 
 
 if __name__ == "__main__":

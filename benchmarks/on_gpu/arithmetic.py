@@ -14,21 +14,21 @@ from pathlib import Path
 from minirnn_kernels.cell import LSTM
 from minirnn_kernels.cuda.device import Properties
 from minirnn_kernels.cuda.levels import choose, estimate, parts, step
-from minirnn_kernels.cuda.plans import STORAGES, Plan, Work, plans
+from minirnn_kernels.cuda.plans import STORAGES, PassPlan, Work, plans
 
 README = Path(__file__).parents[2] / "kernels" / "README.md"
 BEGIN, END = "<!-- arithmetic: begin, written by benchmarks/on_gpu/arithmetic.py -->", "<!-- arithmetic: end -->"
 
 H100 = Properties()
 SIZES = ((256, 16), (512, 32), (1024, 32))  # H, B
-STEPS = 100
+TIME_STEPS = 100
 MODES = {"strict": ("float32", "FMA"), "TF32": ("float32", "TF32"), "bf16": ("bfloat16", "MMA16")}
 COLUMNS = ("launch", "product", "state", "weights", "traffic", "barrier", "rest")
 
 
 def lstm(H: int, B: int, mode: str, backward: bool = False) -> Work:
     storage, product = MODES[mode]
-    return Work(LSTM, STORAGES[storage], STEPS, B, H, backward, product)
+    return Work(LSTM, STORAGES[storage], TIME_STEPS, B, H, backward, product)
 
 
 def body() -> str:
@@ -58,7 +58,7 @@ def sizes() -> str:
 def levels() -> str:
     """Return the table of the estimated microseconds of a forward step in TF32, by level and part."""
     lines = [
-        f"Estimated microseconds of a step, forward, TF32, T = {STEPS}:",
+        f"Estimated microseconds of a step, forward, TF32, T = {TIME_STEPS}:",
         "",
         "| H, B | level | " + " | ".join(COLUMNS) + " | a step |",
         "|---|---|" + "---|" * len(COLUMNS) + "---|",
@@ -73,19 +73,19 @@ def levels() -> str:
     return "\n".join(lines)
 
 
-def _shown(work: Work) -> list[tuple[str, Plan]]:
+def _shown(work: Work) -> list[tuple[str, PassPlan]]:
     """Return levels 1 and 2, and every team that fits, with their plans."""
     return [
         (name if name in ("1", "2") else f"3, {name}", plan)
         for name, plan in plans(work, H100).items()
-        if isinstance(plan, Plan)
+        if isinstance(plan, PassPlan)
     ]
 
 
 def modes() -> str:
     """Return the table of the best plan of each level in each mode: the microseconds of a pass divided by T."""
     lines = [
-        f"Estimated microseconds of a pass of T = {STEPS} steps by T, forward / backward; the choice is bold:",
+        f"Estimated microseconds of a pass of T = {TIME_STEPS} steps by T, forward / backward; the choice is bold:",
         "",
         "| H, B | mode | level 1 | level 2 | level 3 | its team, forward / backward |",
         "|---|---|---|---|---|---|",
@@ -99,7 +99,7 @@ def modes() -> str:
                 both = []
                 for work, best in zip(works, chosen, strict=True):
                     plan = choose(work, H100, level).plan
-                    us = f"{estimate(plan, work, H100) / STEPS:.1f}"
+                    us = f"{estimate(plan, work, H100) / TIME_STEPS:.1f}"
                     both.append(f"**{us}**" if level == best else us)
                     teams.append(_team(plan) if level == 3 else "")
                 cells.append(" / ".join(both))
@@ -107,7 +107,7 @@ def modes() -> str:
     return "\n".join(lines)
 
 
-def _team(plan: Plan) -> str:
+def _team(plan: PassPlan) -> str:
     x, y = plan.grid
     return f"grid {x} x {y}" if plan.team == "grid" else f"{plan.team} {x}".removesuffix(" 1")
 

@@ -14,17 +14,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from on_gpu.plan import MODES, Row, lengths
+from on_gpu.plan import MODES, GpuRow, lengths
 
 from minirnn_kernels.cell import CELLS
 
-__all__ = ["Array", "Contender", "Numbers", "events", "host_clock", "with_layer_axis"]
+__all__ = ["Array", "GpuContender", "Numbers", "events", "host_clock", "with_layer_axis"]
 
 Array = np.ndarray
 
 
 @dataclass
-class Contender:
+class GpuContender:
     """One implementation that computes a row."""
 
     name: str
@@ -64,7 +64,7 @@ class Numbers:
     16 bits, so that all contenders start from the same numbers.
     """
 
-    def __init__(self, row: Row, seed: int, sets: int = 1) -> None:
+    def __init__(self, row: GpuRow, seed: int, sets: int = 1) -> None:
         rng = np.random.default_rng(seed)
         s, cell, both = row.size, row.cell, row.directions
         self.row, self.cell, self.lengths = row, cell, lengths(row)

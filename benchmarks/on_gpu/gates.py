@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from on_gpu.contender import Contender
+from on_gpu.contender import GpuContender
 from on_gpu.measure import compared, error, interleaved
-from on_gpu.ours import Device
-from on_gpu.plan import MODES, Row, allowed, as_dict, bytes_moved, flop
+from on_gpu.ours import ComputeDevice
+from on_gpu.plan import MODES, GpuRow, allowed, as_dict, bytes_moved, flop
 
 import minirnn_kernels
 from minirnn.bench.peers import Missing
@@ -22,7 +22,9 @@ DRAWN = 512  # rows that are drawn; larger arrays repeat them
 CALLS = 20  # in one graph, because launching a call takes the host about as long as the call takes the device
 
 
-def measured(row: Row, device: Device, copy: Callable[[int], float], seconds: float, seed: int = 0) -> dict[str, Any]:
+def measured(
+    row: GpuRow, device: ComputeDevice, copy: Callable[[int], float], seconds: float, seed: int = 0
+) -> dict[str, Any]:
     """Return a row of the document. copy(n): the bytes per second of a copy of two arrays with n bytes together."""
     limit = allowed(row)
     found: dict[str, Any] = {
@@ -67,7 +69,7 @@ def measured(row: Row, device: Device, copy: Callable[[int], float], seconds: fl
         return found
     del got, exact, arrays, call, results
     call, results = prepare(record, small, on_device(still=True))
-    contender = Contender("ours", _run(call, device, found), lambda made: results, device.clock, calls=CALLS)
+    contender = GpuContender("ours", _run(call, device, found), lambda made: results, device.clock, calls=CALLS)
     found |= compared(interleaved([contender], seconds))
     found["copy"] = copy(found["bytes"])
     found["figure"] = found["bytes"] / found["times"]["ours"]["median"] / found["copy"]
@@ -80,7 +82,7 @@ def repeat(work: Callable[[], Any], n: int) -> None:
         work()
 
 
-def _run(work: Callable[[], Any], device: Device, found: dict[str, Any]) -> Callable[[int], Any]:
+def _run(work: Callable[[], Any], device: ComputeDevice, found: dict[str, Any]) -> Callable[[int], Any]:
     """Return a function that does `CALLS` calls, from a graph if the device can capture them, else with a note."""
     try:
         many = device.repeated(work, CALLS)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-from on_gpu.contender import Contender, Numbers
-from on_gpu.plan import Row, allowed, as_dict, bytes_moved, flop, roof
+from on_gpu.contender import GpuContender, Numbers
+from on_gpu.plan import GpuRow, allowed, as_dict, bytes_moved, flop, roof
 
 from minirnn.bench import timing
 from minirnn.bench.peers import Missing
@@ -23,10 +23,10 @@ ROUNDS = 5
 SETS, SET_BYTES = 6, 128 * 2**20  # the most sets of x and dout; the bytes of all sets, more than twice any L2 cache
 
 Array = np.ndarray
-Makers = dict[str, Callable[[Numbers], Contender]]
+Makers = dict[str, Callable[[Numbers], GpuContender]]
 
 
-def sets(row: Row) -> int:
+def sets(row: GpuRow) -> int:
     """Return how many sets of inputs the calls use in turn, so that no call finds its x in the cache."""
     one = max(1, bytes_moved(row))
     return max(1, min(SETS, -(-SET_BYTES // one)))
@@ -47,7 +47,9 @@ def error(got: dict[str, Array], exact: dict[str, Array]) -> tuple[float, str]:
     return worst
 
 
-def interleaved(contenders: Iterable[Contender], seconds: float, rounds: int = ROUNDS) -> dict[str, list[list[float]]]:
+def interleaved(
+    contenders: Iterable[GpuContender], seconds: float, rounds: int = ROUNDS
+) -> dict[str, list[list[float]]]:
     """Return the seconds per call of each contender: one list per round. The contenders take turns within a round.
 
     `seconds` is the time for all contenders together. A round has up to three blocks of consecutive calls.
@@ -72,7 +74,7 @@ def interleaved(contenders: Iterable[Contender], seconds: float, rounds: int = R
 
 
 def measured(
-    row: Row, reference: Callable[[Numbers], dict[str, Array]], makers: Makers, seconds: float, seed: int = 0
+    row: GpuRow, reference: Callable[[Numbers], dict[str, Array]], makers: Makers, seconds: float, seed: int = 0
 ) -> dict[str, Any]:
     """Return a row of the document: errors, times and ratios. A contender with wrong results is refused.
 
@@ -121,7 +123,7 @@ def compared(rounds: dict[str, list[list[float]]]) -> dict[str, Any]:
     return made
 
 
-def rated(found: dict[str, Any], row: Row, peaks: dict[str, float], bandwidth: float) -> dict[str, Any]:
+def rated(found: dict[str, Any], row: GpuRow, peaks: dict[str, float], bandwidth: float) -> dict[str, Any]:
     """Return the row with its roof, and for each time the FLOP/s, the bytes per second and the share of the roof."""
     limit = roof(row, peaks, bandwidth)
     for times in found["times"].values():

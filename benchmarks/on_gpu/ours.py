@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from on_gpu.contender import Array, Contender, Numbers, events, host_clock, with_layer_axis
-from on_gpu.plan import MODES, Row
+from on_gpu.contender import Array, GpuContender, Numbers, events, host_clock, with_layer_axis
+from on_gpu.plan import MODES, GpuRow
 
 from minirnn.bench.peers import Missing, library
 from minirnn_kernels.cell import CELLS
 
-__all__ = ["Device", "cupy_device", "host_device", "ours", "plans"]
+__all__ = ["ComputeDevice", "cupy_device", "host_device", "ours", "plans"]
 
 PRECISION = {"tf32": "fast", "high": "high"}  # of the kernels, by mode; "strict" for other modes
 
 
 @dataclass
-class Device:
+class ComputeDevice:
     """A device on which this package computes: CuPy's, or the host for references and tests."""
 
     record: str  # the name of the kernels
@@ -33,7 +33,7 @@ class Device:
     properties: Any = None  # minirnn_kernels.cuda.device.Properties, on which the level depends; None for the host
 
 
-def cupy_device() -> Device:
+def cupy_device() -> ComputeDevice:
     """Return the current GPU. `Missing`, with the reason of `minirnn_kernels.available`, if the kernels can't run."""
     import minirnn_kernels
 
@@ -68,17 +68,17 @@ def cupy_device() -> Device:
     from minirnn_kernels.cuda.cupy_device import CupyDevice
 
     host = lambda a: cupy.asnumpy(a).astype(np.float64)
-    return Device("cupy", cupy, array, host, clock, repeated, CupyDevice().properties)
+    return ComputeDevice("cupy", cupy, array, host, clock, repeated, CupyDevice().properties)
 
 
-def host_device(dtype: str | None = None) -> Device:
+def host_device(dtype: str | None = None) -> ComputeDevice:
     """Return the host with NumPy's kernels. dtype: overrides the dtype of all arrays."""
     array = lambda a, name: a.astype(dtype or name)
     repeated = lambda work, n: lambda: [work() for _ in range(n)]
-    return Device("numpy", np, array, lambda a: np.asarray(a, np.float64), host_clock(lambda: None), repeated)
+    return ComputeDevice("numpy", np, array, lambda a: np.asarray(a, np.float64), host_clock(lambda: None), repeated)
 
 
-def ours(numbers: Numbers, device: Device, level: int | None = None, module: bool | None = None) -> Contender:
+def ours(numbers: Numbers, device: ComputeDevice, level: int | None = None, module: bool | None = None) -> GpuContender:
     """Return the kernels of this package as a contender. level: forces 1, 2 or 3.
 
     module: whether to call the kernels through nn.RNN, nn.LSTM or nn.GRU. None: only if the row has several layers or
@@ -88,10 +88,10 @@ def ours(numbers: Numbers, device: Device, level: int | None = None, module: boo
     name = "ours" if level is None else f"level {level}"
     run, results = (_ours_module if row.stacked or module else _ours_kernels)(numbers, device)
     notes = {} if device.properties is None else plans(row, device.properties, level)
-    return Contender(name, run, results, device.clock, lambda: _ours_mode(row.mode, level), notes, len(numbers.sets))
+    return GpuContender(name, run, results, device.clock, lambda: _ours_mode(row.mode, level), notes, len(numbers.sets))
 
 
-def plans(row: Row, properties: Any, level: int | None = None) -> dict[str, Any]:
+def plans(row: GpuRow, properties: Any, level: int | None = None) -> dict[str, Any]:
     """Return the chosen plans, forward and backward, and the estimated seconds of each way to run the pass.
 
     A plan whose blocks do not fit on the device at once is replaced when it runs; this function does not check that.
@@ -111,7 +111,7 @@ def plans(row: Row, properties: Any, level: int | None = None) -> dict[str, Any]
     return found
 
 
-def _ours_kernels(numbers: Numbers, device: Device) -> tuple[Any, Any]:
+def _ours_kernels(numbers: Numbers, device: ComputeDevice) -> tuple[Any, Any]:
     import minirnn_kernels
 
     row, record, storage = numbers.row, minirnn_kernels.get(device.record), MODES[numbers.row.mode][0]
@@ -143,7 +143,7 @@ def _ours_kernels(numbers: Numbers, device: Device) -> tuple[Any, Any]:
     return run, results
 
 
-def _ours_module(numbers: Numbers, device: Device) -> tuple[Any, Any]:
+def _ours_module(numbers: Numbers, device: ComputeDevice) -> tuple[Any, Any]:
     import minirnn
     from minirnn import Tensor, nn
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from on_gpu.contender import Array, Contender, Numbers, events, host_clock, with_layer_axis
+from on_gpu.contender import Array, GpuContender, Numbers, events, host_clock, with_layer_axis
 from on_gpu.plan import MODES
 
 from minirnn.bench.peers import Missing, library
@@ -24,7 +24,7 @@ __all__ = ["Missing", "jax", "library", "torch", "torch_clock", "torch_mode"]
 # ---- PyTorch ---------------------------------------------------------------------------------------------------------
 
 
-def torch(numbers: Numbers, name: str = "torch", mode: str | None = None, device: str = "cuda") -> Contender:
+def torch(numbers: Numbers, name: str = "torch", mode: str | None = None, device: str = "cuda") -> GpuContender:
     """Return torch.nn.LSTM, GRU or RNN as a contender. mode: overrides the mode of the row, for the reference.
 
     name: "torch" for rows without lengths. With lengths, "torch packed", which uses packed sequences as PyTorch
@@ -67,7 +67,7 @@ def torch(numbers: Numbers, name: str = "torch", mode: str | None = None, device
         }
 
     clock = torch_clock(library_) if device == "cuda" else host_clock(lambda: None)
-    found = Contender(name, run, results, clock, lambda: torch_mode(library_, mode), {}, len(given))
+    found = GpuContender(name, run, results, clock, lambda: torch_mode(library_, mode), {}, len(given))
     found.notes["cudnn"] = library_.backends.cudnn.version() if device == "cuda" else None
     return found
 
@@ -128,7 +128,7 @@ def torch_mode(torch: Any, mode: str) -> Iterator[None]:
 JAX_PRECISION = {"strict": "highest", "high": "tensorfloat32_3x", "tf32": "tensorfloat32", "float64": "highest"}
 
 
-def jax(numbers: Numbers, platform: str = "gpu") -> Contender:
+def jax(numbers: Numbers, platform: str = "gpu") -> GpuContender:
     """Return a jitted `lax.scan` as a contender, with the product of the input before the scan.
 
     It computes one layer in one direction, without lengths.
@@ -176,4 +176,4 @@ def jax(numbers: Numbers, platform: str = "gpu") -> Contender:
 
     pending: list[Any] = []
     mode = lambda: found.default_matmul_precision(JAX_PRECISION.get(row.mode, "default"))
-    return Contender("jax", run, results, host_clock(lambda: found.block_until_ready(pending)), mode, {}, len(given))
+    return GpuContender("jax", run, results, host_clock(lambda: found.block_until_ready(pending)), mode, {}, len(given))

@@ -42,7 +42,7 @@ FEW_INPUTS = 8
 
 
 @dataclass(frozen=True)
-class Row:
+class GpuRow:
     """One problem. `size` is as in its source; `inputs` is its I, as changed by the protocol."""
 
     what: str
@@ -75,16 +75,16 @@ class Row:
         return self.what.startswith("gates")
 
 
-def as_dict(row: Row) -> dict[str, Any]:
+def as_dict(row: GpuRow) -> dict[str, Any]:
     """Return the row for JSON; `of_dict` is the inverse."""
     return asdict(row)
 
 
-def of_dict(found: dict[str, Any]) -> Row:
-    return Row(**{**found, "size": Size(**found["size"])})
+def of_dict(found: dict[str, Any]) -> GpuRow:
+    return GpuRow(**{**found, "size": Size(**found["size"])})
 
 
-def lengths(row: Row, seed: int = 0) -> np.ndarray | None:
+def lengths(row: GpuRow, seed: int = 0) -> np.ndarray | None:
     """Return lengths (B,), uniform in 1..T with at least one T, or None for a row without lengths."""
     if not row.ragged:
         return None
@@ -111,17 +111,17 @@ DEEPBENCH = (
     *(_deepbench(1536, B, 50) for B in (8, 16, 32)),
 )
 VANILLA = tuple(_deepbench(1760, B, 50) for B in (16, 32, 64))
-GRU = (_deepbench(1024, 32, 187),)
+GRU_SIZES = (_deepbench(1024, 32, 187),)
 PYTORCH = (Size("pytorch", 64, 50, 500, 500, "PyTorch's own LSTM case"),)
 FLASHRNN = tuple(Size(f"flashrnn-{H}", 16, 1024, H, H, "FlashRNN's sweep over H") for H in (128, 256, 512, 768))
-GRID = (
+GRID_SIZES = (
     *(_grid(H, 32, 100) for H in (192, 384, 512, 640, 768, 1024)),
     *(_grid(H, 16, 100) for H in (512, 1024)),
     *(_grid(H, 1, 100) for H in (512, 1024)),
 )
-LARGE = (Size("large-2048x128", 128, 50, 2048, 2048, "where products bound"), _grid(2048, 32, 100))
-TARGET = (*GRID, *FLASHRNN[1:], *DEEPBENCH[:2])  # 192 < H <= 1024, B <= 32, T >= 50, and its edge
-FEW = (GRID[2], GRID[5], FLASHRNN[3])
+LARGE_SIZES = (Size("large-2048x128", 128, 50, 2048, 2048, "where products bound"), _grid(2048, 32, 100))
+TARGET = (*GRID_SIZES, *FLASHRNN[1:], *DEEPBENCH[:2])  # 192 < H <= 1024, B <= 32, T >= 50, and its edge
+FEW_SIZES = (GRID_SIZES[2], GRID_SIZES[5], FLASHRNN[3])
 MEGABYTES = (64, 256, 1024)  # of all arrays of one call of the gates
 
 
@@ -150,53 +150,57 @@ PARTS = {
 USUAL = ("strict", "tf32", "bfloat16")
 
 
-def rows(part: str, quick: bool = False) -> list[Row]:
+def rows(part: str, quick: bool = False) -> list[GpuRow]:
     """Return the rows of a part, in order; quick: the first size of each kind, inference and training only."""
     return list(_thinned(_rows(part)) if quick else _rows(part))
 
 
-def _rows(part: str) -> Iterator[Row]:
+def _rows(part: str) -> Iterator[GpuRow]:
     if part == "lstm":
         yield from _product("lstm", TARGET)
     elif part == "recurrence":
         yield from _product("lstm", TARGET, protocol="recurrence")
     elif part == "deepbench":
-        yield from _product("lstm", (*DEEPBENCH[2:], *PYTORCH, FLASHRNN[0], *LARGE), whats=("inference", "training"))
+        yield from _product(
+            "lstm", (*DEEPBENCH[2:], *PYTORCH, FLASHRNN[0], *LARGE_SIZES), whats=("inference", "training")
+        )
     elif part == "half":
-        yield from _product("lstm", (*GRID, *FLASHRNN, *PYTORCH), ("float16",))
+        yield from _product("lstm", (*GRID_SIZES, *FLASHRNN, *PYTORCH), ("float16",))
     elif part == "cells":
-        yield from _product("gru", (*GRU, *FEW))
-        yield from _product("rnn", (*VANILLA, *FEW))
+        yield from _product("gru", (*GRU_SIZES, *FEW_SIZES))
+        yield from _product("rnn", (*VANILLA, *FEW_SIZES))
     elif part == "stacks":
         for extra in ({"layers": 2}, {"directions": 2}, {"ragged": True}):
-            yield from _product("lstm", FEW, **extra)
-        yield from _product("gru", FEW[:1], ragged=True)
+            yield from _product("lstm", FEW_SIZES, **extra)
+        yield from _product("gru", FEW_SIZES[:1], ragged=True)
     elif part == "precise":
-        yield from _product("lstm", FEW, ("high", "float64"))
+        yield from _product("lstm", FEW_SIZES, ("high", "float64"))
     elif part == "levels":
-        yield from _product("lstm", (FLASHRNN[0], DEEPBENCH[0], *FEW, LARGE[0]), whats=("inference", "training"))
+        yield from _product(
+            "lstm", (FLASHRNN[0], DEEPBENCH[0], *FEW_SIZES, LARGE_SIZES[0]), whats=("inference", "training")
+        )
     elif part == "jax":
-        yield from _product("lstm", FEW, whats=("inference", "training"))
-        yield from _product("gru", FEW[:1], whats=("inference", "training"))
+        yield from _product("lstm", FEW_SIZES, whats=("inference", "training"))
+        yield from _product("gru", FEW_SIZES[:1], whats=("inference", "training"))
     elif part == "gates":
         for cell in CELLS:
             for what in ("gates", "gates backward"):
                 for megabytes in MEGABYTES:
-                    yield Row(what, cell, gate_size(cell, what != "gates", megabytes))
+                    yield GpuRow(what, cell, gate_size(cell, what != "gates", megabytes))
     else:
         raise ValueError(f"part {part!r} is not known, expected one of {', '.join(PARTS)}")
 
 
 def _product(
     cell: str, sizes: Iterable[Size], modes: tuple[str, ...] = USUAL, whats: tuple[str, ...] = WHATS, **extra: Any
-) -> Iterator[Row]:
+) -> Iterator[GpuRow]:
     for size in sizes:
         for mode in modes:
             for what in whats:
-                yield Row(what, cell, size, mode, **extra)
+                yield GpuRow(what, cell, size, mode, **extra)
 
 
-def _thinned(found: Iterable[Row]) -> Iterator[Row]:
+def _thinned(found: Iterable[GpuRow]) -> Iterator[GpuRow]:
     seen: dict[tuple[Any, ...], str] = {}
     for row in found:
         kind = tuple(value for name, value in as_dict(row).items() if name != "size")
@@ -207,17 +211,17 @@ def _thinned(found: Iterable[Row]) -> Iterator[Row]:
 # ---- what a row costs at least ---------------------------------------------------------------------------------------
 
 
-def _inputs(row: Row) -> list[int]:
+def _inputs(row: GpuRow) -> list[int]:
     """Return the number of inputs of each layer, which is the same for both directions."""
     return [row.inputs] + [row.directions * row.size.H] * (row.layers - 1)
 
 
-def _steps(row: Row) -> int:
+def _steps(row: GpuRow) -> int:
     drawn = lengths(row)
     return row.size.B * row.size.T if drawn is None else int(drawn.sum())
 
 
-def flop(row: Row) -> int:
+def flop(row: GpuRow) -> int:
     """Return the additions and multiplications of the products.
 
     These are 2 K (I + H) per row and step of a layer, and three times as many in training.
@@ -229,7 +233,7 @@ def flop(row: Row) -> int:
     return once * (3 if row.what == "training" else 1)
 
 
-def bytes_moved(row: Row) -> int:
+def bytes_moved(row: GpuRow) -> int:
     """Return the bytes that must be read from or written to memory: each argument and each result once.
 
     The results of a forward pass include the arrays that its backward pass needs (LSTM: gates and c; GRU: gates and q),
@@ -253,7 +257,7 @@ def bytes_moved(row: Row) -> int:
     return total
 
 
-def allowed(row: Row) -> float:
+def allowed(row: GpuRow) -> float:
     """Return the error that rounding explains, relative to the norm of a result.
 
     The roundings of factors are independent, so that their relative effect on a sum does not depend on the number of
@@ -265,7 +269,7 @@ def allowed(row: Row) -> float:
     return 8 * factors + 2 * math.sqrt(terms) * sums
 
 
-def roof(row: Row, peaks: dict[str, float], bandwidth: float) -> dict[str, Any] | None:
+def roof(row: GpuRow, peaks: dict[str, float], bandwidth: float) -> dict[str, Any] | None:
     """Return the least seconds of a row, given FLOP/s per mode and bytes per second, and which of the two bounds it.
 
     3 x TF32 has a third of TF32's rate. None if a rate was not measured.
@@ -296,15 +300,15 @@ class Target:
     holds: Any
 
 
-def _small(row: Row) -> bool:
+def _small(row: GpuRow) -> bool:
     return 192 < row.size.H <= 1024 and row.size.B <= 32 and row.size.T >= 50 and not row.gates
 
 
-def _plain(row: Row) -> bool:
+def _plain(row: GpuRow) -> bool:
     return _small(row) and not row.stacked and not row.ragged
 
 
-def cudnn_persists(row: Row) -> bool:
+def cudnn_persists(row: GpuRow) -> bool:
     """Return whether PyTorch uses cuDNN's persistent kernel: fp16, one layer, one direction, no packed sequence."""
     return (
         row.mode == "float16" and not row.stacked and not row.ragged and not row.gates
@@ -356,6 +360,6 @@ def judge(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return lines
 
 
-def key(part: str, row: Row) -> str:
+def key(part: str, row: GpuRow) -> str:
     """Return the identity of a measured row. Parts differ, as a part can add contenders to another part's row."""
     return f"{part}: {row.name}, {row.size}"

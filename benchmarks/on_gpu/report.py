@@ -7,7 +7,7 @@ The document (schema "minirnn-gpu 1"; times in seconds, rates in bytes or FLOP p
                  versions {package: version}
     peaks        {mode: FLOP/s of a large product}, measured in the same process
     bandwidth    {bytes of both arrays together: bytes per second read and written by a copy}
-    rows         part, row (see plan.Row), flop, bytes, allowed, sets;
+    rows         part, row (see plan.GpuRow), flop, bytes, allowed, sets;
                  errors {contender: ||difference|| / ||exact||}, refused and missing {contender: reason};
                  times {contender: {samples, median, q1, q3, flops, bandwidth, of_roof}},
                  ratios {contender: {median, q1, q3} of its time / ours},

@@ -1,8 +1,8 @@
-"""Students' files with one mistake each: textual edits of right files in three styles, and where each must show.
+"""Students' files with one mistake each: textual edits of correct files in three styles, and the places of the errors.
 
-The edits are written by hand, style by style, and know nothing of how the check looks for mistakes. `base` and `one`
-are where the mistake must be found, derived on paper: on the base problem (N 2, T 4, D 3, H 5; h0 random, c0 zero) and
-for T = 1. A place is a list of words: `dx:xxx.` (steps 0 to 3, x wrong), `dh0`, `dWx:ifg` (blocks). In the LSTM c0 is
+The edits are written by hand for each style and do not depend on how the check looks for mistakes. `base` and `one` list
+the places where the check must find the mistake, derived on paper: `base` on the base problem (N 2, T 4, D 3, H 5; h0
+random, c0 zero), `one` for T = 1. A place is a list of words: `dx:xxx.` (steps 0 to 3, x wrong), `dh0`, `dWx:ifg` (blocks). In the LSTM c0 is
 zero, so that the forget gate's block is zero, and therefore right, at step 0.
 """
 
@@ -26,7 +26,7 @@ GATES = {"rnn": "h", "lstm": "ifog", "gru": "rzn"}  # in the order of CS231n, wh
 
 @dataclass(frozen=True)
 class Mutant:
-    """One wrong file. `also` are mistakes that are the same function, so that naming them is right too."""
+    """One wrong file. `also` lists mistakes that give the same function, so that their names are correct as well."""
 
     mistake: str
     variant: str
@@ -37,7 +37,7 @@ class Mutant:
     one: dict[str, str]
     also: tuple[str, ...] = ()
     task: str = ""
-    kind: str = "numbers"  # or "state": what shows outside the numbers, on the tensors or arguments named in `base`
+    kind: str = "numbers"  # or "state": an error outside the numbers, on the tensors or arguments that `base` names
     edits: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -47,12 +47,12 @@ class Mutant:
 
 @functools.cache
 def source(style: str) -> str:
-    """The right file."""
+    """Return the text of the correct file."""
     return (FOLDER / f"{style}.py").read_text(encoding="utf-8")
 
 
 def edited(style: str, cell: str, edits: list[tuple[str, str]]) -> str:
-    """The file with each edit made in the cell's section; an edit that finds nothing is an error."""
+    """Return the file with each edit made in the section of the cell. ValueError if the text of an edit does not occur."""
     text = source(style)
     start = text.index(f"# ---- {cell}\n")
     end = text.find("# ---- ", start + 5)
@@ -64,7 +64,10 @@ def edited(style: str, cell: str, edits: list[tuple[str, str]]) -> str:
 
 
 def place(words: str, cell: str) -> dict[str, str]:
-    """"all", "exact", or words such as "dx:xxx. dh0 W:ifg" (W: dWx, dWh and the biases; * all blocks)."""
+    """Return the places that some words describe: "all", "exact", or words such as "dx:xxx. dh0 W:ifg".
+
+    W stands for dWx, dWh and the biases, and * for all blocks.
+    """
     gates = GATES[cell]
     biases = ["dbx", "dbh"] if cell == "gru" else ["db"]
     words = {"all": "dx:xxxx dh0 W:*", "all1": "dx:x dh0 W:*", "exact": "", "carry": "dx:xxx. dh0 W:*"}.get(words, words)
@@ -82,7 +85,7 @@ MUTANTS: list[Mutant] = []
 
 
 def add(mistake: str, cell: str, base: str, one: str, also: Any = (), variant: Any = "", kind: Any = "numbers", task: Any = "", **edits: Any) -> None:
-    """A mutant in each style that has edits."""
+    """Add a mutant in each style that has edits."""
     for style, changes in edits.items():
         text = edited(style, cell, changes)
         also_named = tuple(also.split()) if isinstance(also, str) else also
@@ -92,7 +95,7 @@ def add(mistake: str, cell: str, base: str, one: str, also: Any = (), variant: A
 
 
 CELLS = ("rnn", "lstm", "gru")
-# what a mistake in the blocks named shows in the LSTM for T = 1: f is zero there
+# the places for T = 1; in the LSTM, f is zero there
 LOOP = {"fused": "reversed(range(T))", "separate": "range(T - 1, -1, -1)", "stacked": "reversed(range(T))"}
 END = {
     ("fused", "rnn"): "return dx, dh0, dWx, dWh, db\n", ("separate", "rnn"): "return dx, dh_next, dWx, dWh, db",
@@ -106,7 +109,7 @@ LINE = {key: re.sub(r"^return ", "", line).strip() for key, line in END.items()}
 
 
 def results(style: str, cell: str, change: Any) -> list[tuple[str, str]]:
-    """An edit of the last line: `change` is applied to each result's expression."""
+    """Return an edit of the last line that applies `change` to the expression of each result."""
     parts = re.split(r", (?![^(]*\))", LINE[style, cell])
     return [(END[style, cell].strip(), "return " + ", ".join(change(n, part) for n, part in enumerate(parts)))]
 

@@ -75,11 +75,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Table:
-    """A title, a header, and rows with one cell per header entry."""
+    """A title, a header, and rows with one cell, a text or a number, per header entry."""
 
     title: str
     header: Sequence[str]
-    rows: Sequence[Sequence[str | float | int]]
+    rows: Sequence[Sequence[object]]
 
 
 class Progress(Protocol):

@@ -1,4 +1,4 @@
-"""Is this backward pass right? Judged by differences and the complex step; needs NumPy and nothing of minirnn."""
+"""A gradient check: compare a backward pass with finite differences and the complex step. It imports only NumPy."""
 
 from minirnn.gradcheck.check import check, compare
 from minirnn.gradcheck.report import GradientError, Report, Row, Verdict

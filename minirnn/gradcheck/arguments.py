@@ -1,4 +1,4 @@
-"""What the caller gave and what the caller's functions returned, in order; a wrong question is refused here."""
+"""Validate the arguments of a check and the results of the caller's functions, and put them in order."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.gradcheck.objective import Array, real
+from minirnn.gradcheck.objective import Array, listed, real
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raises ValueError if it isn't."""
+    """Raise ValueError if `value` is not one of the `allowed` values of the argument `name`."""
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}")
 
 
 def argument(name: str, value: Any) -> Any:
-    """An input as an array if it holds floats, else as it is. Checked: finite, real, a NumPy array."""
+    """Return an input of floats as an array, and any other input unchanged.
+
+    Raise TypeError for complex inputs and for arrays that aren't NumPy's, ValueError for floats that aren't finite.
+    """
     if isinstance(value, float | list):
         array = np.asarray(value)
         value = array if array.dtype.kind in "fc" else value
@@ -36,7 +39,7 @@ def argument(name: str, value: Any) -> Any:
 
 
 def named(forward: Callable[..., Any], count: int, names: Sequence[str] | None) -> list[str]:
-    """The inputs' names: as given, or those of forward's parameters, or "input 0", ..."""
+    """Return one name per input: the given names, or those of forward's parameters, or "input 0", "input 1", ..."""
     if names is not None:
         if isinstance(names, str) or len(names) != count or len(set(names)) != count:
             raise ValueError(f"names must be {count} different names, one per input; got {names!r}")
@@ -50,7 +53,7 @@ def named(forward: Callable[..., Any], count: int, names: Sequence[str] | None) 
 
 
 def chosen(arguments: Sequence[Any], labels: Sequence[str], wrt: Sequence[str | int] | None) -> list[int]:
-    """The positions of the inputs to judge."""
+    """Return the positions of the inputs whose gradients are judged: those in `wrt`, or every array of floats."""
     floats = [k for k, value in enumerate(arguments) if real(value)]
     if wrt is None:
         if not floats:
@@ -70,7 +73,7 @@ def chosen(arguments: Sequence[Any], labels: Sequence[str], wrt: Sequence[str | 
 
 
 def output(i: int, value: Any) -> Array:
-    """A copy of an output of forward. It must be finite floats: else there is nothing to judge."""
+    """Return a copy of output `i` of forward. Raise TypeError or ValueError unless it holds finite floats."""
     array = np.array(value)
     if array.dtype.kind != "f":
         raise TypeError(
@@ -81,17 +84,18 @@ def output(i: int, value: Any) -> Array:
 
 
 def upstreams_for(outputs: Sequence[Array], given: Any, rng: np.random.Generator) -> list[Array | None]:
-    """The gradient into each output: as given, or drawn from the standard normal distribution.
+    """Return the gradient into each output: the given one, or one drawn from the standard normal distribution.
 
-    Never all ones: the gradient of a plain sum hides transposed and permuted results.
+    The drawn gradients are random because the gradient of a plain sum (an upstream of ones) hides transposed and
+    permuted results.
     """
     if given is None:
         return [np.asarray(rng.standard_normal(y.shape)).astype(y.dtype) for y in outputs]
-    listed = list(given) if isinstance(given, tuple | list) else [given]
-    if len(listed) != len(outputs):
-        raise ValueError(f"upstream has {len(listed)} elements, forward has {len(outputs)} outputs")
+    elements = listed(given)
+    if len(elements) != len(outputs):
+        raise ValueError(f"upstream has {len(elements)} elements, forward has {len(outputs)} outputs")
     upstreams: list[Array | None] = []
-    for i, (u, y) in enumerate(zip(listed, outputs, strict=True)):
+    for i, (u, y) in enumerate(zip(elements, outputs, strict=True)):
         if u is None:
             upstreams.append(None)
             continue
@@ -106,11 +110,11 @@ def upstreams_for(outputs: Sequence[Array], given: Any, rng: np.random.Generator
 
 
 def matched(result: Any, arguments: Sequence[Any], targets: Sequence[int]) -> dict[int, Any] | str:
-    """Which gradient belongs to which input; or, if their number fits nothing, a sentence that says so.
+    """Return backward's gradients by the position of their input, or a sentence if their number fits nothing.
 
-    Accepted: one per input, one per input of floats, or one per input that is judged.
+    backward can return one gradient per input, one per input of floats, or one per input that is judged.
     """
-    gradients = list(result) if isinstance(result, tuple | list) else [result]
+    gradients = listed(result)
     floats = [k for k, value in enumerate(arguments) if real(value)]
     for places in (range(len(arguments)), floats, targets):
         if len(gradients) == len(places):

@@ -1,30 +1,32 @@
-"""check: judge a backward pass; compare: judge a gradient against a trusted one.
+"""`check` judges a backward pass; `compare` judges a gradient against a trusted one.
 
-Order of work: run the caller's two functions once; look at the gradients' number, shape, dtype and finiteness; let
-a judge find the derivatives independently; decide tensor by tensor.
+The steps of `check`: run the caller's two functions once; look at the number, shape, dtype and finiteness of the
+gradients; compute the derivatives independently; decide tensor by tensor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
-from minirnn.gradcheck.arguments import argument, chosen, matched, named, one_of, output, upstreams_for
-from minirnn.gradcheck.decide import Sizes, decide, malformed
-from minirnn.gradcheck.graphs import as_pair
+from minirnn.gradcheck.arguments import one_of
+from minirnn.gradcheck.decide import Magnitudes, decide, malformed
+from minirnn.gradcheck.first_run import FirstRun, first_run
 from minirnn.gradcheck.hygiene import examine
 from minirnn.gradcheck.judges import Evidence, Untrusted, by_complex_step, by_differences, confirm
-from minirnn.gradcheck.objective import Array, Objective, duplicate, real, split
+from minirnn.gradcheck.objective import Array, Objective, listed
 from minirnn.gradcheck.report import Report, Row, Verdict
 from minirnn.gradcheck.tolerances import epsilon
 
 Mode = Literal["full", "directional"]
 Judge = Literal["auto", "complex", "differences"]
+Directions = dict[int, Array | None]  # by position of the input: the direction v, or None for the whole gradient
 
-_ALL_ZERO = "every gradient is exactly zero at these inputs, so that zeros would pass too: choose others"
+_ALL_ZERO = "every gradient is exactly zero at these inputs, so a backward that returns zeros also passes: change them"
 
 
 def check(
@@ -40,88 +42,50 @@ def check(
     names: Sequence[str] | None = None,
     wrt: Sequence[str | int] | None = None,
 ) -> Report:
-    """Whether `backward` is the gradient of `forward` at `inputs`.
+    """Judge whether `backward` computes the gradient of `forward` at `inputs`.
 
     forward(*inputs) returns one array, or a tuple whose last element is a cache: `h, cache` or `h, c, cache`.
-    backward is called with the upstream gradient of each output and, if there is a cache, with it:
-    `backward(dh, dc, cache)`. It returns one gradient per input, in order. Inputs of ints, None or text aren't
-    differentiated, and backward may leave them out.
+    backward gets the upstream gradient of each output, then the cache if there is one: `backward(dh, dc, cache)`. It
+    returns one gradient per input, in order; inputs that aren't floats are not differentiated and can be left out.
+    Without a backward, `inputs` hold Tensors, and `check` judges the gradients that the graph of forward computes.
+    Both functions are called several times. They get copies: `inputs` never change.
 
-    A function on Tensors needs no backward: `check(f, inputs=tensors)` judges the gradients that its graph gives to the
-    tensors that require one.
+    inputs: arrays of float16, float32 or float64, of any shape and strides, and any other arguments of forward.
+    upstream: the gradient into the output, or a sequence with one per output, in which None stands for zero (and is
+        passed on as None). By default the gradients are drawn from `seed`.
+    mode: "full" compares every entry; "directional" compares one inner product <v, gradient> per tensor with a
+        random v, which is faster.
+    judge: "complex" is the complex step in float64; "differences" are central differences, in float64 if forward
+        keeps that precision; "auto" uses the complex step where differences confirm it, and differences elsewhere.
+    step: the step of the differences, for experiments; it implies differences in the dtype of the inputs.
+    names: the names of the inputs; by default those of forward's parameters.
+    wrt: the inputs to judge, by name or position; by default every array of floats.
 
-    inputs: arrays of float16, float32 or float64, of any shape and strides, and whatever else forward takes. They are
-        not changed.
-    upstream: the gradients into the outputs. None: drawn from `seed`. For one output the array itself, for several a
-        sequence, in which None stands for zero and is passed on as None.
-    mode: "full" looks at each entry; "directional" at one inner product <v, gradient> per tensor with a random v:
-    fast. judge: "complex" step, in float64; central "differences", in float64 if forward carries it; "auto" takes the
-        complex step where differences confirm it, and differences elsewhere.
-    step: the step of the differences, for one's own experiments; implies differences, in the inputs' own dtype.
-    names: of the inputs; by default those of forward's parameters.
-    wrt: judge only these inputs (names or positions).
-
-    Both functions are called a few times more, to see whether they change what isn't theirs, answer twice alike, and
-    whether backward is linear in its upstream.
-
-    Raises ValueError or TypeError if the question itself is wrong (inputs or outputs that aren't finite, an upstream
-    of another shape); what is wrong with the gradients is in the Report.
+    Raise ValueError or TypeError if the arguments or the outputs of forward can't be judged (for example, if they
+    aren't finite). The Report says what is wrong with the gradients, with changes in place, and with linearity.
     """
-    one_of("mode", mode, ("full", "directional"))
-    one_of("judge", judge, ("auto", "complex", "differences"))
-    if step is not None and not (np.isfinite(step) and step > 0 and judge != "complex"):
-        raise ValueError(
-            f"step must be a positive number, and goes with differences only; got {step!r} and judge={judge!r}"
-        )
-    if not isinstance(inputs, tuple | list):
-        raise TypeError(f"inputs must be a tuple or list of forward's arguments; got {type(inputs).__name__}")
-    labels = named(forward, len(inputs), names)
-    if backward is None:
-        forward, backward, inputs, judged = as_pair(forward, inputs)
-        wrt = judged if wrt is None else wrt
-    arguments = tuple(argument(name, value) for name, value in zip(labels, inputs, strict=True))
-    targets = chosen(arguments, labels, wrt)
+    _validate(mode, judge, step, inputs)
     rng = np.random.default_rng(seed)
-
-    outputs, cache = split(forward(*map(duplicate, arguments)))
-    if not outputs:
-        raise ValueError("forward returned a cache and no output: return y, (y, cache) or (y, ..., None)")
-    results = [output(i, y) for i, y in enumerate(outputs)]
-    upstreams = upstreams_for(results, upstream, rng)
-    gradients = matched(backward(*map(duplicate, upstreams), *cache), arguments, targets)
-    if isinstance(gradients, str):
-        return Report((), mode, seed, problem=gradients)
-
-    flat = [(np.zeros(y.shape) if u is None else u).reshape(-1) for u, y in zip(upstreams, results, strict=True)]
-    if not any(map(np.any, flat)) and any(map(np.size, flat)):
+    run = first_run(forward, backward, inputs, upstream, names, wrt, rng)
+    if run.problem:
+        return Report((), mode, seed, problem=run.problem)
+    objective = run.objective()
+    if objective.weights.size and not objective.weights.any():
         raise ValueError("upstream is zero everywhere: any gradient that is zero too would pass")
-    eps = epsilon(*filter(real, arguments), *results)
-    objective = Objective(forward, arguments, np.concatenate([np.zeros(0), *flat]).astype(np.float64), eps)
-    directions = {k: rng.standard_normal(arguments[k].shape) if mode == "directional" else None for k in targets}
+    shapes = {k: run.arguments[k].shape for k in run.targets}
+    directions = {k: rng.standard_normal(s) if mode == "directional" else None for k, s in shapes.items()}
     evidence = _evidence(objective, directions, "differences" if step else judge, step, rng)
-    sizes = _sizes(objective, evidence)
-    rows = tuple(
-        malformed(labels[k], arguments[k].shape, gradients[k])
-        or decide(labels[k], gradients[k], evidence[k], directions[k], sizes, k, eps)
-        for k in targets
-    )
-    if any(arguments[k].size for k in targets) and not any(np.any(found.values) for found in evidence.values()):
-        rows = tuple(map(_unproven, rows))
-    first = np.concatenate([np.zeros(0), *(y.reshape(-1) for y in results)])
-    note = "" if np.array_equal(first, objective.base) else "forward gives different results for the same inputs"
-    around = examine(forward, backward, arguments, labels, upstreams, gradients, eps)
-    notes = "; ".join(filter(None, (note, *around.remarks)))
+    rows = _rows(run, objective, directions, evidence)
+    same = np.array_equal(np.concatenate([y.reshape(-1) for y in run.outputs]), objective.base)
+    around = examine(run)
+    notes = "; ".join([*([] if same else ["forward gives different results for the same inputs"]), *around.remarks])
     return Report(rows, mode, seed, note=notes, faults=around.faults)
 
 
-def _unproven(row: Row) -> Row:
-    return replace(row, verdict=Verdict.CANNOT_TELL, note=_ALL_ZERO) if row.verdict is Verdict.PASS else row
-
-
 def compare(analytic: Any, trusted: Any, *, names: Sequence[str] | None = None) -> Report:
-    """A gradient against one known to be right, as plain arrays.
+    """Judge a gradient against one that is known to be right. Both are plain arrays.
 
-    Either two arrays, two sequences of arrays or two mappings by name. Precision is that of the coarsest array.
+    Give two arrays, two sequences of arrays, or two mappings by name. The precision is that of the coarsest array.
     """
     if isinstance(trusted, Mapping):
         if not isinstance(analytic, Mapping) or set(analytic) != set(trusted):
@@ -130,8 +94,8 @@ def compare(analytic: Any, trusted: Any, *, names: Sequence[str] | None = None) 
             )
         names = list(trusted)
         analytic, trusted = [analytic[name] for name in names], [trusted[name] for name in names]
-    right = [np.asarray(t) for t in (trusted if isinstance(trusted, tuple | list) else (trusted,))]
-    given = list(analytic) if isinstance(analytic, tuple | list) else [analytic]
+    right = [np.asarray(t) for t in listed(trusted)]
+    given = listed(analytic)
     if len(given) != len(right):
         raise ValueError(f"analytic has {len(given)} gradients and trusted has {len(right)}")
     labels = list(names) if names is not None else [f"gradient {i}" for i in range(len(right))]
@@ -141,28 +105,50 @@ def compare(analytic: Any, trusted: Any, *, names: Sequence[str] | None = None) 
         if t.dtype.kind != "f" or not np.isfinite(t).all():
             raise ValueError(f"trusted gradient {label} must be finite floats; got {t.dtype}")
     values = {k: t.astype(np.float64).ravel() for k, t in enumerate(right)}
-    sizes = Sizes.of(values, 0.0, dict.fromkeys(values, 1.0))
+    magnitudes = Magnitudes.of(values, 0.0, dict.fromkeys(values, 1.0))
     rows = tuple(
         malformed(label, t.shape, g)
-        or decide(label, g, Evidence("given", values[k], np.zeros(t.size)), None, sizes, k, epsilon(t))
+        or decide(label, g, Evidence("given", values[k], np.zeros(t.size)), None, magnitudes, k, epsilon(t))
         for k, (label, t, g) in enumerate(zip(labels, right, given, strict=True))
     )
     return Report(rows, "full")
 
 
-def _sizes(objective: Objective, evidence: Mapping[int, Evidence]) -> Sizes:
+def _validate(mode: str, judge: str, step: float | None, inputs: Any) -> None:
+    """Raise ValueError or TypeError for options that contradict each other or are unknown."""
+    one_of("mode", mode, ("full", "directional"))
+    one_of("judge", judge, ("auto", "complex", "differences"))
+    if step is not None and not (np.isfinite(step) and step > 0 and judge != "complex"):
+        raise ValueError(
+            f"step must be a positive number, and is used by differences only; got {step!r} and judge={judge!r}"
+        )
+    if not isinstance(inputs, tuple | list):
+        raise TypeError(f"inputs must be a tuple or list of forward's arguments; got {type(inputs).__name__}")
+
+
+def _rows(run: FirstRun, objective: Objective, directions: Directions, found: dict[int, Evidence]) -> tuple[Row, ...]:
+    """Return the verdict on each gradient. If all derivatives are zero, no gradient passes."""
+    magnitudes = _magnitudes(objective, found)
+    rows = tuple(
+        malformed(run.labels[k], run.arguments[k].shape, run.gradients[k])
+        or decide(run.labels[k], run.gradients[k], found[k], directions[k], magnitudes, k, run.eps)
+        for k in run.targets
+    )
+    if any(np.any(one.values) for one in found.values()) or not any(run.arguments[k].size for k in run.targets):
+        return rows
+    unproven = partial(replace, verdict=Verdict.CANNOT_TELL, note=_ALL_ZERO)
+    return tuple(unproven(row) if row.verdict is Verdict.PASS else row for row in rows)
+
+
+def _magnitudes(objective: Objective, evidence: Mapping[int, Evidence]) -> Magnitudes:
     gradients = {k: found.values for k, found in evidence.items()}
-    return Sizes.of(gradients, objective.terms, {k: objective.length(k) for k in evidence})
+    return Magnitudes.of(gradients, objective.terms, {k: objective.length(k) for k in evidence})
 
 
 def _evidence(
-    objective: Objective,
-    directions: dict[int, Array | None],
-    judge: Judge,
-    step: float | None,
-    rng: np.random.Generator,
+    objective: Objective, directions: Directions, judge: Judge, step: float | None, rng: np.random.Generator
 ) -> dict[int, Evidence]:
-    """Each input's derivatives, from the complex step where it is asked for and to be trusted."""
+    """Return the derivatives for each input: from the complex step where it is allowed and can be trusted."""
     found: dict[int, Evidence] = {}
     reasons: dict[int, str] = {}
     if judge != "differences":
@@ -181,9 +167,9 @@ def _evidence(
 
 
 def _by_confirmed_complex_step(
-    objective: Objective, directions: dict[int, Array | None], rng: np.random.Generator
+    objective: Objective, directions: Directions, rng: np.random.Generator
 ) -> tuple[dict[int, Evidence], dict[int, str]]:
-    """What the complex step says and a directional difference confirms; for the other inputs, why not."""
+    """Return the derivatives that a directional difference confirms; for the other inputs, the reason against them."""
     double = objective.sharpened()
     claims: dict[int, Evidence] = {}
     reasons: dict[int, str] = {}
@@ -194,14 +180,14 @@ def _by_confirmed_complex_step(
             reasons[k] = str(reason)
     if not claims:
         return {}, reasons
-    sizes = _sizes(objective, claims)
+    magnitudes = _magnitudes(objective, claims)
     sigma = double.sigma(rng)
     for k, claim in list(claims.items()):
         given = directions[k]
         v = rng.standard_normal(objective.inputs[k].shape) if given is None else given
         claimed = float(np.vdot(v, claim.values)) if given is None else float(claim.values[0])
         try:
-            size = max(float(np.linalg.norm(claim.values)), sizes.floor(k, double.eps))
+            size = max(float(np.linalg.norm(claim.values)), magnitudes.floor(k, double.eps))
             confirm(double, k, v, claimed, size, sigma)
         except Untrusted as reason:
             del claims[k]

@@ -1,4 +1,4 @@
-"""From a gradient and a judge's evidence to a verdict on one tensor."""
+"""The verdict on one tensor, from its gradient and a judge's evidence."""
 
 from __future__ import annotations
 
@@ -12,38 +12,35 @@ from minirnn.gradcheck.differences import Estimate
 from minirnn.gradcheck.judges import Evidence
 from minirnn.gradcheck.objective import Array
 from minirnn.gradcheck.report import Row, Verdict
-from minirnn.gradcheck.tolerances import CONFIRM, LEFT_OUT, LOST, RESOLVED, SMALL_TENSOR, epsilon, tolerance
+from minirnn.gradcheck.tolerances import CONFIRM, LEFT_OUT, LOST_ULPS, RESOLVED, SMALL_TENSOR, epsilon, tolerance
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """How large gradients are in this check, so that one that is next to nothing isn't judged on rounding errors.
+class Magnitudes:
+    """The magnitudes of the gradients in a check, so that a tiny gradient is not judged by rounding errors."""
 
-    `largest`: the largest gradient entry times its tensor's length, that is, the change of F per relative change.
-    `values`: the size of F's terms; eps times that is lost in any backward. (1 - y**2 of a saturated unit, say, is tiny
-    and has the absolute rounding error of a 1.)
-    """
-
-    largest: float
+    largest: float  # the largest gradient entry times its tensor's length scale: the change of F per relative change
+    # The norm of F's terms; any backward loses eps times this norm. For example, 1 - y**2 of a saturated unit is tiny
+    # and has the absolute rounding error of a 1.
     values: float
-    lengths: Mapping[int, float]
+    lengths: Mapping[int, float]  # by position of the input: its length scale
 
     @classmethod
-    def of(cls, gradients: Mapping[int, Array], values: float, lengths: Mapping[int, float]) -> Sizes:
-        """From the judge's gradients alone: a wrong one may be of any size."""
+    def of(cls, gradients: Mapping[int, Array], values: float, lengths: Mapping[int, float]) -> Magnitudes:
+        """Return the magnitudes of the judge's gradients. The caller's are not used: a wrong one can have any size."""
         return cls(max((_largest(g) * lengths[k] for k, g in gradients.items()), default=0.0), values, lengths)
 
     def lost(self, k: int, eps: float) -> float:
-        """What a right backward may lose to rounding in an entry of tensor k."""
-        return LOST * eps * self.values / self.lengths[k]
+        """Return the rounding error that a right backward can have in an entry of tensor k."""
+        return LOST_ULPS * eps * self.values / self.lengths[k]
 
     def floor(self, k: int, eps: float) -> float:
-        """The least scale that tensor k is judged on."""
+        """Return the smallest scale that errors in tensor k are compared with."""
         return max(SMALL_TENSOR * self.largest / self.lengths[k], self.lost(k, eps) / tolerance(eps))
 
 
 def malformed(name: str, shape: tuple[int, ...], gradient: Any) -> Row | None:
-    """A failing row if the gradient isn't an array of finite floats of the right shape."""
+    """Return a failing row if the gradient isn't an array of finite floats of the right shape, else None."""
     problem = _malformation(shape, gradient)
     return Row(name, Verdict.FAIL, "-", size=int(np.prod(shape)), problem=problem) if problem else None
 
@@ -65,12 +62,14 @@ def _malformation(shape: tuple[int, ...], gradient: Any) -> str:
     return ""
 
 
-def decide(name: str, gradient: Any, evidence: Evidence, v: Array | None, sizes: Sizes, k: int, eps: float) -> Row:
-    """PASS, FAIL or CANNOT TELL for one well-formed gradient.
+def decide(
+    name: str, gradient: Any, evidence: Evidence, v: Array | None, magnitudes: Magnitudes, k: int, eps: float
+) -> Row:
+    """Return PASS, FAIL or CANNOT TELL for one well-formed gradient.
 
-    An entry that disagrees gets a second look, the worst first, until one is proven wrong or all are accounted for.
-    An entry at a kink, where every value between the one-sided derivatives is a gradient, is left out; one so near
-    a kink that the second look is blurred is left out too, as long as few are.
+    Entries that disagree are measured again with more care, the worst first, until one is proven wrong or all are
+    explained. An entry at a kink, where every value between the one-sided derivatives is a gradient, is left out. An
+    entry so close to a kink that the second measurement is too noisy is left out too, if there are few of them.
     """
     array = np.asarray(gradient)
     full = array.astype(np.float64)
@@ -78,7 +77,7 @@ def decide(name: str, gradient: Any, evidence: Evidence, v: Array | None, sizes:
     coarsest = max(eps, epsilon(array))
     limit = tolerance(coarsest)
     coarse = (
-        f"the gradient is {array.dtype}, coarser than its tensor: judged at that precision"
+        f"the gradient is {array.dtype}, coarser than its tensor, and is judged at that precision"
         if epsilon(array) > eps
         else ""
     )
@@ -86,15 +85,21 @@ def decide(name: str, gradient: Any, evidence: Evidence, v: Array | None, sizes:
     if not array.size:
         return Row(name, Verdict.PASS, evidence.judge, note=note, gradient=array, estimate=array)
     expected = float(np.max(np.abs(full)) if v is None else np.linalg.norm(full))
-    scale = max(expected, _largest(evidence.values), sizes.floor(k, coarsest))
+    scale = max(expected, _largest(evidence.values), magnitudes.floor(k, coarsest))
     verdict, values, bounds, status = _weigh(analytic, evidence, limit * scale, max(limit, CONFIRM) * scale)
     errors = np.abs(analytic - values)
     own = _largest(values)
-    resolved = sizes.values > 0 and own > RESOLVED * max(_largest(bounds), sizes.lost(k, coarsest))
+    resolved = magnitudes.values > 0 and own > RESOLVED * max(_largest(bounds), magnitudes.lost(k, coarsest))
     if verdict is Verdict.PASS and v is None and resolved and np.any(errors[status != _KINK] > 0.5 * own):
         verdict = Verdict.CANNOT_TELL
         note = "; ".join(
-            filter(None, (note, "too small beside the others to judge, and off by as much as its own size"))
+            filter(
+                None,
+                (
+                    note,
+                    "too small compared with the others to judge, with an error as large as its entries",
+                ),
+            )
         )
     n = _worst(errors, status)
     counted = status == _PROVEN if verdict is Verdict.FAIL else status != _KINK
@@ -122,7 +127,7 @@ _AGREES, _UNCLEAR, _KINK, _WRONG, _PROVEN = range(5)
 
 
 def _weigh(analytic: Array, evidence: Evidence, allowed: float, sharp: float) -> tuple[Verdict, Array, Array, Array]:
-    """The verdict, the judge's values and bounds after the second looks, and each entry's status."""
+    """Return the verdict, the judge's values and bounds after second measurements, and the status of each entry."""
     values, bounds = evidence.values.copy(), evidence.bounds.copy()
     blurred = bool(np.any(bounds > allowed))
     errors = np.nan_to_num(np.abs(analytic - values), nan=np.inf)
@@ -144,7 +149,10 @@ def _weigh(analytic: Array, evidence: Evidence, allowed: float, sharp: float) ->
 
 
 def _look(analytic: float, again: Estimate, allowed: float, sharp: float) -> int:
-    """An entry's status after the second look. Smaller steps are noisier: agreement with a `sharp` value is enough."""
+    """Return an entry's status after the second measurement.
+
+    Smaller steps are noisier, so agreement with a value whose bound is at most `sharp` is enough.
+    """
     if again.sides and again.sides[0] - allowed <= analytic <= again.sides[1] + allowed:
         return _KINK
     error = abs(analytic - again.value)
@@ -154,7 +162,7 @@ def _look(analytic: float, again: Estimate, allowed: float, sharp: float) -> int
 
 
 def _worst(errors: Array, status: Array) -> int:
-    """The entry proven wrong, else the largest error of those that count."""
+    """Return the position of the entry that is proven wrong, else of the largest error among entries that count."""
     if np.any(status == _PROVEN):
         return int(np.argmax(status == _PROVEN))
     return int(np.argmax(np.where(status == _KINK, -1.0, np.nan_to_num(errors, nan=np.inf))))
@@ -165,5 +173,5 @@ def _largest(values: Array) -> float:
 
 
 def _ratio(size: float, scale: float) -> float:
-    """size / scale, where a scale of 0 allows nothing."""
+    """Return size / scale; with a scale of 0, any size above 0 gives inf."""
     return float(size / scale) if scale else (float("inf") if size else 0.0)

@@ -1,7 +1,7 @@
-"""Derivatives of a function of one variable by differences, and how far each can be trusted.
+"""Derivatives of a function of one variable by finite differences, with error bounds.
 
-A `Line` is a function t -> (displacement, rise): how far a point really moved (x + t is rounded) and by how much the
-function rose. The derivation of step and error is in tolerances.py.
+A `Line` is a function t -> (displacement, rise): the distance by which a point really moved (x + t is rounded), and the
+change of the function. tolerances.py derives the step and its error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Line = Callable[[float], tuple[float, float]]
 
 @dataclass(frozen=True)
 class Slope:
-    """The derivative at 0 seen with one step: extrapolated, plain (central, step h and 2h), and from either side."""
+    """The derivative at 0 with one step: extrapolated, plain (central with h and 2h), and one-sided."""
 
     step: float
     value: float
@@ -32,7 +32,7 @@ class Slope:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A derivative with a bound on its error. At a kink, `sides` holds the two one-sided derivatives."""
+    """A derivative and a bound on its error. At a kink, `sides` holds the two one-sided derivatives."""
 
     value: float
     bound: float
@@ -40,8 +40,10 @@ class Estimate:
 
 
 def slope(line: Line, step: float) -> Slope:
-    """Four evaluations: D(h) and D(2h), combined so that their h**2 terms cancel. nan where the step is lost in
-    rounding."""
+    """Return the derivative from D(h) and D(2h), combined so that their h**2 terms cancel, with four evaluations.
+
+    The values are nan if rounding removes the step.
+    """
     (right_run, right_rise), (left_run, left_rise) = line(step), line(-step)
     (far_right_run, far_right_rise), (far_left_run, far_left_rise) = line(2 * step), line(-2 * step)
     near = _quotient(right_rise - left_rise, right_run - left_run)
@@ -51,11 +53,11 @@ def slope(line: Line, step: float) -> Slope:
 
 
 def refine(line: Line, first: float, sigma: float, doubt: float, rungs: int = RUNGS) -> Estimate:
-    """The best derivative over smaller and smaller steps, from `first` until rounding alone could explain `doubt`.
+    """Return the best derivative over decreasing steps, from `first` until rounding alone could explain `doubt`.
 
-    A rung's truncation error is what the finer rungs change, theirs being about 1/256 of it; so the largest change,
-    and a tenth more, plus the rounding bounds its error. Rungs below the distance of a kink don't see it; where all
-    see one, the estimate says so.
+    The truncation error at a step is close to its change at finer steps, whose own error is about 1/256 of it. The
+    largest change plus a tenth, plus the rounding error, therefore bounds the error. Steps shorter than the distance
+    to a kink don't see the kink; if all steps see one, the estimate has `sides`.
     """
     seen = [slope(line, first)]
     while len(seen) < max(rungs, 2):
@@ -72,9 +74,9 @@ def refine(line: Line, first: float, sigma: float, doubt: float, rungs: int = RU
 
 
 def noise(values: np.ndarray, order: int = 6) -> float:
-    """The standard deviation of the rounding errors in equally spaced values of a smooth function.
+    """Return the standard deviation of the rounding errors in equally spaced values of a smooth function.
 
-    Differences of high order remove whatever is smooth and keep the errors, enlarged by a known factor:
+    Differences of high order remove the smooth part and keep the errors, multiplied by a known factor:
     var(d^k f) = (2k)!/(k!)**2 sigma**2. (R. W. Hamming, Introduction to Applied Numerical Analysis, 1971, chapter 6;
     J. J. Moré and S. M. Wild, Estimating Computational Noise, SIAM J. Sci. Comput. 33, 2011.)
     """
@@ -83,7 +85,7 @@ def noise(values: np.ndarray, order: int = 6) -> float:
 
 
 def _kink(seen: list[Slope], sigma: float) -> tuple[float, float] | None:
-    """The one-sided derivatives, if they are apart at the finest step that rounding doesn't blur."""
+    """Return the one-sided derivatives if they differ at the finest step where they exceed the rounding error."""
     for coarse, fine in reversed(list(itertools.pairwise(seen))):
         if _gap(fine) > _blur(fine, sigma):
             return _apart(coarse, fine, sigma)
@@ -91,9 +93,9 @@ def _kink(seen: list[Slope], sigma: float) -> tuple[float, float] | None:
 
 
 def _apart(coarse: Slope, fine: Slope, sigma: float) -> tuple[float, float] | None:
-    """The one-sided derivatives, lesser first, if they stay apart as the step shrinks.
+    """Return the one-sided derivatives, the smaller first, if their difference stays as the step shrinks.
 
-    Of a smooth function they differ by h f'', which falls by RATIO from rung to rung; around a kink it stays.
+    For a smooth function they differ by h f'', which decreases by RATIO from step to step; at a kink it stays.
     """
     stays = _gap(fine) > max(_blur(fine, sigma), 0.5 * _gap(coarse))
     return (min(fine.left, fine.right), max(fine.left, fine.right)) if stays else None
@@ -104,7 +106,7 @@ def _gap(seen: Slope) -> float:
 
 
 def _blur(seen: Slope, sigma: float) -> float:
-    """Four times the bound on what rounding does to the gap."""
+    """Return four times the bound on the rounding error of the gap."""
     return 4 * SIGMAS * 2 * sigma / seen.step
 
 

@@ -1,7 +1,7 @@
-"""A function on Tensors as a pair forward, backward: the graph's own gradient is what is judged.
+"""A function on Tensors as a pair (forward, backward), so that a check can judge the gradient of its graph.
 
-Duck-typed: a tensor is whatever has `data`, `grad`, `requires_grad` and `backward`, and is made by its own class from
-an array. minirnn's Tensors are; so are others of that shape.
+The code is duck-typed: a tensor is any object with `data`, `grad`, `requires_grad` and `backward` whose class makes one
+from an array. minirnn's Tensors qualify, and so do similar classes.
 """
 
 from __future__ import annotations
@@ -11,23 +11,25 @@ from typing import Any
 
 import numpy as np
 
+from minirnn.gradcheck.objective import listed
+
 
 def is_tensor(value: Any) -> bool:
-    """Whether it has what a leaf of a graph has."""
+    """Return whether the value has the attributes of a leaf of a graph."""
     return all(hasattr(value, name) for name in ("data", "grad", "requires_grad", "backward"))
 
 
 def as_pair(
     function: Callable[..., Any], inputs: Sequence[Any]
 ) -> tuple[Callable[..., Any], Callable[..., Any], list[Any], list[int]]:
-    """-> forward, backward, inputs as arrays, and the positions of those that require a gradient.
+    """Return forward, backward, the inputs as arrays, and the positions of the inputs that require a gradient.
 
-    Raises TypeError if no input is a tensor that requires a gradient.
+    Raise TypeError if no input is a tensor that requires a gradient.
     """
     kinds = {k: type(value) for k, value in enumerate(inputs) if is_tensor(value)}
     judged = [k for k in kinds if inputs[k].requires_grad]
     if not judged:
-        raise TypeError("without a backward, inputs must hold Tensors, one at least with requires_grad=True")
+        raise TypeError("without a backward, inputs must hold at least one Tensor with requires_grad=True")
     arrays = [np.array(value.data) if k in kinds else value for k, value in enumerate(inputs)]
 
     def run(values: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
@@ -35,8 +37,7 @@ def as_pair(
             kinds[k](value, requires_grad=k in judged and value.dtype.kind == "f") if k in kinds else value
             for k, value in enumerate(values)
         ]
-        result = function(*leaves)
-        return leaves, list(result) if isinstance(result, tuple | list) else [result]
+        return leaves, listed(function(*leaves))
 
     def forward(*values: Any) -> tuple[Any, ...]:
         _, outputs = run(values)
@@ -56,7 +57,7 @@ def as_pair(
 
 
 def _gradient(leaf: Any, value: Any) -> Any:
-    """A leaf that the output doesn't depend on has no gradient: zero."""
+    """Return a leaf's gradient; zeros if the output doesn't depend on the leaf."""
     if leaf.grad is None:
         return np.zeros_like(value)
     return np.asarray(leaf.grad.data if is_tensor(leaf.grad) else leaf.grad)

@@ -1,4 +1,4 @@
-"""The judges: each gives the derivatives of the objective with respect to one input, and a bound on their errors."""
+"""The judges: each computes the derivatives of the objective with respect to one input, with error bounds."""
 
 from __future__ import annotations
 
@@ -10,17 +10,24 @@ import numpy as np
 
 from minirnn.gradcheck.differences import Estimate, Line, refine, slope
 from minirnn.gradcheck.objective import Array, Objective
-from minirnn.gradcheck.tolerances import COMPLEX_STEP, CONFIRM, RATIO, RUNGS, SIGMAS, relative_step, tolerance
-
-EPS = float(np.finfo(np.float64).eps)
+from minirnn.gradcheck.tolerances import (
+    COMPLEX_STEP,
+    CONFIRM,
+    DOUBLE_EPS,
+    RATIO,
+    RUNGS,
+    SIGMAS,
+    relative_step,
+    tolerance,
+)
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The judge's gradient of one input: the entries in C order (full mode), or the one number <v, gradient>.
+    """The judge's gradient of one input: its entries in C order (full mode), or the single number <v, gradient>.
 
-    `second_look(n, doubt)` gives entry n again with all care, to find out whether it can be wrong by `doubt`. None
-    where nothing better can be had.
+    second_look(n, doubt) computes entry n again as precisely as possible, to decide whether it can be wrong by
+    `doubt`. It is None if the judge has no better method.
     """
 
     judge: str
@@ -31,11 +38,11 @@ class Evidence:
 
 
 class Untrusted(Exception):
-    """The complex step can't be used for this function; the message says why."""
+    """The complex step can't be used for this function, for the reason in the message."""
 
 
 def lines(objective: Objective, k: int, v: Array | None) -> list[Line]:
-    """One line per entry of input k, or the single one along v."""
+    """Return one line per entry of input k, or the single line along v."""
     if v is not None:
         return [objective.along(k, v)]
     return [objective.entry(k, index) for index in np.ndindex(objective.inputs[k].shape)]
@@ -44,7 +51,7 @@ def lines(objective: Objective, k: int, v: Array | None) -> list[Line]:
 def by_differences(
     objective: Objective, k: int, v: Array | None, sigma: float, step: float | None, note: str
 ) -> Evidence:
-    """Central differences. The step grows with the entry; a `step` from the user is taken as it is."""
+    """Return central differences. The step is proportional to the entry, unless the user gives a `step`."""
     x = objective.inputs[k]
     paths = lines(objective, k, v)
     lengths = [objective.length(k)] if v is not None else [max(1.0, abs(float(entry))) for entry in x.ravel()]
@@ -59,12 +66,12 @@ def by_differences(
 
 
 def by_complex_step(objective: Objective, k: int, v: Array | None) -> Evidence:
-    """imag F(x + ih) / h: the derivative without a difference, so without its error. `objective` has complex inputs.
+    """Return imag F(x + ih) / h: the derivative without a difference and its error. `objective` has complex inputs.
 
     (W. Squire and G. Trapp, Using Complex Variables to Estimate Derivatives of Real Functions, SIAM Review 40, 1998.)
 
-    Everything that drops the imaginary part with a warning is an error here. What drops it silently (abs, x.real)
-    is for `confirm` to find.
+    An operation that drops the imaginary part with a warning raises Untrusted here. `confirm` finds those that drop
+    it silently (abs, x.real).
     """
     x = objective.inputs[k]
     values = []
@@ -83,14 +90,14 @@ def by_complex_step(objective: Objective, k: int, v: Array | None) -> Evidence:
     found = np.array(values)
     if not np.isfinite(found).all():
         raise Untrusted("complex step: the function gives nan or inf for complex arguments")
-    return Evidence("complex step", found, np.full(found.shape, 16 * EPS * np.max(np.abs(found), initial=0.0)))
+    return Evidence("complex step", found, np.full(found.shape, 16 * DOUBLE_EPS * np.max(np.abs(found), initial=0.0)))
 
 
 def confirm(objective: Objective, k: int, v: Array, claimed: float, size: float, sigma: float) -> None:
-    """Raises Untrusted unless a directional difference finds the same slope, at any of several steps.
+    """Raise Untrusted unless a directional difference with one of several steps finds the same slope.
 
-    `size` is what <v, gradient> may be expected to be; a difference too blurred to say anything beside it confirms
-    nothing.
+    size: the expected magnitude of <v, gradient>. A difference whose error bound is too large compared with it
+    confirms nothing.
     """
     line = objective.along(k, v)
     seen = []
@@ -104,7 +111,7 @@ def confirm(objective: Objective, k: int, v: Array, claimed: float, size: float,
             return
         seen.append(found)
     if not seen:
-        raise Untrusted("complex step: differences are too blurred here to confirm it")
+        raise Untrusted("complex step: differences are too noisy here to confirm it")
     raise Untrusted(
         f"complex step: {claimed:.6g} along a random direction, by differences {seen[-1]:.6g}: "
         "forward drops the imaginary part (abs, a float buffer) or has a kink here"

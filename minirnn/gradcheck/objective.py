@@ -1,7 +1,7 @@
-"""The function that is differentiated: F = sum_k <u_k, y_k>, the outputs y = forward(*inputs) against upstreams u.
+"""The function that a check differentiates: F = sum_k <u_k, y_k>, with outputs y = forward(*inputs) and upstreams u.
 
-F's gradient is what backward returns when it is given the upstreams. The caller's arrays are never handed to the
-caller's functions: each evaluation gets copies, so that a function that works in place disturbs nothing.
+The gradient of F is the result of backward for these upstreams. The caller's functions get copies of the caller's
+arrays at each evaluation, so a function that works in place changes nothing.
 """
 
 from __future__ import annotations
@@ -14,24 +14,28 @@ from typing import Any
 import numpy as np
 
 from minirnn.gradcheck.differences import Line, noise
-from minirnn.gradcheck.tolerances import IMPLAUSIBLE, relative_step
+from minirnn.gradcheck.tolerances import DOUBLE_EPS, IMPLAUSIBLE, relative_step
 
 Array = np.ndarray
-_DOUBLE = float(np.finfo(np.float64).eps)
 
 
 def split(result: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Outputs and cache. The last element of a tuple is the cache; anything else is a single output without one."""
+    """Return (outputs, cache). The last element of a tuple is the cache; any other result is an output without one."""
     return (result[:-1], result[-1:]) if isinstance(result, tuple) else ((result,), ())
 
 
 def real(array: Any) -> bool:
-    """Whether it is an array of real floats: something to differentiate."""
+    """Return whether the value is an array of real floats, which can be differentiated."""
     return isinstance(array, np.ndarray) and array.dtype.kind == "f"
 
 
+def listed(result: Any) -> list[Any]:
+    """Return the elements of a tuple or list, or a list with the single value."""
+    return list(result) if isinstance(result, tuple | list) else [result]
+
+
 def duplicate(value: Any) -> Any:
-    """A copy of an array with its memory order; anything else as it is."""
+    """Return a copy of an array in the same memory order, and any other value unchanged."""
     return np.array(value, order="K") if isinstance(value, np.ndarray) else value
 
 
@@ -39,8 +43,8 @@ def duplicate(value: Any) -> Any:
 class Objective:
     """F as a function of its inputs.
 
-    `weights` are the upstreams, flattened and concatenated, in float64; `eps` is the coarsest machine epsilon among
-    inputs and outputs.
+    weights: the upstreams, flattened and concatenated, in float64. eps: the coarsest machine epsilon among inputs and
+    outputs.
     """
 
     forward: Callable[..., Any]
@@ -49,25 +53,25 @@ class Objective:
     eps: float
 
     def values(self, changed: Mapping[int, Array] | None = None) -> Array:
-        """All outputs in one vector, in double precision, with some inputs replaced."""
+        """Return all outputs in one vector of double precision, with some inputs replaced."""
         arguments = [duplicate(value) for value in {**dict(enumerate(self.inputs)), **(changed or {})}.values()]
         outputs, _ = split(self.forward(*arguments))
         flat = [np.asarray(y).reshape(-1) for y in outputs]
         vector = np.concatenate([np.zeros(0), *flat])
         if vector.size != self.weights.size:
             raise ValueError(
-                f"forward returned {vector.size} numbers, and {self.weights.size} when it was called first"
+                f"forward returned {vector.size} numbers, expected {self.weights.size} as in its first call"
             )
         return vector
 
     def astype(self, dtype: Any) -> Objective:
-        """The same function of the same point in another precision."""
+        """Return the same function at the same point in another precision."""
         inputs = tuple(x.astype(dtype) if real(x) else x for x in self.inputs)
         return replace(self, inputs=inputs, eps=float(np.finfo(dtype).eps))
 
     def sharpened(self) -> Objective:
-        """In float64 if forward carries it, else as it is: what is judged is the backward, not forward's rounding."""
-        if self.eps == _DOUBLE:
+        """Return F in float64 if forward keeps that precision, else F. A check must not judge forward's rounding."""
+        if self.eps == DOUBLE_EPS:
             return self
         double = self.astype(np.float64)
         try:
@@ -81,21 +85,24 @@ class Objective:
         return self.values()
 
     def rise(self, changed: Mapping[int, Array]) -> float:
-        """F there minus F here. The outputs are subtracted first: less rounding than in the difference of two sums."""
+        """Return F at the changed point minus F at the base point.
+
+        The outputs are subtracted before they are summed, which rounds less than the difference of two sums.
+        """
         return float(self.weights @ (self.values(changed) - self.base))
 
     @property
     def terms(self) -> float:
-        """The size of F's terms."""
+        """The norm of the terms u_k y_k that F sums."""
         return float(np.linalg.norm(self.weights * self.base))
 
     def length(self, k: int) -> float:
-        """The length over which input k is taken to vary: its size, and at least 1, since gates vary over 1."""
+        """Return the length scale of input k: its root mean square, and at least 1, the scale on which gates vary."""
         x = np.asarray(self.inputs[k], np.float64)
         return max(1.0, float(np.sqrt(np.mean(x**2)))) if x.size else 1.0
 
     def entry(self, k: int, index: tuple[int, ...]) -> Line:
-        """F along one entry of input k."""
+        """Return F along one entry of input k."""
         x = self.inputs[k]
         start = x[index]
 
@@ -107,17 +114,17 @@ class Objective:
         return line
 
     def along(self, k: int, v: Array) -> Line:
-        """F along the direction v of input k."""
+        """Return F along the direction v of input k."""
         x = self.inputs[k]
         return lambda t: (t, self.rise({k: (x + t * v).astype(x.dtype)}))
 
     def sigma(self, rng: np.random.Generator) -> float:
-        """The standard deviation of the rounding error in one value of F, measured on a walk in a random direction.
+        """Return the standard deviation of the rounding error in one value of F, measured along a random direction.
 
-        At least what rounding the outputs alone must cause. The walk starts beside the point, which may be at a kink.
-        A kink on the way looks like noise; so where there is much, shorter walks are tried, and the
-        second quietest counts (the quietest may be so by chance). inf if it is more than rounding can be: forward draws
-        random numbers, or varies within the spacing.
+        The result is at least the error of rounding the outputs. The measured points start a small distance from the
+        base point, which can be at a kink. A kink between them looks like noise: if the noise is large, shorter
+        distances are tried, and the second smallest result counts (the smallest can be small by chance). The result is
+        inf if the noise is larger than rounding can be: forward draws random numbers, or varies between the points.
         """
         floats = {k: x for k, x in enumerate(self.inputs) if real(x)}
         directions = {k: rng.standard_normal(x.shape) * self.length(k) for k, x in floats.items()}

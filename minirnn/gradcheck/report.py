@@ -1,4 +1,4 @@
-"""What a gradient check found: a verdict, and per tensor the worst entry with both values."""
+"""The result of a gradient check: a verdict, and for each tensor the worst entry with both values."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import numpy as np
 
 
 class Verdict(enum.Enum):
-    """CANNOT_TELL: the judge's own error is larger than the tolerance, and the gradient isn't further off than
-    that."""
+    """The result for a tensor or a check.
+
+    CANNOT_TELL: the judge's own error is larger than the tolerance, and the gradient's error is within it.
+    """
 
     PASS = "PASS"
     FAIL = "FAIL"
@@ -22,45 +24,38 @@ class Verdict(enum.Enum):
 
 
 class GradientError(AssertionError):
-    """A gradient check that did not pass; its message is the report."""
+    """A gradient check did not pass; the message is the report."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One tensor's result.
-
-    `index`, `analytic`, `numeric` are the worst entry; `index` is None for a directional check, where they are the
-    two inner products <v, gradient>. `error`, `tolerance` and `noise` are relative to `scale`; noise is the bound on
-    the judge's own error, at that entry if it failed, else the largest. `problem` says in words what is wrong with a
-    gradient that can't be compared. `wrong` counts the entries off by more than tolerance and noise, `kinks` those left
-    out because the function has a kink there. `gradient` and `estimate` are the whole arrays (full mode).
-    """
+    """The result for one tensor."""
 
     name: str
     verdict: Verdict
     judge: str
-    index: tuple[int, ...] | None = None
-    analytic: float | None = None
-    numeric: float | None = None
-    error: float | None = None
-    tolerance: float | None = None
-    noise: float | None = None
+    index: tuple[int, ...] | None = None  # of the worst entry; None in directional mode
+    analytic: float | None = None  # backward's value there; in directional mode its <v, gradient>
+    numeric: float | None = None  # the judge's value there
+    error: float | None = None  # |analytic - numeric| / scale
+    tolerance: float | None = None  # the largest error that passes, relative to the scale
+    noise: float | None = None  # the bound on the judge's error / scale: at this entry if it failed, else the largest
     scale: float | None = None
-    wrong: int = 0
-    size: int = 0
-    kinks: int = 0
-    problem: str = ""
+    wrong: int = 0  # entries whose error exceeds tolerance and noise
+    size: int = 0  # entries of the tensor
+    kinks: int = 0  # entries left out because the function has a kink there
+    problem: str = ""  # what is wrong with a gradient that can't be compared
     note: str = ""
-    gradient: Any = field(default=None, repr=False, compare=False)
-    estimate: Any = field(default=None, repr=False, compare=False)
+    gradient: Any = field(default=None, repr=False, compare=False)  # backward's whole array
+    estimate: Any = field(default=None, repr=False, compare=False)  # the judge's whole array, in full mode
 
 
 @dataclass(frozen=True)
 class Report:
-    """All rows. True in a condition only if the verdict is PASS; `str()` is a table.
+    """The rows of all tensors. It is true only if the verdict is PASS; `str()` gives a table.
 
-    `faults` are wrong whatever the numbers: arguments changed in place, calls that differ, a backward that isn't
-    linear.
+    faults: mistakes that don't depend on the numbers: arguments changed in place, calls with different results, a
+    backward that isn't linear.
     """
 
     rows: tuple[Row, ...]
@@ -72,7 +67,7 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """FAIL if anything failed, else CANNOT TELL if anything couldn't be told, else PASS."""
+        """FAIL if any row failed or there is a fault, else CANNOT TELL if a row has that verdict, else PASS."""
         found = [row.verdict for row in self.rows]
         if self.problem or self.faults or Verdict.FAIL in found:
             return Verdict.FAIL
@@ -82,18 +77,18 @@ class Report:
         return self.verdict is Verdict.PASS
 
     def __getitem__(self, name: str) -> Row:
-        """The row of one tensor."""
+        """Return the row of one tensor; raise KeyError for an unknown name."""
         for row in self.rows:
             if row.name == name:
                 return row
         raise KeyError(f"no tensor {name!r} in this report; it has {', '.join(row.name for row in self.rows)}")
 
     def failed(self) -> tuple[str, ...]:
-        """The names of the tensors that failed."""
+        """Return the names of the tensors that failed."""
         return tuple(row.name for row in self.rows if row.verdict is Verdict.FAIL)
 
     def raise_unless_pass(self) -> None:
-        """For tests: GradientError (an AssertionError) with the table as its message, unless everything passed."""
+        """Raise GradientError, an AssertionError with the table as its message, unless the verdict is PASS."""
         if not self:
             raise GradientError(str(self))
 
@@ -133,7 +128,7 @@ def _remarks(row: Row) -> list[str]:
     if row.wrong and row.index is not None:
         remarks.append(f"{row.wrong} of {row.size} entries are off by more than the tolerance and the noise")
     if row.kinks and row.index is None:
-        remarks.append('the function has a kink along the direction; mode="full" can leave out the entry')
+        remarks.append('the function has a kink along the direction; mode="full" can leave that entry out')
     elif row.kinks:
         remarks.append(f"{row.kinks} of {row.size} entries left out: the function has a kink there")
     return remarks + ([row.note] if row.note else [])

@@ -1,4 +1,4 @@
-"""The smallest problem that still shows a mistake: fewer and smaller axes, fewer things that aren't zero."""
+"""Search for the smallest problem that still shows a mistake: smaller axes, and more inputs set to zero."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ def shrink(
     switches: Sequence[str] = (),
     most: int = 60,
 ) -> tuple[dict[str, int], frozenset[str]]:
-    """The smallest sizes, and the most switches thrown, at which `fails(sizes, thrown)` is still true.
+    """Return the smallest sizes and the most switches for which `fails(sizes, switched_on)` is still true.
 
-    Greedy: each size from 1 upwards, then each switch, again until nothing changes. A switch stands for a
-    simplification (an input set to zero). `fails` is called at most `most` times and must be true for the start.
+    The search is greedy: it tries each size from 1 upwards, then each switch, and repeats until nothing changes. A
+    switch is a simplification, such as an input set to zero. `fails` is called at most `most` times and must be true
+    at the start.
     """
-    best, thrown = dict(sizes), frozenset[str]()
+    best, on = dict(sizes), frozenset[str]()
     calls = 0
 
     def tried(candidate: dict[str, int], simpler: frozenset[str]) -> bool:
@@ -31,10 +32,10 @@ def shrink(
         changed = False
         for name in best:
             for size in range(1, best[name]):
-                if tried({**best, name: size}, thrown):
+                if tried({**best, name: size}, on):
                     best, changed = {**best, name: size}, True
                     break
         for switch in switches:
-            if switch not in thrown and tried(best, thrown | {switch}):
-                thrown, changed = thrown | {switch}, True
-    return best, thrown
+            if switch not in on and tried(best, on | {switch}):
+                on, changed = on | {switch}, True
+    return best, on

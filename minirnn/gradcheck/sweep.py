@@ -1,8 +1,9 @@
-"""The V curve: how far a gradient is from the difference quotient, step by step.
+"""The V curve: the distance between a gradient and the difference quotient, as a function of the step.
 
-Truncation makes the error of a central difference fall with the square of the step, rounding makes it grow as the
-step shrinks: a right gradient draws a V that reaches down to about eps**(2/3). A wrong one stays on a plateau at the
-size of its error. Only rounding, 1/step, to be seen: the function isn't smooth, isn't repeatable, or too coarse.
+The truncation error of a central difference decreases with the square of the step, and the rounding error increases as
+the step shrinks: the curve of a right gradient is a V that reaches down to about eps**(2/3). The curve of a wrong
+gradient has a plateau at the size of its error. If only the rounding part, 1/step, is visible, the function isn't
+smooth, isn't repeatable, or has too low a precision.
 """
 
 from __future__ import annotations
@@ -13,15 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from minirnn.gradcheck.arguments import argument, chosen, matched, named, output, upstreams_for
 from minirnn.gradcheck.differences import slope
-from minirnn.gradcheck.objective import Array, Objective, duplicate, real, split
-from minirnn.gradcheck.tolerances import epsilon
+from minirnn.gradcheck.first_run import first_run
+from minirnn.gradcheck.objective import Array
 
 __all__ = ["Sweep", "sweep"]
 
-STEPS = 10.0 ** np.arange(0, -13.5, -0.5)
-HEIGHT = 12
+STEP_SIZES = 10.0 ** np.arange(0, -13.5, -0.5)
+HEIGHT = 12  # decades of the drawing below 1
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Sweep:
     errors: dict[str, Array]
 
     def text(self) -> str:
-        """A drawing of the largest error of all tensors, a column for each step, and each tensor's least error."""
+        """Return a drawing of the largest error of all tensors, a column per step, and each tensor's smallest error."""
         worst = np.max(np.stack(list(self.errors.values())), axis=0)
         levels = np.round(-np.log10(np.clip(worst, 10.0 ** -(HEIGHT + 1), 10.0))).astype(int)
-        rows = ["largest error of all tensors against the step of the difference"]
+        rows = ["largest error of all tensors, by the step of the difference"]
         for level in range(-1, HEIGHT + 2):
             marks = "".join("  *" if n == level else "   " for n in levels)
             rows.append(f"{f'1e{-level:+03d}':>6} |{marks}".rstrip())
@@ -48,7 +48,7 @@ class Sweep:
         width = max(map(len, self.errors))
         for name, errors in self.errors.items():
             k = int(np.nanargmin(errors))
-            rows.append(f"  {name.ljust(width)}  least error {errors[k]:.1e} at step {self.steps[k]:.0e}")
+            rows.append(f"  {name.ljust(width)}  smallest error {errors[k]:.1e} at step {self.steps[k]:.0e}")
         return "\n".join(rows)
 
 
@@ -61,30 +61,25 @@ def sweep(
     seed: int = 0,
     names: Sequence[str] | None = None,
 ) -> Sweep:
-    """The errors of backward against plain central differences with steps from 1 to 1e-13. Arguments as in `check`.
+    """Return the errors of backward against plain central differences with steps from 1 to 1e-13.
 
-    Along one random direction of each tensor. Raises ValueError if backward's results don't fit the inputs.
+    The arguments are those of `check`. Each tensor is measured along one random direction. Raise ValueError if the
+    results of backward don't fit the inputs.
     """
-    labels = named(forward, len(inputs), names)
-    arguments = tuple(argument(name, value) for name, value in zip(labels, inputs, strict=True))
-    targets = chosen(arguments, labels, None)
     rng = np.random.default_rng(seed)
-    outputs, cache = split(forward(*map(duplicate, arguments)))
-    results = [output(i, y) for i, y in enumerate(outputs)]
-    upstreams = upstreams_for(results, upstream, rng)
-    gradients = matched(backward(*map(duplicate, upstreams), *cache), arguments, targets)
-    if isinstance(gradients, str):
-        raise ValueError(gradients)
-    flat = [(np.zeros(y.shape) if u is None else u).reshape(-1) for u, y in zip(upstreams, results, strict=True)]
-    eps = epsilon(*filter(real, arguments), *results)
-    objective = Objective(forward, arguments, np.concatenate([np.zeros(0), *flat]).astype(np.float64), eps)
+    run = first_run(forward, backward, inputs, upstream, names, None, rng)
+    if run.problem:
+        raise ValueError(run.problem)
+    objective = run.objective()
     errors = {}
-    for k in targets:
-        v = rng.standard_normal(arguments[k].shape)
+    for k in run.targets:
+        v = rng.standard_normal(run.arguments[k].shape)
         v /= max(float(np.linalg.norm(v)), 1e-300)
-        if np.shape(gradients[k]) != v.shape:
-            raise ValueError(f"the gradient of {labels[k]} has shape {np.shape(gradients[k])}, expected {v.shape}")
-        claimed = float(np.vdot(v, np.asarray(gradients[k], np.float64)))
-        found = np.array([slope(objective.along(k, v), float(h)).near for h in STEPS])
-        errors[labels[k]] = np.abs(found - claimed) / max(abs(claimed), float(np.nanmedian(np.abs(found))), 1e-300)
-    return Sweep(STEPS, errors)
+        if np.shape(run.gradients[k]) != v.shape:
+            raise ValueError(
+                f"the gradient of {run.labels[k]} has shape {np.shape(run.gradients[k])}, expected {v.shape}"
+            )
+        claimed = float(np.vdot(v, np.asarray(run.gradients[k], np.float64)))
+        found = np.array([slope(objective.along(k, v), float(h)).near for h in STEP_SIZES])
+        errors[run.labels[k]] = np.abs(found - claimed) / max(abs(claimed), float(np.nanmedian(np.abs(found))), 1e-300)
+    return Sweep(STEP_SIZES, errors)

@@ -24,7 +24,7 @@ FACTOR = 1.01
 SEEDS = range(8)  # draws per case, to find which rules it reaches and to judge a planted error
 
 
-class Place(NamedTuple):
+class PlantingPlace(NamedTuple):
     """The place of a planted error: a rule of the table (`argument` >= 0), or a composed function."""
 
     kind: str
@@ -85,7 +85,7 @@ def _bent(handler: Any) -> Any:
 
 
 @contextmanager
-def planted(place: Place) -> Iterator[None]:
+def planted(place: PlantingPlace) -> Iterator[None]:
     """Plant an error at this place for the duration of a with block."""
     if place.kind == "bent":
         with swapped(FUNCTIONS, {place.fn: _bent(FUNCTIONS[place.fn])}):
@@ -97,12 +97,12 @@ def planted(place: Place) -> Iterator[None]:
             yield
 
 
-def places() -> dict[Place, list[OpCase]]:
+def places() -> dict[PlantingPlace, list[OpCase]]:
     """Return every place where an error can be planted, with the cases that reach it."""
-    found: dict[Place, list[OpCase]] = {}
+    found: dict[PlantingPlace, list[OpCase]] = {}
 
     def passed(kind: str, fn: Any, argument: int) -> None:
-        cases = found.setdefault(Place(kind, fn, argument), [])
+        cases = found.setdefault(PlantingPlace(kind, fn, argument), [])
         if case not in cases:
             cases.append(case)
 
@@ -137,7 +137,7 @@ def places() -> dict[Place, list[OpCase]]:
     return found
 
 
-def finder(place: Place, cases: list[OpCase]) -> str | None:
+def finder(place: PlantingPlace, cases: list[OpCase]) -> str | None:
     """Plant an error and return the case and the judge that find it, or None if it survives them all."""
     with planted(place):
         for case in cases:

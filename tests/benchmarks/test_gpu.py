@@ -1,6 +1,5 @@
 """benchmarks/gpu.py measures, judges and writes, with libraries of the host and with fake clocks."""
 
-import importlib
 import json
 import os
 import re
@@ -9,21 +8,19 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import gpu
 import numpy as np
 import pytest
+from on_gpu import contender as gpu_contender
+from on_gpu import measure as gpu_measure
+from on_gpu import ours as gpu_ours
+from on_gpu import plan as gpu_plan
+from on_gpu import report as gpu_report
 
-FOLDER = str(Path(__file__).parents[2] / "benchmarks")
-if FOLDER not in sys.path:
-    sys.path.append(FOLDER)
+from minirnn.bench.peers import Missing
+from minirnn.bench.sizes import Size
 
-gpu, gpu_contender, gpu_measure, gpu_ours, gpu_plan, gpu_report = (
-    importlib.import_module(name)
-    for name in ("gpu", "on_gpu.contender", "on_gpu.measure", "on_gpu.ours", "on_gpu.plan", "on_gpu.report")
-)
-from minirnn.bench.peers import Missing  # noqa: E402
-from minirnn.bench.sizes import Size  # noqa: E402
-
-Row = gpu_plan.Row
+Row = gpu_plan.GpuRow
 SMALL = Size("small", 3, 5, 4, 6, "a test")
 LARGE = Size("a", 32, 100, 512, 512, "a test")
 
@@ -51,7 +48,7 @@ class Fake:
             self.calls += 1
             return k
 
-        return gpu_contender.Contender(
+        return gpu_contender.GpuContender(
             self.name, run, lambda k: self.spoil(right.results(right.run(k))), clock, sets=right.sets
         )
 
@@ -176,7 +173,7 @@ def test_a_row_without_a_reference_is_left_out():
 
 
 def test_without_a_gpu_its_tests_are_skipped_with_the_reason():
-    root = Path(FOLDER).parent
+    root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-rs", "-p", "no:cacheprovider", "tests/gpu"]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": os.pathsep.join((".", "kernels"))}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)

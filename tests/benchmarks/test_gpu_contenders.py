@@ -1,26 +1,21 @@
 """on_gpu/contender.py, peers.py, ours.py and gates.py: every contender computes the right results, on the host."""
 
-import importlib
 import os
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from on_gpu import contender as gpu_contender
+from on_gpu import gates as gpu_gates
+from on_gpu import measure as gpu_measure
+from on_gpu import ours as gpu_ours
+from on_gpu import peers as gpu_peers
+from on_gpu import plan as gpu_plan
 
-FOLDER = str(Path(__file__).parents[2] / "benchmarks")
-if FOLDER not in sys.path:
-    sys.path.append(FOLDER)
+from minirnn.bench.peers import Missing
+from minirnn.bench.sizes import Size
 
-gpu_contender, gpu_gates, gpu_measure, gpu_ours, gpu_peers, gpu_plan = (
-    importlib.import_module(name)
-    for name in ("on_gpu.contender", "on_gpu.gates", "on_gpu.measure", "on_gpu.ours", "on_gpu.peers", "on_gpu.plan")
-)
-from minirnn.bench.peers import Missing  # noqa: E402
-from minirnn.bench.sizes import Size  # noqa: E402
-
-Row = gpu_plan.Row
+Row = gpu_plan.GpuRow
 SMALL = Size("small", 3, 5, 4, 6, "a test")
 LARGE = Size("a", 32, 100, 512, 512, "a test")
 

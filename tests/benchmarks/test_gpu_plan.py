@@ -1,22 +1,15 @@
 """on_gpu/plan.py: the rows that benchmarks/gpu.py measures, what each costs at least, and the targets."""
 
-import importlib
 import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from on_gpu import plan as gpu_plan
 
-FOLDER = str(Path(__file__).parents[2] / "benchmarks")
-if FOLDER not in sys.path:
-    sys.path.append(FOLDER)
+from minirnn.bench.problems import Problem
+from minirnn.bench.sizes import Size
 
-gpu_plan = importlib.import_module("on_gpu.plan")
-from minirnn.bench.problems import Problem  # noqa: E402
-from minirnn.bench.sizes import Size  # noqa: E402
-
-Row = gpu_plan.Row
+Row = gpu_plan.GpuRow
 LARGE = Size("a", 32, 100, 512, 512, "a test")
 
 

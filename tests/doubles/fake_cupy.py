@@ -229,7 +229,8 @@ DTYPES = {0: np.float32, 1: np.float64, 2: np.float16}  # by the CUDA_R constant
 
 
 def _cublas(calls: list[tuple[Any, ...]]) -> Any:
-    def gemmEx(handle, opA, opB, m, n, k, alpha, A, typeA, lda, B, typeB, ldb, beta, C, typeC, ldc, compute, algo):  # type: ignore[no-untyped-def]
+    def gemmEx(*arguments: Any) -> None:
+        handle, opA, opB, m, n, k, alpha, A, typeA, lda, B, typeB, ldb, beta, C, typeC, ldc, compute, algo = arguments
         assert (handle, algo) == (77, -1)
         assert lda >= (k if opA else m)
         assert ldb >= (n if opB else k)

@@ -107,9 +107,8 @@ class StrictArray(NDArrayOperatorsMixin):
             return None
         if method != "__call__":
             return NotImplemented
-        for x in (
-            x for x in inputs if type(x) is int
-        ):  # CuPy rejects integers outside the dtype, NumPy compares with them
+        # CuPy rejects integers outside the dtype of the array, whereas NumPy compares with them.
+        for x in (x for x in inputs if type(x) is int):
             for a in (a for a in inputs if isinstance(a, StrictArray) and a.dtype.kind in "iu"):
                 a.dtype.type(x)
         out = kwargs.get("out")

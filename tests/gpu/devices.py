@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minirnn_kernels.cuda.device import Kernel
-from minirnn_kernels.cuda.plans import Plan, Work, plans
+from minirnn_kernels.cuda.plans import PassPlan, Work, plans
 
 WAYS = ("1", "2", "block", "cluster 2", "cluster 4", "cluster 8", "grid")
 
@@ -49,7 +49,7 @@ def narrowed(way: str) -> dict[str, Any]:
 def runs(device: Any, way: str, work: Work) -> bool:
     """Return whether the device can run a pass this way, with all blocks at once if they wait for each other."""
     plan = plans(work, device.properties)[way]
-    if not isinstance(plan, Plan):
+    if not isinstance(plan, PassPlan):
         return False
     if not plan.cooperative:
         return True

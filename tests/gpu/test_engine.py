@@ -72,9 +72,7 @@ class Run:
         found = []
         with minirnn.kernels("numpy" if self.device == "cpu" else "cupy"):
             for _ in range(count):
-                rng = np.random.default_rng(
-                    self.step % 2
-                )  # alternates between two batches, so that the model can learn
+                rng = np.random.default_rng(self.step % 2)  # alternates between two batches, which can be learned
                 ids, lengths = rng.integers(0, V, (T, B)), rng.integers(1, T + 1, B)
                 self.optimizer.zero_grad()
                 loss = self.model(ids, lengths)

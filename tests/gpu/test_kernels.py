@@ -63,11 +63,12 @@ KINDS = [("rnn-tanh", "float32", "strict"), ("lstm", "float32", "strict"), ("lst
          ("lstm", "float16", "strict")]  # fmt: skip
 
 
-@pytest.mark.parametrize(("T", "B", "I", "H"), SIZES)
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("cell", "dtype", "mode"), KINDS)
 @pytest.mark.parametrize("way", WAYS)
-def test_sizes_that_fill_a_gpu(gpu, way, cell, dtype, mode, T, B, I, H):
+def test_sizes_that_fill_a_gpu(gpu, way, cell, dtype, mode, size):
     possible(gpu, way)
+    T, B, I, H = size
     storage = plans.STORAGES[dtype]
     forward = plans.Work(
         CELLS[cell.partition("-")[0]],

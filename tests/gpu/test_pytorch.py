@@ -27,11 +27,9 @@ GRID = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("kind", "size", "dtype", "layers", "bidirectional", "bias", "with_state", "with_lengths"), GRID
-)
-def test_equal(gpu, torch, kind, size, dtype, layers, bidirectional, bias, with_state, with_lengths):
-    T, B, I, H = size
+@pytest.mark.parametrize("combination", GRID)
+def test_equal(gpu, torch, combination):
+    kind, (T, B, I, H), dtype, layers, bidirectional, bias, with_state, with_lengths = combination
     options = {"bidirectional": bidirectional, "bias": bias}
     theirs = make(torch.nn, kind, I, H, layers, dtype=getattr(torch, dtype), device="cuda", **options)
     ours = make(nn, kind, I, H, layers, dtype=getattr(np, dtype), **options)

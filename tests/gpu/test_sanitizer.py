@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOUND = 86  # the exit status that we request for the case that it finds an error
+FOUND = 86  # the exit status that we request if it finds an error
 REFUSALS = (
     "Device not supported",
     "Failed to initialize",
@@ -19,7 +19,7 @@ REFUSALS = (
 
 
 def refusal(output: str) -> str | None:
-    """Return the line in which compute-sanitizer says that it can't run on this machine, or an empty string."""
+    """Return the line in which compute-sanitizer says that it can't run on this machine, or None."""
     lines = (line.strip("= ") for line in output.splitlines() if any(words in line for words in REFUSALS))
     return next(lines, None)
 

@@ -28,7 +28,7 @@ DRAWS = 5  # sizes for each team and kind
 
 
 @dataclass
-class Problem:
+class StressProblem:
     """A cell, sizes, and its arguments on the host."""
 
     cell: str
@@ -47,7 +47,7 @@ class Problem:
         return [gpu.to_host(a).tobytes() for a in made]
 
 
-def draw(gpu: Any, team: str, cell: str, dtype: str, mode: str, rng: np.random.Generator) -> Problem:
+def draw(gpu: Any, team: str, cell: str, dtype: str, mode: str, rng: np.random.Generator) -> StressProblem:
     """Draw sizes that the team can run in both directions; most are not multiples of the tile sizes."""
     storage = plans.STORAGES[dtype]
     words = CELLS[cell], storage
@@ -66,7 +66,7 @@ def draw(gpu: Any, team: str, cell: str, dtype: str, mode: str, rng: np.random.G
     arguments = [rng.uniform(-1, 1, shape).astype(dtype) for shape in shapes]
     upstream = [rng.uniform(-1, 1, shape).astype(dtype) for shape in [(T, B, H), *[(B, H)] * len(known.states)]]
     lengths = rng.integers(1, T + 1, B) if rng.random() < 0.5 else None
-    return Problem(cell, T, B, H, arguments, upstream, lengths)
+    return StressProblem(cell, T, B, H, arguments, upstream, lengths)
 
 
 @pytest.mark.parametrize(("cell", "dtype", "mode"), KINDS)

@@ -1,4 +1,4 @@
-"""A wrong question is refused with the name of the argument, what came and what was expected."""
+"""Wrong arguments raise an error that names the argument, the given value and the expected one."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""check(): right backwards pass by every judge, planted mistakes fail where they are, noise is never called wrong."""
+"""`check` passes right backwards with every judge, finds planted mistakes, and never calls noise wrong."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from minirnn.gradcheck import GradientError, Verdict, check
 from minirnn.recurrent import cells
+from minirnn_kernels.cell import CELLS
 
 JUDGES = ["auto", "complex", "differences"]
 MODES = ["full", "directional"]
@@ -14,13 +15,13 @@ NAMES = ["x", "W", "b", "s"]
 
 
 def layer(x, W, b, s):
-    """Two outputs with a cache, broadcasting, a 0-d input: y = tanh(x W^T + b) (B, H) and z = s sum(y**2) ()."""
+    """Return y = tanh(x W^T + b) (B, H), z = s sum(y**2) () and a cache: two outputs, broadcasting, a 0-d input."""
     y = np.tanh(x @ W.T + b)
     return y, np.asarray(s * np.sum(y * y)), (x, W, y, s)
 
 
 def layer_backward(dy, dz, cache):
-    """a = x W^T + b; dy + dz 2 s y reaches y, times 1 - y**2 reaches a."""
+    """Return the gradients. With a = x W^T + b: the gradient into y is dy + 2 dz s y, into a that times 1 - y**2."""
     x, W, y, s = cache
     da = (dy + 2 * dz * s * y) * (1 - y * y)
     return da @ W, da.T @ x, da.sum(axis=0), dz * np.sum(y * y)
@@ -33,7 +34,7 @@ def layer_inputs(seed, B=2, D=3, H=4, dtype=np.float64):
 
 
 def spoiled(name, change):
-    """layer_backward with one gradient replaced by change(gradient)."""
+    """Return layer_backward with one gradient replaced by change(gradient)."""
 
     def backward(dy, dz, cache):
         gradients = list(layer_backward(dy, dz, cache))
@@ -56,7 +57,7 @@ def square_backward(dy, x):
 @pytest.mark.parametrize("judge", JUDGES)
 @given(B=st.integers(1, 3), D=st.integers(1, 4), H=st.integers(1, 5), seed=st.integers(0, 10**6))
 def test_a_right_backward_passes_by_every_judge(judge, mode, B, D, H, seed):
-    """Differences may answer CANNOT TELL where saturated units leave a gradient smaller than their noise."""
+    """Differences can answer CANNOT TELL if saturated units make a gradient smaller than the noise."""
     report = check(layer, layer_backward, layer_inputs(seed, B, D, H), judge=judge, mode=mode, seed=seed)
     assert report.verdict is not Verdict.FAIL, str(report)
     for row in report.rows:
@@ -80,7 +81,7 @@ def entry_times(index, factor):
     return change
 
 
-MISTAKES = {
+SPOILED_GRADIENTS = {
     "sign": ("W", lambda g: -g, None),
     "factor 2": ("b", lambda g: 2 * g, None),
     "forgotten": ("x", lambda g: 0 * g, None),
@@ -92,10 +93,10 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("judge", ["auto", "differences"])
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("mistake", SPOILED_GRADIENTS)
 @pytest.mark.parametrize("mode", MODES)
 def test_a_planted_mistake_fails_where_it_is(mistake, judge, mode):
-    name, change, index = MISTAKES[mistake]
+    name, change, index = SPOILED_GRADIENTS[mistake]
     report = check(layer, spoiled(name, change), layer_inputs(3), judge=judge, mode=mode, seed=3)
     assert report.verdict is Verdict.FAIL
     assert report.failed() == (name,)
@@ -122,14 +123,14 @@ def test_of_several_wrong_entries_the_worst_is_shown(judge):
 
 
 def test_a_direction_is_judged_on_the_gradients_norm():
-    """<v, g> of a standard normal v is of the size of g's norm."""
+    """For a standard normal v, the standard deviation of <v, g> is the norm of g."""
     x = np.ones(400)
     report = check(square, square_backward, (x,), mode="directional", upstream=x)
     assert report["x"].scale == pytest.approx(np.linalg.norm(2 * x))
 
 
 def _upstreams_of(seed):
-    """The upstreams check draws: the first numbers of the seed's generator, one output after the other."""
+    """Return the upstreams that `check` draws: the first numbers of the seed's generator, output by output."""
     rng = np.random.default_rng(seed)
     return rng.standard_normal((2, 4)), rng.standard_normal(())
 
@@ -143,7 +144,7 @@ def test_a_real_mistake_fails_in_float32_too(judge):
 
 
 def test_saturated_units_in_float32_are_no_mistake():
-    """1 - y**2 has the absolute rounding error of a 1 where y is nearly 1; a float32 backward can't do better."""
+    """If y is nearly 1, 1 - y**2 has the absolute rounding error of a 1, also in a right float32 backward."""
     for seed in range(100):
         x, W, b, s = layer_inputs(seed, 1, 3, 1, dtype=np.float32)
         report = check(layer, layer_backward, (x, W, b + np.float32(3), s), seed=seed)
@@ -181,7 +182,7 @@ def test_float32_inside_a_float64_function_is_noise_and_not_a_mistake():
 
 
 def test_an_input_lost_in_rounding_cannot_be_judged():
-    """1e20 + x is 1e20: that backward says 0 and differences see 0 is no proof."""
+    """1e20 + x rounds to 1e20, so a gradient of 0 that agrees with a difference of 0 proves nothing."""
     report = check(lambda x: (1e20 + x, None), lambda dy, _: 0 * dy, (np.ones(3),), judge="differences")
     assert report.verdict is Verdict.CANNOT_TELL
 
@@ -226,7 +227,7 @@ def test_a_kink_spoils_a_direction_and_the_report_says_what_to_do():
 
 
 @given(seed=st.integers(0, 10**6), distance=st.floats(1e-12, 1e-2))
-def test_a_kink_beside_an_entry_is_no_mistake(seed, distance):
+def test_a_kink_near_an_entry_is_no_mistake(seed, distance):
     x = np.random.default_rng(seed).standard_normal(12)
     x[5] = distance
     report = check(lambda x: (np.abs(x), x), lambda dy, x: dy * np.sign(x), (x,), judge="differences", seed=seed)
@@ -377,17 +378,16 @@ def test_raise_unless_pass():
 
 def cell_inputs(cell, dtype, seed, B=3, D=4, H=5):
     rng = np.random.default_rng(seed)
-    K = {"rnn": H, "lstm": 4 * H, "gru": 3 * H}[cell]
-    states = [(B, H)] * (2 if cell == "lstm" else 1)
-    shapes = [(B, D), *states, (K, D), (K, H), *[(K,)] * (2 if cell == "gru" else 1)]
+    K = len(cell.gates) * H
+    shapes = [(B, D), *[(B, H)] * len(cell.states), (K, D), (K, H), *[(K,)] * len(cell.biases)]
     return tuple((0.7 * rng.standard_normal(shape)).astype(dtype) for shape in shapes)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 @pytest.mark.parametrize("judge", JUDGES)
 def test_the_cells_are_checked_as_they_are_called(cell, judge, dtype):
-    forward, backward = getattr(cells, f"{cell}_step"), getattr(cells, f"{cell}_step_backward")
+    forward, backward = getattr(cells, f"{cell.name}_step"), getattr(cells, f"{cell.name}_step_backward")
     report = check(forward, backward, cell_inputs(cell, dtype, 0), judge=judge)
     assert report, str(report)
     assert report["W_hh"].gradient.dtype == dtype
@@ -404,7 +404,7 @@ def test_a_forgotten_gradient_far_smaller_than_the_others_is_no_pass():
     rng = np.random.default_rng(0)
     report = check(forward, backward, [rng.standard_normal(3), rng.standard_normal(3)])
     assert report["h0"].verdict is Verdict.CANNOT_TELL
-    assert "off by as much as its own size" in str(report)
+    assert "with an error as large as its entries" in str(report)
     assert report["x"].verdict is Verdict.PASS
 
 

@@ -1,10 +1,10 @@
-"""compare(), and the scale on which errors are judged."""
+"""`compare`, and the scale that errors are relative to."""
 
 import numpy as np
 import pytest
 
 from minirnn.gradcheck import Verdict, check, compare
-from minirnn.gradcheck.decide import Sizes, decide
+from minirnn.gradcheck.decide import Magnitudes, decide
 from minirnn.gradcheck.differences import Estimate
 from minirnn.gradcheck.judges import Evidence
 
@@ -36,7 +36,7 @@ def test_compare_refuses_what_does_not_match():
 
 
 def test_a_small_entry_is_judged_on_the_tensors_largest():
-    """1e-14 is what cancellation leaves of terms of size 1; it has no correct digits and isn't a mistake."""
+    """An entry of 1e-14 that is left after terms of size 1 cancel has no correct digits, and isn't a mistake."""
     right = np.array([1.0, 1e-14])
     assert compare(np.array([1.0, 3e-14]), right)
     assert not compare(np.array([1.0, 1e-8]), right)
@@ -64,14 +64,14 @@ def test_a_few_entries_that_a_second_look_leaves_blurred_are_left_out_many_are_n
     seen = right.copy()
     seen[:blurred] += 0.1
     evidence = Evidence("differences", seen, np.full(20, 1e-13), lambda n, doubt: Estimate(1.01, 0.05))
-    row = decide("x", right, evidence, None, Sizes(1.0, 0.0, {0: 1.0}), 0, 2.0**-52)
+    row = decide("x", right, evidence, None, Magnitudes(1.0, 0.0, {0: 1.0}), 0, 2.0**-52)
     assert row.verdict is verdict
     assert row.kinks == (blurred if verdict is Verdict.PASS else 0)
 
 
 @pytest.mark.parametrize("judge", ["auto", "differences"])
 def test_a_vanishing_gradient_is_not_lost(judge):
-    """The gradient of h is 1e-6 of that of x; to forget it is still a mistake."""
+    """The gradient of h is 1e-6 times that of x, and leaving it out is still a mistake."""
 
     def forward(x, h):
         return np.tanh(x + 1e-6 * h), (x, h)

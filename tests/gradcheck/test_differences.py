@@ -1,4 +1,4 @@
-"""Slopes by differences carry an honest bound on their error; noise and kinks are measured, not guessed."""
+"""The error bounds of differences hold; noise and kinks are measured."""
 
 import math
 
@@ -11,12 +11,12 @@ from minirnn.gradcheck.differences import noise, refine, slope
 
 
 def line_of(f, x):
-    """f along x, with the rounding of x + t accounted for."""
+    """Return f along x as a Line, which includes the rounding of x + t."""
     return lambda t: ((x + t) - x, f(x + t) - f(x))
 
 
 def test_slope_is_exact_for_polynomials_of_degree_four():
-    """Up to rounding, 6 units of 2**-52 over the step."""
+    """The rounding error is at most 6 units of 2**-52 divided by the step."""
     seen = slope(line_of(lambda x: 3 * x**4 - x**3 + 2 * x, 0.5), 0.125)
     assert seen.value == pytest.approx(12 * 0.125 - 3 * 0.25 + 2, abs=6 * 2**-52 / 0.125)
 
@@ -34,7 +34,7 @@ def test_a_step_lost_in_rounding_gives_nan():
 
 @given(x=st.floats(-2, 2), frequency=st.floats(0.1, 300))
 def test_the_bound_holds(x, frequency):
-    """sin at a step that is far too large for high frequencies; its argument is rounded, and so is its value."""
+    """The step is far too large for high frequencies; the argument of sin and its value are both rounded."""
     sigma = 2**-52 * max(1.0, frequency * abs(x))
     estimate = refine(line_of(lambda t: math.sin(frequency * t), x), 1e-2, sigma, 1e-3)
     assert abs(estimate.value - frequency * math.cos(frequency * x)) <= estimate.bound
@@ -42,7 +42,7 @@ def test_the_bound_holds(x, frequency):
 
 
 @given(distance=st.floats(1e-9, 1e-3), slope_left=st.floats(-3, 3), slope_right=st.floats(-3, 3))
-def test_a_kink_beside_the_point_is_seen_through_or_reported(distance, slope_left, slope_right):
+def test_a_kink_near_the_point_is_seen_through_or_reported(distance, slope_left, slope_right):
     def bent(t):
         return slope_right * t if t > -distance else -slope_right * distance + slope_left * (t + distance)
 
@@ -59,7 +59,7 @@ def test_a_kink_at_the_point_gives_both_sides():
 
 @given(seed=st.integers(0, 10**6), sigma=st.floats(1e-12, 1e-6))
 def test_noise_is_measured_on_a_smooth_curve(seed, sigma):
-    """Within a factor of 1.5 from 200 values: the relative error of a deviation estimated so is about 10%."""
+    """From 200 values, the estimated standard deviation has a relative error of about 10%."""
     t = np.arange(200) * 1e-3
     values = np.sin(t) + sigma * np.random.default_rng(seed).standard_normal(t.size)
     assert sigma / 1.5 < noise(values) < sigma * 1.5

@@ -1,4 +1,4 @@
-"""check(f) on Tensors: the graph's own gradients are judged, duck-typed."""
+"""`check(f)` on Tensors judges the gradients of the graph; Tensors are recognised by duck typing."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def test_several_outputs_and_inputs_that_need_no_gradient():
     assert [row.name for row in report.rows] == ["x"]
 
 
-def test_a_layer_of_ours():
+def test_a_layer_passes():
     lstm = nn.LSTM(3, 4, dtype=np.float64)
     report = check(lambda x: lstm(x)[0], inputs=(tensor(5, 2, 3),))
     assert report, str(report)
@@ -44,5 +44,5 @@ def test_a_wrong_gradient_fails():
 
 
 def test_inputs_without_tensors_are_refused():
-    with pytest.raises(TypeError, match="one at least with requires_grad=True"):
+    with pytest.raises(TypeError, match="at least one Tensor with requires_grad=True"):
         check(np.tanh, inputs=(np.ones(3),))

@@ -1,4 +1,4 @@
-"""Hygiene before numbers: each fault makes a check fail whose numbers are right."""
+"""Each fault makes a check fail even though the numbers are right."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ FAULTS = {
     "the cache is changed in place": changes_cache,
     "isn't linear": clips,
     "1024 times the upstream": affine,
-    "something is kept between": accumulates(),
+    "a value is kept between": accumulates(),
 }
 
 

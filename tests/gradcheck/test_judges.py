@@ -1,4 +1,4 @@
-"""The complex step is trusted only where it carries, and says why where it doesn't."""
+"""The complex step is trusted only for functions that keep the imaginary part; otherwise the report says why."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The function that is differentiated: copies for every call, its size, its noise."""
+"""The function that is differentiated: its noise, its precision, its outputs."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_noise_is_at_least_the_rounding_of_the_outputs_and_little_more():
 
 @pytest.mark.parametrize("seed", range(50))
 def test_noise_made_inside_is_measured(seed):
-    """x + 1e6 - 1e6 leaves errors of 1e6 eps / sqrt(12), uniform ones."""
+    """x + 1e6 - 1e6 has uniformly distributed errors of standard deviation 1e6 eps / sqrt(12)."""
     x = np.random.default_rng(seed).standard_normal(50)
     sigma = objective(lambda x: (x + 1e6) - 1e6, x).sigma(np.random.default_rng(seed))
     inside = np.spacing(1e6) / np.sqrt(12) * np.sqrt(x.size)
@@ -47,5 +47,5 @@ def test_float32_is_sharpened_only_if_forward_carries_float64():
 
 
 def test_outputs_that_change_their_number_are_refused():
-    with pytest.raises(ValueError, match="returned 3 numbers, and 2 when it was called first"):
+    with pytest.raises(ValueError, match="returned 3 numbers, expected 2 as in its first call"):
         objective(np.tanh, np.ones(3), np.ones(2)).values()

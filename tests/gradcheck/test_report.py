@@ -1,4 +1,4 @@
-"""The report: one verdict, a table that can be read, and truth only for PASS."""
+"""A report has one verdict and a readable table, and is true only for PASS."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Shrinking: to the smallest sizes that still fail, and as many switches as that allows."""
+"""`shrink` finds the smallest sizes that still fail, and throws as many switches as possible."""
 
 from minirnn.gradcheck import shrink
 

@@ -1,4 +1,4 @@
-"""The V curve: a right gradient reaches down, a wrong one stays at the size of its error."""
+"""The V curve: the error of a right gradient falls to rounding, that of a wrong gradient stays on a plateau."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_the_drawing_has_a_mark_for_every_step():
     curve = sweep(lambda x: (np.sin(x), x), lambda dy, x: dy * np.cos(x), (X,))
     text = curve.text()
     assert text.count("*") == len(curve.steps)
-    assert "least error" in text
+    assert "smallest error" in text
 
 
 def test_results_that_do_not_fit_are_refused():

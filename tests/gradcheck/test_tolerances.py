@@ -1,4 +1,4 @@
-"""The tolerances keep the distances their derivation promises."""
+"""The tolerances lie as far from the rounding errors as their derivation says."""
 
 import numpy as np
 import pytest

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from minirnn_kernels.cuda.source import Configuration
+from minirnn_kernels.cuda.source import KernelConfiguration
 
 Array = Any  # an array of the module Device.xp
 
@@ -37,7 +37,7 @@ class Properties:
 class Kernel:
     """A compiled kernel and the size of its blocks."""
 
-    configuration: Configuration  # the module that contains the kernel
+    configuration: KernelConfiguration  # the module that contains the kernel
     source: str  # "gates" or "sequence"
     name: str  # of the function in the source
     threads: int  # per block

@@ -14,12 +14,12 @@ from minirnn_kernels.cell import GRU, LSTM, RNN, Cell
 from minirnn_kernels.contract import CellGates, Gates
 from minirnn_kernels.cuda.device import Array, Device, Kernel
 from minirnn_kernels.cuda.plans import MOST_TILES, THREADS, storage_of, unit_layout
-from minirnn_kernels.cuda.source import PRODUCTS, Configuration
+from minirnn_kernels.cuda.source import PRODUCT_KINDS, KernelConfiguration
 from minirnn_kernels.gates import check_nonlinearity
 
 
 @dataclass(slots=True)
-class Step:
+class GateStep:
     """The arrays of one step. An array that the cell or the direction does not use, or that is zero, is None.
 
     n is the number of values of a unit in `gates`, S the dtype of stored arrays and A the dtype of sums and gates. The
@@ -47,7 +47,7 @@ class Step:
     da: Array | None = None  # (n, B, H) S, any strides: filled; can be `gates`, or the RNN's `recurrent`
 
 
-def step_forward(device: Device, s: Step) -> None:
+def step_forward(device: Device, s: GateStep) -> None:
     """Launch gates_forward: fill the gates, c and h of one step."""
     arrays = (
         s.recurrent, s.bias, *_with_strides(s.gates), *_with_stride(s.c_prev), *_with_stride(s.c),
@@ -56,7 +56,7 @@ def step_forward(device: Device, s: Step) -> None:
     _launch_gates(device, "gates_forward", s, s.h, arrays, (s.t,))
 
 
-def step_backward(device: Device, s: Step) -> None:
+def step_backward(device: Device, s: GateStep) -> None:
     """Launch gates_backward: fill da of one step, and turn carry into that of the step before."""
     arrays = (
         *_with_strides(None if s.cell is RNN else s.gates), *_with_stride(s.c_prev), *_with_stride(s.c),
@@ -77,7 +77,7 @@ def _with_strides(a: Array | None) -> tuple[Any, Any, Any]:
 
 
 def _launch_gates(
-    device: Device, name: str, step: Step, filled: Any, arrays: tuple[Any, ...], times: tuple[int, ...]
+    device: Device, name: str, step: GateStep, filled: Any, arrays: tuple[Any, ...], times: tuple[int, ...]
 ) -> None:
     """Launch a kernel of src/gates.cu for all rows and units of the array that it fills: (..., B, H) S."""
     B, H = filled.shape[-2:]
@@ -86,7 +86,7 @@ def _launch_gates(
     storage = storage_of(filled)
     packs = ceil_div(H * storage.accumulate_bytes, 16)  # a thread processes 16 bytes of units at a time
     threads = min(THREADS, round_up(packs, 32))
-    configuration = Configuration(step.cell.title, storage.name, PRODUCTS[storage.name][0])
+    configuration = KernelConfiguration(step.cell.title, storage.name, PRODUCT_KINDS[storage.name][0])
     kernel, grid = Kernel(configuration, "gates", name, threads), (ceil_div(packs, threads), min(B, MOST_TILES))
     device.launch(kernel, grid, (*arrays, *map(np.int32, (*times, B, H, step.relu))))
 
@@ -107,23 +107,23 @@ def gates(device: Device) -> Gates:
     """Return the pointwise level of the contract on a device, for float32 and float64."""
 
     def rnn(a: Array, nonlinearity: str) -> None:
-        step_forward(device, Step(RNN, a[None], a, relu=is_relu(nonlinearity)))
+        step_forward(device, GateStep(RNN, a[None], a, relu=is_relu(nonlinearity)))
 
     def rnn_backward(h: Array, dh: Array, nonlinearity: str) -> None:
-        step_backward(device, Step(RNN, h=h, recurrent=dh, da=dh[None], relu=is_relu(nonlinearity)))
+        step_backward(device, GateStep(RNN, h=h, recurrent=dh, da=dh[None], relu=is_relu(nonlinearity)))
 
     def lstm(gates: Array, c_prev: Array, c: Array, h: Array) -> None:
-        step_forward(device, Step(LSTM, gates, h, c_prev=c_prev, c=c))
+        step_forward(device, GateStep(LSTM, gates, h, c_prev=c_prev, c=c))
 
     def lstm_backward(gates: Array, c_prev: Array, c: Array, dh: Array, dc: Array, da: Array) -> None:
-        step_backward(device, Step(LSTM, gates, recurrent=dh, c_prev=c_prev, c=c, carry=dc, da=da))
+        step_backward(device, GateStep(LSTM, gates, recurrent=dh, c_prev=c_prev, c=c, carry=dc, da=da))
 
     def gru(gates: Array, h_prev: Array, h: Array) -> None:
-        step_forward(device, Step(GRU, gates, h, h_prev=h_prev))
+        step_forward(device, GateStep(GRU, gates, h, h_prev=h_prev))
 
     def gru_backward(gates: Array, h_prev: Array, dh: Array, da: Array) -> None:
         # dh is passed as the carry: the kernel adds the carry to the gradient, and replaces it by z * dh.
-        step_backward(device, Step(GRU, gates, h_prev=h_prev, carry=dh, da=da))
+        step_backward(device, GateStep(GRU, gates, h_prev=h_prev, carry=dh, da=da))
 
     return Gates(
         name="cupy",

@@ -11,10 +11,9 @@ from functools import lru_cache
 
 from minirnn_kernels.arithmetic import ceil_div
 from minirnn_kernels.cuda.device import Properties
-from minirnn_kernels.cuda.plans import TILE, Plan, Work, plans
+from minirnn_kernels.cuda.plans import TILE, PassPlan, Work, plans
 
 VARIABLE = "MINIRNN_CUDA_LEVEL"
-LEVELS = (1, 2, 3)
 
 # Host time of one launch from Python, in microseconds. Levels 1 and 2 pay it for each launch and each replay. A step of
 # level 1 is two launches, the product and the gates.
@@ -51,7 +50,7 @@ def graph_steps(steps: int) -> int:
     return min(GRAPH_STEPS, 1 << max(0, steps - 1).bit_length())
 
 
-def estimate(plan: Plan, work: Work, properties: Properties) -> float:
+def estimate(plan: PassPlan, work: Work, properties: Properties) -> float:
     """Return the microseconds of a pass, without the products over all time steps, which every level shares."""
     each = work.steps * step(plan, parts(plan, work, properties))
     if plan.level < 3:
@@ -66,7 +65,7 @@ def estimate(plan: Plan, work: Work, properties: Properties) -> float:
     return start + waves * each
 
 
-def parts(plan: Plan, work: Work, properties: Properties) -> dict[str, float]:
+def parts(plan: PassPlan, work: Work, properties: Properties) -> dict[str, float]:
     """Return the microseconds of the parts of a step; `step` adds them up.
 
     launch      launching kernels, and the gaps between them
@@ -88,7 +87,7 @@ def parts(plan: Plan, work: Work, properties: Properties) -> dict[str, float]:
     return found | _kernel_parts(plan, work, properties) | {"barrier": BARRIER_US[plan.team], "rest": STEP_US}
 
 
-def step(plan: Plan, found: dict[str, float]) -> float:
+def step(plan: PassPlan, found: dict[str, float]) -> float:
     """Return the microseconds of a step, given its parts. Of parts that run in parallel, the longest counts."""
     if plan.level == 1:  # the device waits for the host, or the host for the device
         return max(found["launch"], 2 * BETWEEN_LAUNCHES_US + max(found["product"], found["traffic"]))
@@ -108,7 +107,7 @@ def _cublas_parts(work: Work, properties: Properties) -> dict[str, float]:
     }
 
 
-def _kernel_parts(plan: Plan, work: Work, properties: Properties) -> dict[str, float]:
+def _kernel_parts(plan: PassPlan, work: Work, properties: Properties) -> dict[str, float]:
     """Return the parts of a step of one block, over all of its tiles or all rounds of blocks on a multiprocessor."""
     rows, storage, cores = work.rows(plan.units), work.storage.bytes, properties.multiprocessors
     rounds = ceil_div(work.tiles, plan.grid[1]) * (ceil_div(plan.blocks, cores) if plan.level == 2 else 1)
@@ -150,7 +149,7 @@ def _microseconds(amount: float, per_second: float) -> float:
 class Choice:
     """The chosen plan, and the estimates of all plans that it was chosen from."""
 
-    plan: Plan
+    plan: PassPlan
     estimates: dict[str, float]  # name of a plan: microseconds
     forced: bool = False  # whether the level was prescribed
 
@@ -163,7 +162,7 @@ class Choice:
 def forced_level() -> int | None:
     """Return the level in MINIRNN_CUDA_LEVEL, or None. ValueError unless it is 1, 2, 3 or empty."""
     value = os.environ.get(VARIABLE, "")
-    if value and value not in map(str, LEVELS):
+    if value not in ("", "1", "2", "3"):
         raise ValueError(f"{VARIABLE} is {value!r}, expected 1, 2 or 3")
     return int(value) if value else None
 
@@ -179,7 +178,7 @@ def choose(work: Work, properties: Properties, level: int | None = None, team: s
         for name, plan in plans(work, properties).items()
         if (level is None or name == str(level) or (level == 3 and name not in ("1", "2"))) and team in (None, name)
     }
-    possible = {name: plan for name, plan in wanted.items() if isinstance(plan, Plan)}
+    possible = {name: plan for name, plan in wanted.items() if isinstance(plan, PassPlan)}
     if not possible:
         reasons = "; ".join(f"{name} {reason}" for name, reason in wanted.items()) or "there is no such team"
         restriction = f"level {level}" if level else f"team {team}"

@@ -1,8 +1,8 @@
 """The layout of a pass over a sequence on a device: which blocks compute what, and what they keep in shared memory.
 
-A `Work` is a pass of known size, a `Plan` is one way to run it, and `plans` returns all of them. `PASS` is the record
-that the sequence kernels read: the C++ struct Pass of src/sequence.cu as a NumPy dtype. Everything here is arithmetic
-on sizes and the properties of a device.
+A `Work` is a pass of known size, a `PassPlan` is one way to run it, and `plans` returns all of them. `PASS` is the
+record that the sequence kernels read: the C++ struct Pass of src/sequence.cu as a NumPy dtype. Everything here is
+arithmetic on sizes and the properties of a device.
 
 A *team* of blocks computes a tile of 16 rows of the batch. Each of its blocks owns `units` hidden units. These are
 `rows` rows of the matrix that the block multiplies with: W_hh in the forward pass, its transpose in the backward pass.
@@ -28,11 +28,11 @@ import numpy as np
 from minirnn_kernels.arithmetic import ceil_div, round_up
 from minirnn_kernels.cell import CELLS, GRU, Cell
 from minirnn_kernels.cuda.device import Array, Kernel, Properties
-from minirnn_kernels.cuda.source import Configuration
+from minirnn_kernels.cuda.source import KernelConfiguration
 
 THREADS = 256  # per block: 8 warps
 TILE = 16  # rows of the batch that a team computes together
-UNITS = 8  # the number of units of a block is a multiple of this
+UNIT_MULTIPLE = 8  # the number of units of a block is a multiple of this
 MOST_TILES = 65_535  # the largest grid in y, in blocks
 STREAMED = 256  # columns per chunk of a streamed W: more would leave room for fewer blocks, fewer would wait more often
 
@@ -152,7 +152,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PassPlan:
     """One way to run a pass."""
 
     level: int  # 1: cuBLAS and gates, step by step; 2: one launch per step, replayed as graphs; 3: a single launch
@@ -177,7 +177,7 @@ class Plan:
 
     def kernel(self, work: Work) -> Kernel:
         """Return the sequence kernel that computes a pass at level 2 or 3."""
-        configuration = Configuration(work.cell.title, work.storage.name, work.product, self.cluster)
+        configuration = KernelConfiguration(work.cell.title, work.storage.name, work.product, self.cluster)
         return Kernel(configuration, "sequence", work.kernel, THREADS, self.shared_bytes)
 
     def __str__(self) -> str:
@@ -191,13 +191,13 @@ class Plan:
         return f"level {self.level}, {team}, {self.units} units a block, weights {weights}"
 
 
-def plans(work: Work, properties: Properties) -> dict[str, Plan | str]:
+def plans(work: Work, properties: Properties) -> dict[str, PassPlan | str]:
     """Return every way to run a pass with B > 0, by name; a way that is impossible has its reason instead of a plan.
 
     The names are "1", "2" and the teams of level 3: "block", "cluster 2", "cluster 4", "cluster 8" and "grid". A reason
     reads "needs ..., there is ...".
     """
-    found: dict[str, Plan | str] = {"1": Plan(1)}
+    found: dict[str, PassPlan | str] = {"1": PassPlan(1)}
     for name, make in _MAKERS.items():
         try:
             found[name] = make(work, properties)
@@ -206,21 +206,21 @@ def plans(work: Work, properties: Properties) -> dict[str, Plan | str]:
     return found
 
 
-def _cluster(cluster: int, work: Work, properties: Properties) -> Plan:
+def _cluster(cluster: int, work: Work, properties: Properties) -> PassPlan:
     """Plan a team that is one block or one thread-block cluster: W_hh and the whole state are in shared memory."""
     if cluster > properties.largest_cluster:
         raise ValueError(f"needs clusters (compute capability 9.0), there is {properties.architecture / 10}")
     if work.tiles > MOST_TILES:
         raise ValueError(f"needs a tile for each {TILE} rows, there are {MOST_TILES} at most and B = {work.B}")
-    units = round_up(ceil_div(work.H, cluster), UNITS)
+    units = round_up(ceil_div(work.H, cluster), UNIT_MULTIPLE)
     sizes = [(round_up(work.K, 16 * splits), splits, True) for splits in _splits(work, units)]
     buffers = _first_that_fits(work, properties, units, sizes)
     if buffers is None:
         raise ValueError(_too_small(shared_bytes(work, units, *sizes[-1]), properties))
-    return Plan(3, "block" if cluster == 1 else "cluster", cluster, units, *buffers, (cluster, work.tiles))
+    return PassPlan(3, "block" if cluster == 1 else "cluster", cluster, units, *buffers, (cluster, work.tiles))
 
 
-def _by_units(level: int, work: Work, properties: Properties) -> Plan:
+def _by_units(level: int, work: Work, properties: Properties) -> PassPlan:
     """Plan level 2, or the teams of level 3 that exchange states through global memory, with the best number of units.
 
     At level 2, blocks need not run at the same time. At level 3 they must: there is one team of as many blocks as the
@@ -228,16 +228,16 @@ def _by_units(level: int, work: Work, properties: Properties) -> Plan:
     a multiprocessor, then the fewest blocks.
     """
     cores, ranked = properties.multiprocessors, []
-    for units in range(UNITS, round_up(work.H, UNITS) + 1, UNITS):
+    for units in range(UNIT_MULTIPLE, round_up(work.H, UNIT_MULTIPLE) + 1, UNIT_MULTIPLE):
         x = ceil_div(work.H, units)
         y = min(work.tiles, MOST_TILES if level == 2 else cores // x)
         if y and (buffers := _chunked(work, properties, units, resident=level == 3)):
             y = ceil_div(work.tiles, ceil_div(work.tiles, y))  # as many rounds with fewer blocks
-            plan = Plan(level, "grid" if level == 3 else "", 1, units, *buffers, (x, y))
+            plan = PassPlan(level, "grid" if level == 3 else "", 1, units, *buffers, (x, y))
             rounds = ceil_div(work.tiles, y) * ceil_div(plan.blocks, cores)
             ranked.append(((not plan.resident, rounds * units, plan.blocks), plan))
     if not ranked:
-        fewest = UNITS if level == 2 else round_up(ceil_div(work.H, cores), UNITS)
+        fewest = UNIT_MULTIPLE if level == 2 else round_up(ceil_div(work.H, cores), UNIT_MULTIPLE)
         raise ValueError(_too_small(shared_bytes(work, fewest, 16, 1, False), properties))
     return min(ranked, key=lambda pair: pair[0])[1]
 
@@ -254,7 +254,7 @@ _MAKERS = {
 
 # ---- shared memory -------------------------------------------------------------------------------------------------
 
-Buffers = tuple[int, int, bool, int]  # chunk, splits, resident and shared_bytes of a Plan
+Buffers = tuple[int, int, bool, int]  # chunk, splits, resident and shared_bytes of a PassPlan
 
 
 def shared_bytes(work: Work, units: int, chunk: int, splits: int, resident: bool) -> int:
@@ -308,7 +308,7 @@ def _first_that_fits(
 def _splits(work: Work, units: int) -> list[int]:
     """Return the possible numbers of parts of the sum over k, the best first: enough parts to keep every warp busy."""
     best = 1
-    while best < 8 and units // UNITS * best < 8 and 16 * best < work.K:
+    while best < 8 and units // UNIT_MULTIPLE * best < 8 and 16 * best < work.K:
         best *= 2
     return [s for s in (8, 4, 2, 1) if s <= best]
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from minirnn_kernels.cell import GRU
 from minirnn_kernels.cuda.device import Array, Device, Kernel
-from minirnn_kernels.cuda.gates import Step, by_gate, step_backward, step_forward
+from minirnn_kernels.cuda.gates import GateStep, by_gate, step_backward, step_forward
 from minirnn_kernels.cuda.levels import choose, forced_level, graph_steps
-from minirnn_kernels.cuda.plans import ARRAYS, PASS, SPIN_LIMIT, Plan, Work
+from minirnn_kernels.cuda.plans import ARRAYS, PASS, SPIN_LIMIT, PassPlan, Work
 
 MOST_GRAPHS = 64  # cached by a Runner; the least recently used graph is dropped first
 GAVE_UP = (
@@ -78,7 +78,7 @@ class Runner:
         else:
             (self._by_graphs if plan.level == 2 else self._at_once)(p, work, plan)
 
-    def _plan(self, work: Work) -> Plan:
+    def _plan(self, work: Work) -> PassPlan:
         """Return the chosen plan.
 
         If the device cannot hold all blocks of a cooperative plan at once, return a plan of level 2 instead, or raise
@@ -105,7 +105,9 @@ class Runner:
             self.device.matmul(p.h[t], p.W_hh.T, out=recurrent, precision=p.precision)
             c_prev, c = (None, None) if p.c is None else (p.c[t], p.c[t + 1]) if p.training else (p.c, p.c)
             gates, h_prev, h = by_gate(p.gates[t], cell), p.h[t], p.h[t + 1]
-            step_forward(self.device, Step(cell, gates, h, recurrent, p.bias, c_prev, c, h_prev, p.lengths, t, p.relu))
+            step_forward(
+                self.device, GateStep(cell, gates, h, recurrent, p.bias, c_prev, c, h_prev, p.lengths, t, p.relu)
+            )
 
     def _backward_by_steps(self, p: Pass, work: Work) -> None:
         assert p.da is not None
@@ -116,7 +118,7 @@ class Runner:
             gates = None if p.gates is None else by_gate(p.gates[t], cell)
             c_prev, c = (None, None) if p.c is None else (p.c[t], p.c[t + 1])
             dout, da = None if p.dout is None else p.dout[t], by_gate(p.da[t], cell)
-            step = Step(
+            step = GateStep(
                 cell, gates, p.h[t + 1], recurrent, None, c_prev, c, p.h[t], p.lengths, t, p.relu,
                 work.T, dout, p.dh_n, p.dc_n, p.carry, da,
             )  # fmt: skip
@@ -128,13 +130,13 @@ class Runner:
 
     # ---- levels 2 and 3 ----
 
-    def _at_once(self, p: Pass, work: Work, plan: Plan) -> None:
+    def _at_once(self, p: Pass, work: Work, plan: PassPlan) -> None:
         flags = self.device.xp.zeros(plan.blocks, np.int32) if plan.cooperative else None
         record = self.device.record(self._values(p, plan, flags))
         args = record, np.int32(0), np.int32(work.steps)
         self.device.launch(plan.kernel(work), plan.grid, args, cooperative=plan.cooperative)
 
-    def _by_graphs(self, p: Pass, work: Work, plan: Plan) -> None:
+    def _by_graphs(self, p: Pass, work: Work, plan: PassPlan) -> None:
         captured = graph_steps(work.steps)
         owner = threading.get_ident(), self.device.stream()  # each has its own graphs, because a pass fills the record
         replay, record = self._graph(plan.kernel(work), plan.grid, captured, owner)
@@ -156,7 +158,7 @@ class Runner:
 
         return self.device.graph((next(self._serials), kernel, grid, steps, owner), capture), record
 
-    def _values(self, p: Pass, plan: Plan, flags: Array | None) -> Any:
+    def _values(self, p: Pass, plan: PassPlan, flags: Array | None) -> Any:
         """Return the record PASS. Its field `grid` is 0 for teams that keep the state in shared memory."""
         values = np.zeros((), PASS)
         for source, names in ((p.work, "T B H"), (p, "training relu"), (plan, "units chunk splits resident")):

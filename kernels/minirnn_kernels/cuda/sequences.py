@@ -34,7 +34,7 @@ from minirnn_kernels import precision
 from minirnn_kernels.cell import GRU, LSTM, RNN, Cell
 from minirnn_kernels.contract import Arrays, Cache, CellKernels, Kernels
 from minirnn_kernels.cuda.device import Array, Device
-from minirnn_kernels.cuda.gates import Step, by_gate, gates, is_relu, step_forward
+from minirnn_kernels.cuda.gates import GateStep, by_gate, gates, is_relu, step_forward
 from minirnn_kernels.cuda.plans import STORAGES, Work, product, storage_of, unit_layout
 from minirnn_kernels.cuda.runner import Pass, Runner
 
@@ -230,7 +230,7 @@ def step(run: Runner, arguments: Callable[..., Arguments], *given: Any, **option
         c_prev, c = xp.ascontiguousarray(call.c, A), xp.empty((B, H), A)
     h_prev, h = xp.ascontiguousarray(call.h), xp.empty((B, H), call.x.dtype)
     arrays = by_gate(gates, cell), h, recurrent, call.bias, c_prev, c, h_prev
-    step_forward(device, Step(cell, *arrays, relu=call.relu))
+    step_forward(device, GateStep(cell, *arrays, relu=call.relu))
     return h if c is None else (h, c.astype(h.dtype, copy=False))
 
 

@@ -13,25 +13,25 @@ from minirnn_kernels.cell import CELLS
 FOLDER = Path(__file__).parent / "src"
 
 TITLES = tuple(cell.title for cell in CELLS.values())  # the names of the structs in cells.cuh
-PRODUCTS = {"double": ("FMA",), "float": ("FMA", "TF32", "TF32X3"), "half": ("MMA16",), "bf16": ("MMA16",)}
+PRODUCT_KINDS = {"double": ("FMA",), "float": ("FMA", "TF32", "TF32X3"), "half": ("MMA16",), "bf16": ("MMA16",)}
 CLUSTERS = (1, 2, 4, 8)  # cluster sizes that every GPU with clusters can launch
 
 
 @dataclass(frozen=True)
-class Configuration:
+class KernelConfiguration:
     """One compiled module. ValueError for a value that is not listed below."""
 
     cell: str  # one of TITLES
-    storage: str  # a key of PRODUCTS: the C++ type in which arrays are stored
-    product: str  # one of PRODUCTS[storage]
+    storage: str  # a key of PRODUCT_KINDS: the C++ type in which arrays are stored
+    product: str  # one of PRODUCT_KINDS[storage]
     cluster: int = 1  # one of CLUSTERS: blocks in a cluster
     jitter: bool = False  # whether threads wait for random times wherever they can be early or late: for stress tests
 
     def __post_init__(self) -> None:
         if self.cell not in TITLES:
             raise ValueError(f"cell: expected one of {', '.join(TITLES)}, got {self.cell!r}")
-        if self.product not in PRODUCTS.get(self.storage, ()):
-            pairs = "; ".join(f"{storage}: {', '.join(products)}" for storage, products in PRODUCTS.items())
+        if self.product not in PRODUCT_KINDS.get(self.storage, ()):
+            pairs = "; ".join(f"{storage}: {', '.join(products)}" for storage, products in PRODUCT_KINDS.items())
             raise ValueError(f"storage and product: expected {pairs}; got {self.storage!r} and {self.product!r}")
         if self.cluster not in CLUSTERS:
             raise ValueError(f"cluster: expected one of {', '.join(map(str, CLUSTERS))}, got {self.cluster!r}")
@@ -41,7 +41,7 @@ class Configuration:
 BY_CUPY = ("-ftz=true", "--device-as-default-execution-space")
 
 
-def options(configuration: Configuration) -> tuple[str, ...]:
+def options(configuration: KernelConfiguration) -> tuple[str, ...]:
     """Return the compiler options, without the architecture and without the options that CuPy adds."""
     macros = {
         "CELL": configuration.cell,

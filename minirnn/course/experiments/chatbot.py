@@ -53,20 +53,20 @@ def run(effort: Effort, seed: int, progress: Progress) -> Outcome:
         for cell in (CELLS if full else ("rnn", "lstm"))
     ]
     rows = [
-        compared(config, held, lambda step, report=report, steps=config.steps: report(step / steps))
+        compared(config, held, report)
         for config, report in tracked(configs, progress, lambda config: config.cell)
     ]
     return judge({"rows": rows, "chance": chance(topics), "topics": list(topics), "held": held})
 
 
-def compared(config: ChatbotConfig, held: int, told: Callable[[int], object]) -> dict[str, Any]:
-    """Train and score one network; return its row of the table. `told(step)` is called after each training step."""
+def compared(config: ChatbotConfig, held: int, report: Callable[[float], object]) -> dict[str, Any]:
+    """Train and score one network; return its row of the table. `report(share)` is called after each step."""
     began = time.perf_counter()
     losses: list[float] = []
 
     def heard(step: int, loss: float) -> None:
         losses.append(loss)
-        told(step)
+        report(step / config.steps)
 
     bot = train(config, heard)
     row: dict[str, Any] = {

@@ -241,7 +241,7 @@ def tables(numbers: Numbers) -> list[Table]:
     lags = distinct(results, "lag")
     shown = []
     for task in distinct(results, "task"):
-        rows: list[list[str | int]] = []
+        rows: list[list[object]] = []
         for hidden, network in itertools.product(distinct(results, "hidden"), distinct(results, "network")):
             cells = [_cell(errors_of(where(results, hidden=hidden), task, network, lag)) for lag in lags]
             rows += [[network, hidden, *cells]] if any(cells) else []

@@ -101,7 +101,8 @@ def backward(network: Network) -> tuple[list[Weights], Array, Array]:
     T = len(network.x)
     h, _, caches = forward(network, [network.weights] * T)
     own = (h @ network.v - network.targets)[:, None] * network.v
-    from_next, parts, dh = network.zeros, [], np.zeros_like(h)
+    parts: list[Weights] = []
+    from_next, dh = network.zeros, np.zeros_like(h)
     for t in reversed(range(T)):
         dh[t] = own[t] + from_next[0][0]
         _, *results = STEP_BACKWARD[network.kind](dh[t : t + 1], *from_next[1:], caches[t])

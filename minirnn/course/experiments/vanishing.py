@@ -1,6 +1,6 @@
 """How far back does a gradient reach, and does a network remember for as long?
 
-The course says: an RNN forgets in 10 to 15 steps, an LSTM remembers for 100 steps and more. The reason given is the gradient.
+The course says: an RNN forgets in 10 to 15 steps, an LSTM remembers for 100 and more. The reason given is the gradient.
 Each step of the backward pass multiplies it by the step's Jacobian. The Jacobian of an RNN is W_hh^T diag(1 - h^2), so
 the norm of the gradient decays or grows exponentially with the distance (Bengio, Simard and Frasconi 1994; Pascanu,
 Mikolov and Bengio 2013). An LSTM has a second path, through its cell c, on which a step multiplies the gradient only by

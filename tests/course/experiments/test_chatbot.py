@@ -51,7 +51,7 @@ def test_a_network_is_trained_scored_and_drawn():
     config = ChatbotConfig(hidden=8, embedding=8, conversations=8, steps=6, batch=4, topics=("name", "colour"))
     heard = []
     made = chatbot.compared(config, 6, heard.append)
-    assert heard == [1, 2, 3, 4, 5, 6]
+    assert heard == [step / 6 for step in range(1, 7)]
     asked = sum(asked for asked, _ in made["seen"]["by distance"].values())
     assert asked >= 6  # every conversation asks at least once
     found = json.loads(json.dumps(numbers(0.9, 0.2) | {"rows": [made | {"hidden": 128}]}))

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from tests.kernels.cuda.emulation import nvrtc as compiler
+from tests.kernels.cuda import nvrtc as compiler
 
 
 def missing(reason):

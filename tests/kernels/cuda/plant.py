@@ -21,7 +21,7 @@ import numpy as np  # noqa: E402
 from minirnn_kernels.cell import RNN  # noqa: E402
 from minirnn_kernels.cuda import sequences  # noqa: E402
 from minirnn_kernels.cuda.device import Properties  # noqa: E402
-from minirnn_kernels.cuda.gates import Step, step_forward  # noqa: E402
+from minirnn_kernels.cuda.gates import GateStep, step_forward  # noqa: E402
 from minirnn_kernels.precision import precision  # noqa: E402
 from minirnn_kernels.proof import SequenceCase, Transfer, prove_case, rounding  # noqa: E402
 from minirnn_kernels.reference import gates as numpy_gates  # noqa: E402
@@ -88,7 +88,7 @@ def prove_numbers(mutation: Mutation | None) -> None:
     a = bits.view(np.float32)[None]
     it = device(H100, mutation)
     gates, h = it.memory.own(a[None]), it.memory.empty(a.shape, bfloat16)
-    step_forward(it, Step(RNN, gates, h, relu=True))
+    step_forward(it, GateStep(RNN, gates, h, relu=True))
     right = a.astype(bfloat16)
     same = (h.view(np.uint16) == right.view(np.uint16)) | np.isnan(a)
     assert same.all(), f"{a[~same]} is stored as {h[~same]}, expected {right[~same]}"

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from minirnn_kernels.cuda.device import Kernel
 from minirnn_kernels.cuda.plans import PASS
-from minirnn_kernels.cuda.source import Configuration
+from minirnn_kernels.cuda.source import KernelConfiguration
 from tests.doubles import fake_cupy
 from tests.doubles.strict_array import StrictArray
 
-LSTM = Configuration("LSTM", "float", "FMA")
+LSTM = KernelConfiguration("LSTM", "float", "FMA")
 FORWARD = Kernel(LSTM, "sequence", "forward", threads=256, shared_bytes=50_000)
 BACKWARD = Kernel(LSTM, "sequence", "backward", threads=256, shared_bytes=60_000)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from minirnn_kernels.cell import LSTM
 from minirnn_kernels.cuda.device import Properties
 from minirnn_kernels.cuda.levels import VARIABLE, choose, estimate, explain, forced_level, graph_steps
-from minirnn_kernels.cuda.plans import STORAGES, Plan, Work, plans
+from minirnn_kernels.cuda.plans import STORAGES, PassPlan, Work, plans
 from tests.kernels.cuda.works import A100, works_of
 
 H100 = Properties()
@@ -47,7 +47,7 @@ def test_the_choice_is_the_cheapest_of_all(work, properties):
     if work.storage.name in ("half", "bf16"):
         work = dataclasses.replace(work, product="MMA16")
     choice = choose(work, properties)
-    possible = [plan for plan in plans(work, properties).values() if isinstance(plan, Plan)]
+    possible = [plan for plan in plans(work, properties).values() if isinstance(plan, PassPlan)]
     assert choice.plan in possible
     assert estimate(choice.plan, work, properties) == min(estimate(plan, work, properties) for plan in possible)
     assert all(0 < us < 1e9 for us in choice.estimates.values())
@@ -57,7 +57,7 @@ def test_the_choice_is_the_cheapest_of_all(work, properties):
 def test_more_steps_are_never_cheaper(work):
     longer = dataclasses.replace(work, T=work.T + 50)
     for name, plan in plans(work, H100).items():
-        if isinstance(plan, Plan):
+        if isinstance(plan, PassPlan):
             assert estimate(plan, longer, H100) > estimate(plan, work, H100), name
 
 

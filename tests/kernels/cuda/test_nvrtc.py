@@ -7,11 +7,11 @@ import itertools
 
 import pytest
 
-from minirnn_kernels.cuda.source import BY_CUPY, CLUSTERS, PRODUCTS, TITLES, Configuration, options, text
+from minirnn_kernels.cuda.source import BY_CUPY, CLUSTERS, PRODUCT_KINDS, TITLES, KernelConfiguration, options, text
 
 # The most registers per thread. A multiprocessor has 65,536: enough for two blocks of 256 threads with gates, which
-# need many threads because memory bandwidth limits them, or for one block with a sequence. No kernel may spill or use
-# local memory, and none has static shared memory: it is all requested at the launch.
+# need many threads because memory bandwidth limits them, or for one block with a sequence. No kernel may spill or
+# use local memory, and none has static shared memory: it is all requested at the launch.
 REGISTERS = {
     "gates": {"gates_forward": 128, "gates_backward": 128},
     "sequence": {"forward": 255, "backward": 255, "advance": 32},
@@ -24,13 +24,13 @@ def grid():
     `make test` compiles every kernel of every cell in every type for both architectures, and the LSTM with every kind
     of product. On the newer architecture it compiles RNN and GRU in clusters of two.
     """
-    for cell, (storage, products), architecture in itertools.product(TITLES, PRODUCTS.items(), (80, 90)):
-        yield "gates", Configuration(cell, storage, products[0]), architecture, True
+    for cell, (storage, products), architecture in itertools.product(TITLES, PRODUCT_KINDS.items(), (80, 90)):
+        yield "gates", KernelConfiguration(cell, storage, products[0]), architecture, True
         for product, cluster in itertools.product(products, CLUSTERS if architecture == 90 else (1,)):
             one = 1 if cell == "LSTM" or architecture == 80 else 2
             quick = cluster == one and (cell == "LSTM" or product == products[0])
-            yield "sequence", Configuration(cell, storage, product, cluster), architecture, quick
-    yield "sequence", Configuration("LSTM", "float", "FMA", 8, jitter=True), 90, True
+            yield "sequence", KernelConfiguration(cell, storage, product, cluster), architecture, quick
+    yield "sequence", KernelConfiguration("LSTM", "float", "FMA", 8, jitter=True), 90, True
 
 
 def parameter(name, c, architecture, quick):
@@ -57,11 +57,11 @@ def test_the_grid_has_every_kernel_type_and_architecture():
     by_architecture = {(name, c.storage, c.product, architecture) for name, c, architecture in quick}
     assert by_architecture >= {
         ("sequence", storage, product, architecture)
-        for storage, products in PRODUCTS.items()
+        for storage, products in PRODUCT_KINDS.items()
         for product, architecture in itertools.product(products, (80, 90))
     }
     kernels = {(name, c.cell, c.storage, architecture) for name, c, architecture in quick}
-    assert kernels == set(itertools.product(REGISTERS, TITLES, PRODUCTS, (80, 90)))
+    assert kernels == set(itertools.product(REGISTERS, TITLES, PRODUCT_KINDS, (80, 90)))
     everything = {(c.cell, c.storage, c.product, c.cluster, a) for name, c, a, _ in rows if name == "sequence"}
     assert len(everything) == 3 * 6 * (1 + len(CLUSTERS))
 

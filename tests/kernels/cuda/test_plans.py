@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from minirnn_kernels.cell import GRU, LSTM, RNN
 from minirnn_kernels.cuda import source
 from minirnn_kernels.cuda.device import Properties
-from minirnn_kernels.cuda.plans import PASS, STORAGES, Plan, Work, plans, product, shared_bytes
+from minirnn_kernels.cuda.plans import PASS, STORAGES, PassPlan, Work, plans, product, shared_bytes
 from tests.kernels.cuda.works import A100, works_of
 
 SMALL = Properties("small", 89, 24, 101_376)  # a laptop GPU
@@ -28,7 +28,7 @@ def pitch(columns, item):
 @given(work=works, properties=st.sampled_from([Properties(), A100, SMALL]))
 def test_every_plan_follows_the_rules(work, properties):
     for name, plan in plans(work, properties).items():
-        if not isinstance(plan, Plan) or plan.level == 1:
+        if not isinstance(plan, PassPlan) or plan.level == 1:
             continue
         item, wide = work.storage.bytes, 8 if work.storage.name == "double" else 4
         K = work.unit.products * work.H if work.backward else work.H
@@ -80,7 +80,7 @@ def test_a_small_sequence_fits_one_block_and_a_large_one_doesnt():
     def work(H):
         return Work(LSTM, STORAGES["float32"], 50, 16, H)
 
-    assert isinstance(plans(work(96), Properties())["block"], Plan)
+    assert isinstance(plans(work(96), Properties())["block"], PassPlan)
     reason = plans(work(128), Properties())["block"]
     assert "needs 312,064 bytes of shared memory a block, there are 232,448" in reason
 
@@ -94,7 +94,7 @@ def test_before_hopper_there_are_no_clusters():
 def test_a_device_with_little_shared_memory_has_only_level_1():
     tiny = dataclasses.replace(Properties(), shared_bytes=2048)
     found = plans(Work(LSTM, STORAGES["float64"], 5, 3, 20), tiny)
-    assert {name for name, plan in found.items() if isinstance(plan, Plan)} == {"1"}
+    assert {name for name, plan in found.items() if isinstance(plan, PassPlan)} == {"1"}
     assert "there are 2,048" in found["2"]
     assert "there are 2,048" in found["grid"]
 

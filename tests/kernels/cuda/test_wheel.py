@@ -1,4 +1,4 @@
-"""CuPy without a driver: imports work, "cupy" says why it can't run, and CuPy has the functions that are called."""
+"""CuPy without a driver: imports work, "cupy" says why it can't run, and CuPy has the functions that we call."""
 
 import importlib.util
 import os

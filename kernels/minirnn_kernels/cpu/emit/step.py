@@ -165,7 +165,8 @@ def _relu(u: _Block) -> None:
 
 
 def _lstm(u: _Block) -> None:
-    (a_i, b_i), (a_f, b_f), (a_g, b_g), (a_o, b_o) = ((u.sums(gate), u.bias("b", gate)) for gate in range(4))
+    a_i, a_f, a_g, a_o = (u.sums(gate) for gate in range(4))
+    b_i, b_f, b_g, b_o = (u.bias("b", gate) for gate in range(4))
     *_, o, c = gates.lstm_cell(a_i, a_f, a_g, a_o, b_i, b_f, b_g, b_o, u.load("c"))
     u.store("c_next", c)
     u.store("h_next", *gates.lstm_output(o, c))

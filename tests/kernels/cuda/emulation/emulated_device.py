@@ -7,13 +7,13 @@ import numpy as np
 
 from minirnn_kernels.cuda import source as cuda_source
 from minirnn_kernels.cuda.device import Kernel, Properties
-from minirnn_kernels.cuda.source import Configuration
+from minirnn_kernels.cuda.source import KernelConfiguration
 from tests.doubles.fake_device import FakeDevice, GuardedModule
 from tests.kernels.cuda.emulation.library import RESIDENT, EmulatedLaunch, LaunchError, Library, build, pack
 from tests.kernels.cuda.emulation.memory import Memory
 
 
-def text_and_options(configuration: Configuration, name: str) -> tuple[str, Sequence[str]]:
+def text_and_options(configuration: KernelConfiguration, name: str) -> tuple[str, Sequence[str]]:
     """Return a source and the compiler options of a configuration."""
     return cuda_source.text(name), cuda_source.options(configuration)
 

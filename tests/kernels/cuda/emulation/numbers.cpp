@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "collective.hpp"
+#include "scheduler.hpp"
 
 static float float_of(std::uint32_t bits) {
     float x;

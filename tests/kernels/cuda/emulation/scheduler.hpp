@@ -1,4 +1,4 @@
-// The state of a running launch and the functions that scheduler.cpp, barriers.cpp and launch.cpp share.
+// The state of a running launch, and the functions that the .cpp files share.
 #pragma once
 
 #include <cstddef>
@@ -8,10 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "collective.hpp"
 #include "fibers.hpp"
+#include "shim.hpp"
 
 namespace emulation {
+
+constexpr int warp_size = 32;
 
 struct Cluster;
 
@@ -83,6 +85,10 @@ void wait(const char* function, Place place);
 
 // Let others run; then the current thread looks again whether it can continue.
 void poll(const char* function, Place place);
+
+// Wait until all lanes of a warp have called the same function; the last one computes for all, from the operands of each
+// lane. `function` is its name.
+void collective(const char* function, Place place, const void* operands, void (*compute)(const void* const operands[]));
 
 // Run the launch, with this many clusters at once. Returns an empty string, or an error message.
 std::string run(int at_once, unsigned long long seed);

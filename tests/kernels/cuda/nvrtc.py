@@ -35,7 +35,7 @@ def version() -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Usage:
-    """The resources of a kernel: registers per thread, bytes of shared memory per block, local bytes per thread."""
+    """The resources of a kernel: registers per thread, static shared bytes per block, local bytes per thread."""
 
     registers: int
     shared: int
