@@ -1,13 +1,13 @@
-"""An RNN and an LSTM as a course has its students write them, on this engine: plain layers, called word by word.
+"""An RNN and an LSTM as students of a course write them, on this engine: plain layers, called word by word.
 
     rnn = SimpleRNN(input_size, 256, output_size)
     hidden = rnn.init_hidden(32)
     for word in sentence:               # word (32, input_size)
         out, hidden = rnn(word, hidden)
 
-Nothing here is written backwards. `python examples/course_classes.py` trains both for a few steps on sentences whose
-meaning lies in the order of the words, checks their gradients, and shows that they equal `nn.RNN` and `nn.LSTM`, whose
-backward pass is written by hand.
+The engine derives the backward passes. `python examples/course_classes.py` trains both for a few steps on sentences
+whose meaning depends on the order of the words, checks their gradients, and shows that they equal `nn.RNN` and
+`nn.LSTM`, whose backward passes are written by hand.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class SimpleRNN(nn.Module):
 
 
 class LSTM(nn.Module):
-    """Four gates, each a layer over [input, hidden]. `out, hidden, cell = lstm(word, hidden, cell)`.
+    """Four gates, each a layer over [input, hidden]: `out, hidden, cell = lstm(word, hidden, cell)`.
 
-    The cell forgets a part of what it held and takes in a part of the candidate; the hidden state shows a part of it.
+    The new cell state is a part of the old one plus a part of the candidate. The hidden state shows a part of it.
     """
 
     def __init__(self, input_size: int, hidden_size: int, output_size: int, **options: Any) -> None:
@@ -73,9 +73,9 @@ WORDS = ["dog", "man", "bites", "sees", "the", "a"]
 
 
 def sentences(batch: int, rng: np.random.Generator, dtype: Any = np.float32) -> tuple[Array, Array]:
-    """Sentences such as "the dog bites a man", and who does it: 0 the dog, 1 the man. The same words mean either.
+    """Return one-hot words (5, batch, 6) and answers (batch,) for sentences such as "the dog bites a man".
 
-    Returns one-hot words (5, batch, 6) and the answers (batch,).
+    The answer says who acts: 0 is the dog, 1 the man. Both answers have sentences with the same words.
     """
     who = rng.integers(0, 2, batch)
     verb = rng.integers(2, 4, batch)
@@ -85,7 +85,7 @@ def sentences(batch: int, rng: np.random.Generator, dtype: Any = np.float32) -> 
 
 
 def answer(model: SimpleRNN | LSTM, sentence: Array) -> Tensor:
-    """The output after the last word: logits (batch, output_size)."""
+    """Return the output after the last word: logits (batch, output_size)."""
     if isinstance(model, SimpleRNN):
         hidden = model.init_hidden(sentence.shape[1])
         for word in sentence:
@@ -98,7 +98,7 @@ def answer(model: SimpleRNN | LSTM, sentence: Array) -> Tensor:
 
 
 def train(model: SimpleRNN | LSTM, steps: int, seed: int) -> list[float]:
-    """A few steps of Adam with the gradients' norm clipped at 5; the loss before each, in nats."""
+    """Train with Adam and the gradient norm clipped at 5. Return the loss before each step, in nats."""
     rng = np.random.default_rng(seed)
     optimizer = optim.Adam(model.parameters(), 0.003)
     losses = []
@@ -113,14 +113,14 @@ def train(model: SimpleRNN | LSTM, steps: int, seed: int) -> list[float]:
     return losses
 
 
-# ------------------------------------------------------------------------------------------------ the same as nn
+# ------------------------------------------------------------------------------------------- comparison with nn
 
 
 def as_recurrent(model: SimpleRNN | LSTM) -> nn.RNN | nn.LSTM:
-    """nn.RNN or nn.LSTM with the model's weights.
+    """Return an nn.RNN or nn.LSTM with the model's weights.
 
-    A layer over [input, hidden] is two matrices side by side, weight_ih and weight_hh; its one bias is bias_ih, and
-    bias_hh stays 0. The four gates are stacked in the order i, f, g, o.
+    The weight of a layer over [input, hidden] consists of weight_ih and weight_hh, next to each other. Its bias is
+    bias_ih, and bias_hh is 0. The four gates are stacked in the order i, f, g, o.
     """
     layers = gates(model)
     weight = np.concatenate([layer.weight.data for layer in layers])
@@ -140,14 +140,14 @@ def as_recurrent(model: SimpleRNN | LSTM) -> nn.RNN | nn.LSTM:
 
 
 def gates(model: SimpleRNN | LSTM) -> list[nn.Linear]:
-    """The layers that make the next state, in nn's order."""
+    """Return the layers that compute the next state, in the order of the gates in nn."""
     if isinstance(model, SimpleRNN):
         return [model.to_hidden]
     return [model.input, model.forget, model.candidate, model.output]
 
 
 def largest_difference(model: SimpleRNN | LSTM, sentence: Array, rng: np.random.Generator) -> float:
-    """Between the model and nn's recurrent layer of the same weights: of the hidden states and of all gradients."""
+    """Return the largest difference in hidden states and gradients between the model and nn's equal layer."""
     recurrent = as_recurrent(model)
     x, y = Tensor(sentence, requires_grad=True), Tensor(sentence, requires_grad=True)
     hiddens = every_hidden(model, x)
@@ -172,7 +172,7 @@ def largest_difference(model: SimpleRNN | LSTM, sentence: Array, rng: np.random.
 
 
 def every_hidden(model: SimpleRNN | LSTM, sentence: Tensor) -> Tensor:
-    """The hidden state after each word: (words, batch, hidden_size)."""
+    """Return the hidden state after each word: (words, batch, hidden_size)."""
     start = model.init_hidden(sentence.shape[1])
     state = start if isinstance(start, tuple) else (start,)
     hiddens = []
@@ -183,7 +183,7 @@ def every_hidden(model: SimpleRNN | LSTM, sentence: Tensor) -> Tensor:
 
 
 def gradient_error(model: SimpleRNN | LSTM, sentence: Array, who: Array, rng: np.random.Generator) -> float:
-    """Relative difference between the gradient along a random direction and (loss(p + h) - loss(p - h)) / 2h."""
+    """Return the relative error of the gradient along a random direction, against (loss(p + h) - loss(p - h)) / 2h."""
     model.zero_grad()
     nn.cross_entropy(answer(model, sentence), who).backward()
     directions = [rng.standard_normal(p.shape) for p in model.parameters()]

@@ -6,7 +6,7 @@ from minirnn import nn, optim
 from minirnn.autograd import Tensor, array_functions, detect_anomaly, devices, grad, is_grad_enabled, no_grad
 from minirnn.random import manual_seed
 from minirnn.recurrent.backends import kernels
-from minirnn.recurrent.sequence import detach
+from minirnn.recurrent.state import detach
 from minirnn_kernels.precision import precision
 
 if TYPE_CHECKING:

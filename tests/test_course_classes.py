@@ -1,4 +1,4 @@
-"""The course's own classes: they learn, their gradients are right, and they are nn.RNN and nn.LSTM."""
+"""The course's own classes: they learn, their gradients are right, and they equal nn.RNN and nn.LSTM."""
 
 import importlib.util
 from pathlib import Path
@@ -24,7 +24,7 @@ def small(kind):
     return kind(len(course.WORDS), 5, 2, dtype=np.float64, rng=rng(1))
 
 
-def test_called_word_by_word_as_in_the_course():
+def test_the_model_is_called_word_by_word_as_in_the_course():
     rnn = course.SimpleRNN(6, 256, 2)
     sentence, _ = course.sentences(32, rng(2))
     hidden = rnn.init_hidden(32)
@@ -35,7 +35,7 @@ def test_called_word_by_word_as_in_the_course():
     assert out.dtype == np.float32
 
 
-def test_the_meaning_lies_in_the_order_alone():
+def test_only_the_order_of_the_words_determines_the_answer():
     sentence, who = course.sentences(200, rng(3))
     assert set(who) == {0, 1}
     counts = sentence.sum(axis=0)[:, :2]
@@ -100,7 +100,7 @@ def test_outputs_states_and_all_gradients_equal_the_recurrent_layer(kind):
     assert np.abs(weight).min() > 0
 
 
-def test_a_slip_in_a_class_shows_as_a_difference():
+def test_a_mistake_in_a_class_shows_as_a_difference():
     """The comparison that the script prints can fail."""
     sentence, _ = course.sentences(4, rng(9), np.float64)
     model = small(course.LSTM)
@@ -113,7 +113,7 @@ def test_a_slip_in_a_class_shows_as_a_difference():
         course.gates = right
 
 
-def test_the_script_runs_and_prints_what_it_found(capsys):
+def test_the_script_runs_and_prints_its_results(capsys):
     course.main()
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if not line.startswith(" ")] == [

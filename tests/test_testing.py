@@ -1,4 +1,4 @@
-"""minirnn.testing: right layers have the properties, wrong ones miss one; strategies draw what they promise."""
+"""minirnn.testing: correct layers have the properties, wrong ones do not; strategies draw the documented values."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from minirnn import testing
 from minirnn.assignments.catalogue import answers, gallery
+from minirnn_kernels.cell import CELLS
 
 
 def functions(cell, source=None):
@@ -22,7 +23,7 @@ def inputs(c):
 
 
 @given(c=testing.configurations())
-def test_right_layers_have_every_property(c):
+def test_correct_layers_have_every_property(c):
     forward, backward = functions(c.cell)
     given, dh = inputs(c), testing.upstreams(c)
     testing.assert_linear_in_upstream(forward, backward, given, c.seed)
@@ -44,7 +45,7 @@ CATCHES = {
 
 
 @pytest.mark.parametrize("name", [n for n in CATCHES if n != "dw-transposed"])
-def test_each_property_catches_what_it_is_for(name):
+def test_each_property_finds_its_mistake(name):
     found = gallery.specimen(name)
     c = testing.Configuration(found.section, 3, 4, 2, 5, seed=1)
     forward, backward = functions(c.cell, found.source)
@@ -72,7 +73,7 @@ def test_transposed_recurrent_weights_do_not_permute_with_the_units():
 
 
 @given(c=testing.configurations(largest=7), data=st.data())
-def test_what_is_drawn(c, data):
+def test_the_drawn_values(c, data):
     assert len({c.N, c.T, c.D, c.H}) == 4
     lengths = data.draw(testing.lengths(c))
     assert lengths.shape == (c.N,)
@@ -81,5 +82,5 @@ def test_what_is_drawn(c, data):
     assert (x.shape, h0.shape, x.dtype) == ((c.N, c.T, c.D), (c.N, c.H), np.float32)
     Wx, Wh, *biases = testing.parameters(c)
     assert (Wx.shape, Wh.shape) == ((c.D, c.K), (c.H, c.K))
-    assert len(biases) == (2 if c.cell == "gru" else 1)
+    assert len(biases) == len(CELLS[c.cell].biases)
     np.testing.assert_array_equal(testing.upstreams(c), testing.upstreams(c))

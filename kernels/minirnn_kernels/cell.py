@@ -15,6 +15,7 @@ class Cell:
     gates: tuple[str, ...]  # the blocks of W_ih and W_hh, H rows each, in order; the RNN's only block computes h
     states: tuple[str, ...]  # the arrays carried from step to step; the first is the output
     biases: tuple[str, ...]  # the biases that a step takes, each with a block per gate
+    sigmoids: tuple[str, ...] = ()  # the gates whose activation is the sigmoid; their values are in [0, 1]
     nonlinearities: tuple[str, ...] = ()  # the values of the option `nonlinearity`, where the cell has one
 
     @property
@@ -34,8 +35,8 @@ class Cell:
 
 
 RNN = Cell("rnn", gates=("h",), states=("h",), biases=("b",), nonlinearities=("tanh", "relu"))
-LSTM = Cell("lstm", gates=("i", "f", "g", "o"), states=("h", "c"), biases=("b",))
+LSTM = Cell("lstm", gates=("i", "f", "g", "o"), states=("h", "c"), biases=("b",), sigmoids=("i", "f", "o"))
 # The GRU takes two biases, because r multiplies only the recurrent one of n.
-GRU = Cell("gru", gates=("r", "z", "n"), states=("h",), biases=("b_ih", "b_hh"))
+GRU = Cell("gru", gates=("r", "z", "n"), states=("h",), biases=("b_ih", "b_hh"), sigmoids=("r", "z"))
 
 CELLS = {cell.name: cell for cell in (RNN, LSTM, GRU)}

@@ -7,14 +7,12 @@ import numpy.typing as npt
 
 from minirnn import nn
 from minirnn.autograd import Tensor, devices
-from minirnn_kernels.cell import CELLS
+from minirnn.nn import LAYERS
+from minirnn.recurrent.state import State, from_arrays, step_states, to_arrays
 
 __all__ = ["LAYERS", "LanguageModel", "from_arrays", "step_states", "to_arrays"]
 
-LAYERS: dict[str, Any] = dict(zip(CELLS, (nn.RNN, nn.LSTM, nn.GRU), strict=True))  # by the name of the cell
-
 StepStates = list[tuple[np.ndarray, ...]]  # for each layer h, or h and c, (B, H)
-State = Any  # h (layers, B, H), or (h, c) for an LSTM; Tensors or arrays; None is zeros
 
 
 class LanguageModel(nn.Module):
@@ -65,18 +63,3 @@ class LanguageModel(nn.Module):
         if self.linear.bias is not None:
             logits += self.linear.bias.data
         return logits, states
-
-
-def step_states(arrays: list[np.ndarray]) -> StepStates:
-    """Convert a state's arrays, (layers, B, H) each, to the form of `LanguageModel.step`: one tuple per layer."""
-    return list(zip(*arrays, strict=True))
-
-
-def to_arrays(state: State) -> list[np.ndarray]:
-    """Return a state's arrays, [h] or [h, c], without their graph: backpropagation is truncated here."""
-    return [part.data for part in (state if isinstance(state, tuple) else (state,))]
-
-
-def from_arrays(arrays: list[np.ndarray] | None) -> State:
-    """Return the state to pass to the model for these arrays. None stays None, which means zeros."""
-    return arrays if arrays is None else tuple(arrays) if len(arrays) > 1 else arrays[0]

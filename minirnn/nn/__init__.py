@@ -1,14 +1,21 @@
-"""Modules, losses and initialisers, under PyTorch's names."""
+"""Modules, losses and initialisers, with PyTorch's names.
+
+`module.py` has the base class. `recurrent.py` has RNN, LSTM, GRU and their cells, `layers.py` the layers without time,
+and `attention.py` two kinds of attention. `functional.py` has the losses and activations as functions, and `init.py`
+the initialisers, which are used as `nn.init`. `detach` truncates backpropagation through time.
+"""
 
 from minirnn.nn import functional, init
 from minirnn.nn.attention import AdditiveAttention, DotAttention
 from minirnn.nn.functional import cross_entropy, dropout, log_softmax, mse_loss, relu, sigmoid, softmax
 from minirnn.nn.layers import Dropout, Embedding, LayerNorm, Linear, LockedDropout, ReLU, Sigmoid, Tanh
 from minirnn.nn.module import Module, ModuleList, Parameter, Sequential
-from minirnn.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from minirnn.nn.recurrent import GRU, LAYERS, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from minirnn.recurrent.state import detach
 
 __all__ = [
     "GRU",
+    "LAYERS",
     "LSTM",
     "RNN",
     "AdditiveAttention",
@@ -29,6 +36,7 @@ __all__ = [
     "Sigmoid",
     "Tanh",
     "cross_entropy",
+    "detach",
     "dropout",
     "functional",
     "init",

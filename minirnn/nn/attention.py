@@ -1,7 +1,7 @@
-"""Attention: for each query, a mean of the values whose keys match it.
+"""Attention: for each query, a weighted mean of the memory, with larger weights for elements that match the query.
 
-Queries (B, Q, D), memory (B, K, M). Both kinds score each query against each element of the memory, turn the scores
-into weights that sum to 1 by softmax, and return the mean of the memory with those weights.
+Queries are (B, Q, D), memory is (B, K, M). Both classes score each query against each element of the memory, convert
+the scores with softmax to weights that sum to 1, and return the mean of the memory with these weights.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minirnn.nn import functional, init
-from minirnn.nn.layers import Linear, _size
+from minirnn.nn.layers import Linear, checked_size
 from minirnn.nn.module import Module, Parameter
 
 __all__ = ["AdditiveAttention", "DotAttention"]
@@ -21,13 +21,15 @@ Array = Any
 
 
 class _Attention(Module):
+    """Base of both kinds: a subclass defines `scores`."""
+
     def forward(
         self, query: Array, memory: Array, mask: Array | None = None, bias: Array | None = None
     ) -> tuple[Any, Any]:
-        """-> context (B, Q, M) and weights (B, Q, K).
+        """Return the context (B, Q, M) and the weights (B, Q, K) for query (B, Q, D) and memory (B, K, M).
 
-        mask (B, Q, K) bools: where False, the weight is 0; each query needs one True. bias (B, Q, K) is added to the
-        scores. ValueError for shapes that don't fit.
+        mask: bools (B, Q, K); the weight is 0 where it is False, and each query needs at least one True. bias: (B, Q,
+        K), added to the scores. Raises ValueError for shapes that do not match.
         """
         if query.ndim != 3 or memory.ndim != 3 or len(query) != len(memory):
             raise ValueError(f"expected query (B, Q, D) and memory (B, K, M), got {query.shape} and {memory.shape}")
@@ -41,12 +43,13 @@ class _Attention(Module):
         if mask is not None:
             if not (seen := mask.any(axis=-1)).all():
                 at = tuple(int(i) for i in np.argwhere(~seen)[0])
-                raise ValueError(f"mask: the query at {at} may look at nothing; each needs one True")
+                raise ValueError(f"mask: expected at least one True for each query, got none for the query at {at}")
             scores = np.where(mask, scores, -np.inf)
         weights = functional.softmax(scores, axis=-1)
         return weights @ memory, weights
 
     def scores(self, query: Array, memory: Array) -> Any:
+        """Return the score of each query for each element of the memory, (B, Q, K)."""
         raise NotImplementedError
 
 
@@ -70,7 +73,7 @@ class DotAttention(_Attention):
 class AdditiveAttention(_Attention):
     """score = v · tanh(W q + U k). Source: Bahdanau, Cho and Bengio 2015, appendix A.1.2.
 
-    Holds (B, Q, K, size) numbers: far more than DotAttention where Q and K are large.
+    The intermediate result has B * Q * K * size elements, far more than in DotAttention for large Q and K.
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class AdditiveAttention(_Attention):
         dtype: npt.DTypeLike = np.float32,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self.of_query = Linear(query_size, _size("size", size), bias=False, dtype=dtype, rng=rng)
+        self.of_query = Linear(query_size, checked_size("size", size), bias=False, dtype=dtype, rng=rng)
         self.of_memory = Linear(memory_size, size, dtype=dtype, rng=rng)
         self.weight = init.fan_uniform_(Parameter(np.empty(size, self.of_query.weight.dtype)), size, rng)
 

@@ -1,6 +1,6 @@
 """Losses and activations as functions. Logits and inputs are Tensors or arrays; the losses are Tensors.
 
-Names, defaults and shapes are PyTorch's, but for `axis`, which is NumPy's word. Losses are in nats.
+Names, defaults and shapes are PyTorch's, except that `axis` has NumPy's name. Losses are in nats.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Array = Any
 def dropout(
     x: Array, p: float = 0.5, training: bool = True, rng: np.random.Generator | None = None, *, locked: bool = False
 ) -> Array:
-    """Set each element to 0 with probability p and scale the others by 1/(1-p), so that the mean stays.
+    """Set each element to 0 with probability p and scale the others by 1/(1-p), which preserves the mean.
 
-    `locked`: x (T, ...) is a sequence, and what is drawn for a step holds for all of them.
+    With `locked`, x (T, ...) is a sequence and all of its steps share one mask.
 
-    Returns x itself when not in training. Draws one uniform number per element, in x's dtype, from `rng`, or from the
-    generator that `minirnn.manual_seed` seeds: on the host, so that a seed means the same everywhere. For an x on a GPU
-    the choice then moves there, a byte per element.
+    Returns x itself if `training` is False. Draws one uniform number per element of the mask, in x's dtype, from `rng`
+    or from the generator that `minirnn.manual_seed` seeds. The numbers are drawn on the host, so that one seed gives
+    the same mask on every device. For an x on a GPU the mask is then copied there, one byte per element.
     """
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"p: expected a probability in [0, 1], got {p}")
@@ -42,14 +42,15 @@ def dropout(
 
 
 def cross_entropy(logits: Array, targets: Array, ignore_index: int = -100, reduction: str = "mean") -> Tensor:
-    """-log of the probability that softmax(logits) gives to the target class.
+    """Return -log of the probability that softmax(logits) gives to the target class.
 
-    logits (N, C) or (N, C, d1, …) with classes along axis 1, or (C,); targets: ints in 0..C-1 of the same shape without
-    C. Rows whose target is `ignore_index` count nowhere: "mean" divides by the number of the others (nan if there are
-    none), "sum" adds them up, "none" returns (N, d1, …) with 0 for the ignored. Targets may be on the host though the
-    logits are on a GPU: they are checked where they are, which is quicker there, and moved.
+    logits: (N, C) or (N, C, d1, …) with the classes along axis 1, or (C,). targets: integers in 0..C-1 of the same
+    shape without C. Rows whose target is `ignore_index` do not count. "mean" divides by the number of the other rows
+    (NaN if there are none), "sum" adds them up, and "none" returns (N, d1, …) with 0 for ignored rows. The targets can
+    be on the host when the logits are on a GPU: they are checked where they are and then moved.
 
-    TypeError when the targets aren't ints; ValueError for shapes that don't match; IndexError for targets out of range.
+    Raises TypeError for targets that are not integers, ValueError for shapes that do not match, and IndexError for
+    targets out of range.
     """
     x: Any = logits if isinstance(logits, Tensor) else Tensor(logits)
     if x.ndim == 0 or x.dtype.kind != "f" or x.shape[x.ndim > 1] == 0:
@@ -71,7 +72,10 @@ def cross_entropy(logits: Array, targets: Array, ignore_index: int = -100, reduc
 
 
 def mse_loss(input: Array, target: Array, reduction: str = "mean") -> Tensor:
-    """(input - target)², averaged ("mean"), added up ("sum") or as it is ("none"). Shapes must be equal: ValueError."""
+    """Return (input - target)², averaged ("mean"), added up ("sum") or per element ("none").
+
+    Raises ValueError if the shapes differ.
+    """
     if np.shape(input) != np.shape(target):
         raise ValueError(f"target: expected the input's shape {np.shape(input)}, got {np.shape(target)}")
     difference = (input if isinstance(input, Tensor) else Tensor(input)) - target
@@ -89,9 +93,9 @@ def _reduced(losses: Tensor, shape: tuple[int, ...], count: int, reduction: str)
 
 
 class _CrossEntropy:
-    """log Σ_j exp(x_j) - x_target of each row: x (R, C), targets (R,) -> losses (R,).
+    """The losses log Σ_j exp(x_j) - x_target of each row as one node: x (R, C), targets (R,) -> losses (R,).
 
-    Fused, so that the exponentials are computed once: dx = (softmax(x) - onehot(target)) · dloss, whose rows sum to 0.
+    The exponentials are computed once: dx = (softmax(x) - onehot(target)) · dloss, and the rows of dx sum to 0.
     """
 
     name = "cross_entropy"
@@ -116,17 +120,17 @@ class _CrossEntropy:
 
 
 def as_ids(name: str, ids: Array) -> Array:
-    """The ids as an array of ints, where they are; TypeError if they are anything else."""
+    """Return the ids as an array of integers on their device. Raise TypeError if they are not integers."""
     ids = plain(ids)
     if devices.device_of(ids) == "cpu":
         ids = np.asarray(ids)
     if ids.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected ints, got {ids.dtype} of shape {ids.shape}")
+        raise TypeError(f"{name}: expected integers, got {ids.dtype} of shape {ids.shape}")
     return ids.astype(np.int64) if ids.dtype.kind == "u" else ids
 
 
 def check_ids(name: str, ids: Array, size: int, what: str, ignored: int | None = None) -> None:
-    """IndexError that names the first of the ids that isn't in 0..size-1 and isn't `ignored`."""
+    """Raise IndexError for the first id that is not in 0..size-1, unless it is `ignored`."""
     bad = (ids < 0) | (ids >= size)
     if ignored is not None:
         bad &= ids != ignored

@@ -1,6 +1,6 @@
 """Layers without time: Linear, Embedding, Dropout, LayerNorm, and the activations as modules.
 
-Names, shapes, defaults and initial values are PyTorch's. x may be a Tensor or an array; its dtype is the parameters'.
+Names, shapes, defaults and initial values are PyTorch's. x can be a Tensor or an array of the parameters' dtype.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ Array = Any
 
 
 class Linear(Module):
-    """y = x Wᵀ + b: x (..., in_features) -> (..., out_features).
+    """y = x Wᵀ + b: x (..., in_features) -> y (..., out_features).
 
-    weight (out_features, in_features) and bias (out_features,) start uniform over ±1/√in_features, drawn in this order
-    from `rng`, or as `init` says.
+    Parameters: weight (out_features, in_features) and bias (out_features,), drawn in this order, uniform over
+    ±1/√in_features, from `rng` or the generator that `minirnn.manual_seed` seeds.
     """
 
     def __init__(
@@ -36,8 +36,8 @@ class Linear(Module):
         dtype: npt.DTypeLike = np.float32,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self.in_features = _size("in_features", in_features)
-        self.out_features = _size("out_features", out_features)
+        self.in_features = checked_size("in_features", in_features)
+        self.out_features = checked_size("out_features", out_features)
         shape = (self.out_features, self.in_features)
         self.weight = init.fan_uniform_(Parameter(np.empty(shape, float_dtype(dtype))), self.in_features, rng)
         self.bias: Parameter | None = None
@@ -46,7 +46,7 @@ class Linear(Module):
 
     def forward(self, x: Array) -> Tensor:
         _check_features("x", x, (self.in_features,), self.weight)
-        # One product of matrices: over (T, B, I), matmul would make T small ones, and T gradients of W to add up.
+        # One product of matrices. For x (T, B, I), matmul would compute T small ones, and T gradients of W to add.
         rows = x if x.ndim <= 2 else x.reshape(math.prod(x.shape[:-1]), self.in_features)
         y: Tensor = rows @ self.weight.T
         if self.bias is not None:
@@ -58,11 +58,11 @@ class Linear(Module):
 
 
 class Embedding(Module):
-    """A table of vectors: ids (...), ints in 0..num_embeddings-1 -> (..., embedding_dim). weight starts normal (0, 1).
+    """A table of vectors: ids (...), integers in 0..num_embeddings-1 -> vectors (..., embedding_dim).
 
-    The ids may be on the host though weight is on a GPU: they are checked where they are, which is quicker there, and
-    moved. TypeError when they aren't ints, IndexError when one is out of range (a negative one never counts from the
-    end).
+    weight (num_embeddings, embedding_dim) starts normal (0, 1). The ids can be on the host when weight is on a GPU:
+    they are checked where they are and then moved. Raises TypeError for ids that are not integers, and IndexError for
+    an id out of range; a negative id does not count from the end.
     """
 
     def __init__(
@@ -73,8 +73,8 @@ class Embedding(Module):
         dtype: npt.DTypeLike = np.float32,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self.num_embeddings = _size("num_embeddings", num_embeddings)
-        self.embedding_dim = _size("embedding_dim", embedding_dim)
+        self.num_embeddings = checked_size("num_embeddings", num_embeddings)
+        self.embedding_dim = checked_size("embedding_dim", embedding_dim)
         shape = (self.num_embeddings, self.embedding_dim)
         self.weight = init.normal_(Parameter(np.empty(shape, float_dtype(dtype))), rng=rng)
 
@@ -88,7 +88,12 @@ class Embedding(Module):
 
 
 class Dropout(Module):
-    """`functional.dropout` while `training`, nothing otherwise. Draws from `rng`, or as `minirnn.manual_seed` says."""
+    """`functional.dropout` in training mode, the identity otherwise.
+
+    The random numbers come from `rng`; without it, from the generator that `minirnn.manual_seed` seeds.
+    """
+
+    locked = False
 
     def __init__(self, p: float = 0.5, *, rng: np.random.Generator | None = None) -> None:
         if not 0.0 <= p <= 1.0:
@@ -97,34 +102,34 @@ class Dropout(Module):
         self.rng = rng if rng is None else init.chosen_generator(rng)
 
     def forward(self, x: Array) -> Array:
-        return functional.dropout(x, self.p, self.training, self.rng)
+        return functional.dropout(x, self.p, self.training, self.rng, locked=self.locked)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
 
 
 class LockedDropout(Dropout):
-    """Dropout for a sequence (T, ...): the same units are dropped at all of its steps.
+    """Dropout for a sequence (T, ...) that drops the same units at all of its steps.
 
-    What a unit says at one step can often be guessed from the next: dropping it here and there withholds little.
+    A unit's value at one step is often predictable from the next step, so dropping it at single steps withholds little.
     Source: Gal and Ghahramani 2016, arXiv:1512.05287; for language models, Merity et al. 2017, arXiv:1708.02182.
     """
 
-    def forward(self, x: Array) -> Array:
-        return functional.dropout(x, self.p, self.training, self.rng, locked=True)
+    locked = True
 
 
 class LayerNorm(Module):
-    """(x - mean) / √(variance + eps) over the last axes, `normalized_shape`, times weight plus bias of that shape.
+    """(x - mean) / √(variance + eps) * weight + bias, with mean and variance over the last axes, `normalized_shape`.
 
-    The variance is the biased one. weight starts at 1, bias at 0. Source: Ba, Kiros and Hinton 2016, equations 3 and 4.
+    The variance is the biased estimate. weight and bias have the shape `normalized_shape` and start at 1 and 0. Source:
+    Ba, Kiros and Hinton 2016, equations 3 and 4.
     """
 
     def __init__(
         self, normalized_shape: int | Sequence[int], eps: float = 1e-5, *, dtype: npt.DTypeLike = np.float32
     ) -> None:
         shape = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)
-        self.normalized_shape = tuple(_size("normalized_shape", n) for n in shape)
+        self.normalized_shape = tuple(checked_size("normalized_shape", n) for n in shape)
         if not self.normalized_shape:
             raise ValueError("normalized_shape: expected at least one axis")
         self.eps = eps
@@ -143,21 +148,28 @@ class LayerNorm(Module):
 
 
 class Tanh(Module):
+    """The hyperbolic tangent, elementwise."""
+
     def forward(self, x: Array) -> Array:
         return np.tanh(x)
 
 
 class ReLU(Module):
+    """max(x, 0), elementwise."""
+
     def forward(self, x: Array) -> Array:
         return functional.relu(x)
 
 
 class Sigmoid(Module):
+    """1 / (1 + e^-x), elementwise."""
+
     def forward(self, x: Array) -> Array:
         return functional.sigmoid(x)
 
 
-def _size(name: str, value: Any) -> int:
+def checked_size(name: str, value: Any) -> int:
+    """Return value as an int. Raise TypeError if it is not an integer, ValueError if it is below 1."""
     try:
         size = operator.index(value)
     except TypeError:
@@ -168,7 +180,7 @@ def _size(name: str, value: Any) -> int:
 
 
 def _check_features(name: str, x: Any, features: tuple[int, ...], parameter: Parameter) -> None:
-    """x must be floats of the parameter's dtype, of shape (..., *features)."""
+    """Raise TypeError or ValueError unless x has the parameter's dtype and the shape (..., *features)."""
     if not hasattr(x, "dtype") or x.dtype != parameter.dtype or x.shape[-len(features) :] != features:
         shape = "(..., " + ", ".join(map(str, features)) + ")"
         got = f"{x.dtype} {x.shape}" if hasattr(x, "dtype") else type(x).__name__

@@ -1,13 +1,13 @@
-"""Modules: objects that own parameters and other modules, and the walk over them.
+"""Modules: objects that own parameters and other modules, and the iteration over them.
 
-A module is an ordinary object. Whatever Parameters and Modules are among its attributes belong to it, in the order in
-which they were first assigned; nothing else is registered anywhere. A module keeps parameters, never hidden states.
+A module is an ordinary object. The Parameters and Modules among its attributes belong to it, in the order in which they
+were first assigned. There is no other registration. A module keeps parameters, never hidden states.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Self, overload
+from typing import Any, NamedTuple, Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ Array = Any
 class Parameter(Tensor):
     """A Tensor that a module trains: it owns its array (a contiguous, writable copy of `data`) and requires grad.
 
-    `data`: what `Tensor` takes, of a floating dtype; TypeError otherwise.
+    `data`: any argument of `Tensor` with a floating-point dtype; TypeError otherwise.
     """
 
     def __init__(self, data: Array, requires_grad: bool = True) -> None:
@@ -31,14 +31,14 @@ class Parameter(Tensor):
 
 
 class LoadResult(NamedTuple):
-    """What `load_state_dict` could not pair up; both empty after a strict load."""
+    """The names that `load_state_dict` did not find on both sides; both lists are empty after a strict load."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
 
 
 class Module:
-    """Base of all that has parameters: a subclass assigns Parameters and Modules to attributes, and has a `forward`."""
+    """Base of all modules: a subclass assigns Parameters and Modules to attributes and defines `forward`."""
 
     training: bool = True
 
@@ -49,7 +49,7 @@ class Module:
         return self.forward(*args, **kwargs)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # `m.weight = m.weight * 2` would put a node of a graph in the parameter's place, and nothing would train it.
+        # `m.weight = m.weight * 2` would replace the parameter by the result of an operation, which is not trained.
         if isinstance(vars(self).get(name), Parameter) and not (value is None or isinstance(value, Parameter)):
             raise TypeError(
                 f"{type(self).__name__}.{name} is a Parameter and can only be replaced by a Parameter or None, "
@@ -57,39 +57,33 @@ class Module:
             )
         super().__setattr__(name, value)
 
-    # The walk
+    # Iteration
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """(name, module) for each module directly inside this one, each once."""
-        seen: set[int] = set()
-        for name, value in vars(self).items():
-            if isinstance(value, Module) and id(value) not in seen:
-                seen.add(id(value))
-                yield name, value
+        """Return an iterator over (name, module) for each module directly in this one, each once."""
+        return _once((name, value) for name, value in vars(self).items() if isinstance(value, Module))
 
     def children(self) -> Iterator[Module]:
+        """Return an iterator over the modules directly in this one, each once."""
         return (child for _, child in self.named_children())
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
-        """(dotted name, module) for this module (its name is "") and all inside it, each once, outermost first."""
-        seen: set[int] = set()
-        for name, module in self._walk(""):
-            if id(module) not in seen:
-                seen.add(id(module))
-                yield name, module
+        """Return an iterator over (dotted name, module) for this module, named "", and all modules in it, each once.
+
+        A module comes before the modules in it.
+        """
+        return _once(self._walk(""))
 
     def modules(self) -> Iterator[Module]:
+        """Return an iterator over this module and all modules in it, each once."""
         return (module for _, module in self.named_modules())
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """(dotted name, parameter), each parameter once: a shared one under the first of its names."""
-        seen: set[int] = set()
-        for name, parameter in self._all_parameters():
-            if id(parameter) not in seen:
-                seen.add(id(parameter))
-                yield name, parameter
+        """Return an iterator over (dotted name, parameter), each parameter once, a shared one under its first name."""
+        return _once(self._all_parameters())
 
     def parameters(self) -> Iterator[Parameter]:
+        """Return an iterator over the parameters of this module and of all modules in it, each once."""
         return (parameter for _, parameter in self.named_parameters())
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, Module]]:
@@ -99,7 +93,7 @@ class Module:
                 yield from value._walk(f"{prefix}.{name}" if prefix else name)
 
     def _all_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Every name of every parameter, as a state dict has them: own parameters before those of modules inside."""
+        """Yield every name of every parameter, in the order of a state dict: own parameters before children's."""
         for prefix, module in self._walk(""):
             for name, value in vars(module).items():
                 if isinstance(value, Parameter):
@@ -108,35 +102,33 @@ class Module:
     # State
 
     def state_dict(self) -> dict[str, npt.NDArray[Any]]:
-        """A copy of every parameter's values under its dotted name; a shared parameter under each of its names.
+        """Return a copy of each parameter's values by its dotted name, a shared parameter under each of its names.
 
-        The copies are NumPy's arrays wherever the parameters are.
+        The copies are NumPy arrays, also for parameters on a GPU.
         """
-        return {name: _host_copy(parameter.data) for name, parameter in self._all_parameters()}
+        return {name: devices.host(parameter.data).copy() for name, parameter in self._all_parameters()}
 
     def load_state_dict(self, state_dict: Mapping[str, Array], strict: bool = True) -> LoadResult:
-        """Copy the arrays of `state_dict` into the parameters of the same names, all of them or, on any error, none.
+        """Copy the arrays of `state_dict` into the parameters of the same names. On any error nothing is copied.
 
-        The arrays are NumPy's; the values go to where the parameters are.
-        Raises ValueError that lists every missing and unexpected name (not with `strict=False`, which returns them) and
-        every array whose shape or dtype differs from its parameter's; TypeError for what isn't an array.
+        The arrays are NumPy arrays; the values are moved to the device of the parameters.
+        Raises ValueError with a list of all missing and unexpected names (with `strict=False` they are returned) and
+        of all arrays whose shape or dtype differs from the parameter's; TypeError for a value that is not an array.
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"state_dict: expected a mapping of names to arrays, got {type(state_dict).__name__}")
         own = dict(self._all_parameters())
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
-        pairs = [(own[name], _as_array(name, value).copy()) for name, value in state_dict.items() if name in own]
-        problems = [f"missing: {name}" for name in missing] if strict else []
-        problems += [f"unexpected: {name}" for name in unexpected] if strict else []
-        for name, parameter in own.items():
-            if name in state_dict:
-                problems += _mismatches(name, parameter.data, _as_array(name, state_dict[name]))
+        arrays = {name: _as_array(name, value).copy() for name, value in state_dict.items() if name in own}
+        problems = [f"missing: {name}" for name in missing] + [f"unexpected: {name}" for name in unexpected]
+        problems = problems if strict else []
+        problems += [text for name, p in own.items() if name in arrays for text in _mismatches(name, p, arrays[name])]
         if problems:
             raise ValueError(f"state_dict does not fit {type(self).__name__}:\n  " + "\n  ".join(problems))
-        for parameter, values in pairs:
-            parameter.data[...] = devices.like(values, parameter.data)
-            parameter.bump_version()
+        for name, values in arrays.items():
+            own[name].data[...] = devices.like(values, own[name].data)
+            own[name].bump_version()
         return LoadResult(missing, unexpected)
 
     def zero_grad(self) -> None:
@@ -145,19 +137,20 @@ class Module:
             parameter.grad = None
 
     def train(self, mode: bool = True) -> Self:
-        """Set `training` here and in every module inside: dropout is active while it is True."""
+        """Set `training` of this module and of every module in it: dropout is active while it is True."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self) -> Self:
+        """Set `training` to False: `train(False)`."""
         return self.train(False)
 
     def to(self, dtype_or_device: npt.DTypeLike) -> Self:
-        """Convert every parameter, and its gradient, to float32 or float64, or move them to "cpu" or "cupy", in place.
+        """Convert all parameters and gradients to float32 or float64, or move them to "cpu" or "cupy", in place.
 
-        An optimiser made before must be made anew. TypeError for anything else; DeviceError where there is no CuPy or
-        no GPU, and then nothing is moved.
+        Create optimisers after this call. Raises TypeError for any other argument, and DeviceError without CuPy or a
+        GPU; then nothing is moved.
         """
         made: Callable[[Array], Array]
         if isinstance(dtype_or_device, str) and dtype_or_device in devices.DEVICES:
@@ -167,7 +160,8 @@ class Module:
             wanted = float_dtype(dtype_or_device, "np.float32, np.float64, 'cpu' or 'cupy'")
             made = lambda data: data if data.dtype == wanted else data.astype(wanted)
         parameters = list(self.parameters())
-        arrays = [(made(p.data), None if p.grad is None else made(p.grad)) for p in parameters]  # all, or none
+        # All results are made before the first assignment, so that an error changes nothing.
+        arrays = [(made(p.data), None if p.grad is None else made(p.grad)) for p in parameters]
         for parameter, (data, grad) in zip(parameters, arrays, strict=True):
             if data is not parameter.data:
                 parameter.data, parameter.grad = data, grad
@@ -177,7 +171,7 @@ class Module:
     # Text
 
     def extra_repr(self) -> str:
-        """The arguments to show in the module's repr."""
+        """Return the arguments to show in the module's repr."""
         return ""
 
     def __repr__(self) -> str:
@@ -190,12 +184,17 @@ class Module:
 
 
 class _Numbered(Module):
-    """Modules kept in order under the names "0", "1", …"""
+    """Modules in order, under the names "0", "1", …"""
 
-    def _append(self, module: Module) -> None:
+    def _put(self, index: int, module: Module) -> None:
         if not isinstance(module, Module):
             raise TypeError(f"{type(self).__name__}: expected a Module, got {type(module).__name__}")
-        setattr(self, str(len(self)), module)
+        setattr(self, str(index), module)
+
+    def _extend(self, modules: Iterable[Module]) -> Self:
+        for module in modules:
+            self._put(len(self), module)
+        return self
 
     def _items(self) -> list[Module]:
         return [value for name, value in vars(self).items() if name.isdecimal() and isinstance(value, Module)]
@@ -211,46 +210,50 @@ class _Numbered(Module):
     @overload
     def __getitem__(self, index: slice) -> Self: ...
     def __getitem__(self, index: int | slice) -> Any:
-        if isinstance(index, slice):
-            part = type(self)()
-            for module in self._items()[index]:
-                part._append(module)
-            return part
-        return self._items()[index]
+        items = self._items()[index]
+        return type(self)()._extend(items) if isinstance(items, list) else items
 
 
 class ModuleList(_Numbered):
-    """A list of modules whose parameters count as its own. It has no forward: loop over it."""
+    """A list of modules whose parameters belong to it. It has no forward: iterate over it."""
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
-        self.extend(modules)
+        self._extend(modules)
 
     def append(self, module: Module) -> Self:
-        self._append(module)
-        return self
+        """Add a module at the end."""
+        return self._extend([module])
 
     def extend(self, modules: Iterable[Module]) -> Self:
-        for module in modules:
-            self._append(module)
-        return self
+        """Add modules at the end."""
+        return self._extend(modules)
 
     def __setitem__(self, index: int, module: Module) -> None:
-        if not isinstance(module, Module):
-            raise TypeError(f"ModuleList: expected a Module, got {type(module).__name__}")
-        setattr(self, str(range(len(self))[index]), module)
+        self._put(range(len(self))[index], module)
 
 
 class Sequential(_Numbered):
-    """Modules applied one after the other: each is called with what the one before returned."""
+    """Modules applied one after another: the result of each is the argument of the next."""
 
     def __init__(self, *modules: Module) -> None:
-        for module in modules:
-            self._append(module)
+        self._extend(modules)
 
     def forward(self, x: Any) -> Any:
         for module in self:
             x = module(x)
         return x
+
+
+Named = TypeVar("Named")
+
+
+def _once(pairs: Iterable[tuple[str, Named]]) -> Iterator[tuple[str, Named]]:
+    """Yield each pair of a name and an object, except those whose object came before."""
+    seen: set[int] = set()
+    for name, value in pairs:
+        if id(value) not in seen:
+            seen.add(id(value))
+            yield name, value
 
 
 def _as_array(name: str, value: Any) -> npt.NDArray[Any]:
@@ -267,23 +270,15 @@ def _moved(data: Array, device: str) -> Array:
     return _aligned_copy(devices.host(data)) if device == "cpu" else devices.to(data, device)
 
 
-def _host_copy(data: Array) -> npt.NDArray[Any]:
-    return data.copy() if isinstance(data, np.ndarray) else devices.host(data)
-
-
-def _mismatches(name: str, own: npt.NDArray[Any], given: npt.NDArray[Any]) -> list[str]:
-    found = []
-    if given.shape != own.shape:
-        found.append(f"{name}: shape {given.shape}, expected {own.shape}")
-    if given.dtype != own.dtype:
-        found.append(
-            f"{name}: dtype {given.dtype}, expected {own.dtype} (convert the arrays, or the module with .to())"
-        )
-    return found
+def _mismatches(name: str, own: Tensor, given: npt.NDArray[Any]) -> list[str]:
+    """Return what is wrong with an array for a parameter, one text for its shape and one for its dtype."""
+    shape = f"{name}: shape {given.shape}, expected {own.shape}"
+    dtype = f"{name}: dtype {given.dtype}, expected {own.dtype} (convert the arrays, or the module with .to())"
+    return [shape] * (given.shape != own.shape) + [dtype] * (given.dtype != own.dtype)
 
 
 def float_dtype(dtype: Any, expected: str = "np.float32 or np.float64") -> np.dtype[Any]:
-    """float32 or float64 as a dtype; whatever else came is an error that says so."""
+    """Return float32 or float64 as a dtype. Raise TypeError for any other argument."""
     try:
         wanted = np.dtype("O" if dtype is None else dtype)
     except TypeError:
@@ -294,7 +289,7 @@ def float_dtype(dtype: Any, expected: str = "np.float32 or np.float64") -> np.dt
 
 
 def _aligned_copy(array: Array) -> Array:
-    """A contiguous copy that begins at a multiple of 64 bytes, a cache line: no vector of weights lies across two."""
+    """Return a contiguous copy whose address is a multiple of 64 bytes, so that no vector is in two cache lines."""
     if type(array) is not np.ndarray:
         return array.copy(order="C")
     room = np.empty(array.nbytes + 64, np.uint8)

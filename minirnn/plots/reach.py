@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from minirnn.plots.style import lines, new_figure, style
+from minirnn_kernels.cell import CELLS
 
 __all__ = ["SIGMOID_GATES", "draw_decay", "draw_influence", "draw_trace", "gate_traces"]
 
 Array = np.ndarray[Any, Any]
-SIGMOID_GATES = ("i", "f", "o", "r", "z")  # their values are between 0 and 1
+SIGMOID_GATES = {gate for cell in CELLS.values() for gate in cell.sigmoids}  # their values are between 0 and 1
 
 
 def draw_decay(axes: Any, curves: Mapping[str, Array], threshold: float = 0.01, floor: float = 1e-5) -> None:

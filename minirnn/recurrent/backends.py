@@ -1,4 +1,4 @@
-"""Which kernels compute the recurrent layers: chosen for the process, or inside a `with` block."""
+"""The choice of the kernels that compute the recurrent layers: for the process, or in a `with` block."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import minirnn_kernels
 from minirnn.autograd.devices import device_of, refuse_mixed
 from minirnn_kernels.contract import Kernels
 
-_process: str | None = None  # chosen by a call; None: not yet
-_inside: ContextVar[str | None] = ContextVar("kernels", default=None)  # chosen by a with block
+_process: str | None = None  # the choice of a call; None before the first one
+_inside: ContextVar[str | None] = ContextVar("kernels", default=None)  # the choice of a with block
 
 
 class kernels:
     """Choose the kernels by name: `minirnn.kernels("numpy")` for the process, or `with minirnn.kernels("numpy"):`.
 
-    The environment variable MINIRNN_KERNELS sets the choice for a process that makes none; without it the choice is
-    "cupy" for arrays on a GPU, and for others "numba" where that can run, else "numpy". Layers remember the kernels
-    that made their forward pass, so a choice made since doesn't disturb a backward pass.
+    The environment variable MINIRNN_KERNELS sets the default choice of a process. Without it the default is "cupy" for
+    arrays on a GPU, and for other arrays "numba" if it is available, else "numpy". A layer remembers the kernels of its
+    forward pass, so a later choice does not affect the backward pass.
 
-    ValueError for a name that isn't known, ImportError (with the reason) for kernels that can't run here.
+    Raises ValueError for an unknown name, and ImportError, with the reason, for kernels that cannot run here.
     """
 
     def __init__(self, name: str) -> None:
@@ -35,7 +35,7 @@ class kernels:
 
     def __enter__(self) -> None:
         global _process
-        _process = self._before  # the with block chooses for its own thread or task alone
+        _process = self._before  # a with block applies to its own thread or task only
         self._token = _inside.set(self._name)
 
     def __exit__(self, *error: object) -> None:
@@ -48,9 +48,9 @@ def _default() -> str:
 
 
 def chosen(*arrays: Any) -> Kernels:
-    """The record to compute with. TypeError if it can't take these arrays.
+    """Return the chosen record for these arrays.
 
-    ImportError, with the reason, if it can't run here.
+    Raises TypeError if it does not accept the arrays, and ImportError, with the reason, if it cannot run here.
     """
     name = _inside.get() or _process or os.environ.get("MINIRNN_KERNELS")
     if name is None:
@@ -60,8 +60,8 @@ def chosen(*arrays: Any) -> Kernels:
         refuse_mixed("a recurrent layer", arrays)
         kinds = sorted({f"{type(a).__module__.partition('.')[0]} {a.dtype}" for a in arrays})
         elsewhere = (device := device_of(arrays[0])) != ("cupy" if name == "cupy" else "cpu")
-        way_out = f'minirnn.kernels("{_for_device(device)}") can' if elsewhere else "float32 or float64 throughout"
-        raise TypeError(f"the {name} kernels can't take arrays of {' and '.join(kinds)}; {way_out}")
+        advice = f'use minirnn.kernels("{_for_device(device)}")' if elsewhere else "use float32 or float64 throughout"
+        raise TypeError(f"the {name} kernels do not accept arrays of {' and '.join(kinds)}; {advice}")
     return record
 
 

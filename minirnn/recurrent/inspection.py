@@ -1,102 +1,116 @@
-"""Looking inside a recurrent layer: what its gates do over time, and how far its gradients reach back.
+"""The inside of a recurrent layer: the values of its gates over time, and how far its gradients reach back.
 
-Written with the steps and gates of the cells, so what is shown is what the equations say, whichever kernels run the
+The functions use the steps and gates of the cells, so the results follow the equations, whichever kernels run the
 layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 
 from minirnn.autograd import no_grad, plain
-from minirnn.recurrent.sequence import STEPS
+from minirnn.recurrent.cells import STEPS
+from minirnn.recurrent.sequence import step_weights
+from minirnn.recurrent.state import parts
+from minirnn_kernels.cell import CELLS
 from minirnn_kernels.gates import gru_gates_backward, lstm_gates_backward, rnn_gates_backward
 
 __all__ = ["gates", "influence"]
 
 Array = Any
-BLOCKS = {"rnn": "h", "lstm": "ifgo", "gru": "rzn"}  # the blocks of W_hh, in order; of an RNN there is one
 
 
 def gates(module: Any, x: Any, state: Any = None) -> dict[str, Array]:
-    """The gates and states of an nn.RNN, nn.LSTM or nn.GRU at each step, by name, each an array (T, B, hidden_size).
+    """Return the gates and states of an nn.RNN, nn.LSTM or nn.GRU at each step: {name: array (T, B, hidden_size)}.
 
-    RNN: h. LSTM: i, f, g, o, h, c. GRU: r, z, n, h. The names are those of the equations (`minirnn_kernels.gates`);
-    i, f, o, r, z lie in [0, 1], g, n and h in [-1, 1] (h of a relu RNN: at least 0), c isn't bounded.
+    RNN: h. LSTM: i, f, g, o, h, c. GRU: r, z, n, h. The names are those of the equations (`minirnn_kernels.gates`).
+    i, f, o, r and z are in [0, 1]; g, n and h are in [-1, 1] (h of a relu RNN is at least 0); c is unbounded.
 
-    x and state: as the module takes them: x (T, B, input_size), (B, T, input_size) with batch_first, or
-    (T, input_size), which is B = 1. Nothing is recorded. ValueError unless the module has one layer and one direction,
-    and for shapes that don't fit; TypeError for dtypes.
+    x and state have the form that the module takes: x is (T, B, input_size), (B, T, input_size) with batch_first, or
+    (T, input_size), which is B = 1. No graph is recorded. Raises ValueError for a module with more than one layer or
+    direction and for shapes that do not match, TypeError for dtypes.
     """
-    steps = [shown for shown, _ in _forward(module, x, state)]
-    return {name: np.stack([shown[name] for shown in steps]) for name in steps[0]}
+    steps = [named for named, _ in _forward(module, x, state)]
+    return {name: np.stack([named[name] for named in steps]) for name in steps[0]}
 
 
-# Between the state after step s and the loss of step t > s there is nothing but the steps s+1 ... t, so with the
-# Jacobian J_k of step k and g_t = dL_t/dh_t taken at step t alone,
+# Between the state after step s and the loss of step t > s there are only the steps s+1 ... t. With the Jacobian J_k of
+# step k and g_t = dL_t/dh_t, taken at step t alone,
 #
 #     dL_t/dh_s = g_t J_t J_(t-1) ... J_(s+1)
 #
-# Each factor J_(s+1) is the same for all t > s. So one walk back carries the gradients of all the losses at once, as
-# rows: T products with T - s rows per sequence, instead of T walks.
+# The factor J_(s+1) is the same for all t > s. One backward loop therefore carries the gradients of all the losses
+# together, as rows: T products with T - s rows per sequence, instead of T backward loops.
 
 
 def influence(
     module: Any, x: Any, grads: Any, state: Any = None, through: Collection[str] | None = None
 ) -> dict[str, Array]:
-    """How much of each step's loss reaches each earlier state: the norms ‖∂L_t/∂h_s‖ as {"h": (T, T)}, row t, column s.
+    """Return how much of each step's loss reaches each earlier state: {"h": (T, T)}, the norm ‖∂L_t/∂h_s‖ at [t, s].
 
-    Above the diagonal they are 0. An LSTM has "c" beside it, ‖∂L_t/∂c_s‖, where c_s counts with what it does through
-    h_s. The norm is over units and sequences, which don't meet: of L_t summed over the batch. Exact, in x's dtype,
-    where numbers below about 1e-38 (float32) or 1e-308 (float64) become 0.
+    Entries above the diagonal are 0. For an LSTM the result also has "c", the norms ‖∂L_t/∂c_s‖, which include the
+    effect of c_s through h_s. The norm is over units and sequences. Sequences do not interact, so this is the gradient
+    of L_t summed over the batch. The result is exact up to rounding in x's dtype; numbers below about 1e-38 (float32)
+    or 1e-308 (float64) become 0.
 
-    x, state: as in `gates`. grads (T, B, hidden_size), or laid out as x is: ∂L_t/∂h_t of each step's loss alone, that
-    is, from what follows the layer at step t; a step where they are 0 has no loss and costs nothing. The module: as in
-    `gates`.
+    module, x, state: as in `gates`. grads: ∂L_t/∂h_t of each step's loss alone, that is, the gradient from the
+    operations after the layer at step t, with shape (T, B, hidden_size) or in the layout of x. A step at which grads
+    is 0 has no loss and costs no time.
 
-    through: keep only what passes the recurrent weights of these gates (of "ifgo", of "rzn"; an RNN's one block is
-    "h"); None is all. With () an LSTM keeps its c alone, dL_t/dc_s = dL_t/dc_t * f_t ... f_(s+1), the constant error
-    carousel of Hochreiter and Schmidhuber (1997), and a GRU the product of its z.
+    through: the gates whose recurrent weights can pass gradients (of "ifgo", of "rzn"; the RNN's one block is "h").
+    None means all. With () an LSTM passes gradients through c alone, dL_t/dc_s = dL_t/dc_t * f_t ... f_(s+1), the
+    constant error carousel of Hochreiter and Schmidhuber (1997), and a GRU through the product of its z.
     """
     steps = _forward(module, x, state)
     grads = np.asarray(plain(grads))
     if grads.shape != (*np.shape(plain(x))[:-1], module.hidden_size):
-        raise ValueError(f"grads: expected x's shape with {module.hidden_size} in the end, got {grads.shape}")
+        raise ValueError(
+            f"grads: expected x's shape with {module.hidden_size} as the last axis, got {grads.shape} for x of shape "
+            f"{np.shape(plain(x))}"
+        )
     grads = grads[:, None] if grads.ndim == 2 else grads.swapaxes(0, 1) if module.batch_first else grads
-    W_hh = _kept(module, through)
+    W_hh = _passing(module, through)
     T = len(grads)
-    found = {name: np.zeros((T, T), grads.dtype) for name in ("h", "c")[: 1 + (module.kind == "lstm")]}
+    found = {name: np.zeros((T, T), grads.dtype) for name in CELLS[module.kind].states}
     rows, dh, dc = np.arange(0), grads[:0], grads[:0]
     for s in reversed(range(T)):
         if grads[s].any():
             rows = np.append(s, rows)
             dh, dc = np.concatenate([grads[s : s + 1], dh]), np.concatenate([np.zeros_like(grads[:1]), dc])
         found["h"][rows, s] = np.sqrt(np.sum(dh * dh, axis=(1, 2)))
-        dh, dc, through_c = _step_back(module, dh, dc, steps[s][1], W_hh)
+        dh, dc, dc_whole = _BACK[module.kind](module, dh, dc, steps[s][1], W_hh)
         if "c" in found:
-            found["c"][rows, s] = np.sqrt(np.sum(through_c * through_c, axis=(1, 2)))
+            found["c"][rows, s] = np.sqrt(np.sum(dc_whole * dc_whole, axis=(1, 2)))
     return found
 
 
-def _step_back(module: Any, dh: Array, dc: Array, cache: Any, W_hh: Array) -> tuple[Array, Array, Array]:
-    """Gradients into the states after a step, (n, B, H) -> into those before it, and the whole one into c."""
-    if module.kind == "rnn":
-        return rnn_gates_backward(dh, cache, module.nonlinearity) @ W_hh, dc, dc
-    if module.kind == "lstm":
-        _, _, _, o, _, tanh_c = cache
-        da, dc_before = lstm_gates_backward(dh, dc, cache)
-        return da @ W_hh, dc_before, dc + dh * o * (1 - tanh_c * tanh_c)
+def _rnn_back(module: Any, dh: Array, dc: Array, cache: Any, W_hh: Array) -> tuple[Array, Array, Array]:
+    return rnn_gates_backward(dh, cache, module.nonlinearity) @ W_hh, dc, dc
+
+
+def _lstm_back(module: Any, dh: Array, dc: Array, cache: Any, W_hh: Array) -> tuple[Array, Array, Array]:
+    _, _, _, o, _, tanh_c = cache
+    da, dc_before = lstm_gates_backward(dh, dc, cache)
+    return da @ W_hh, dc_before, dc + dh * o * (1 - tanh_c * tanh_c)  # the dc of `lstm_gates_backward`
+
+
+def _gru_back(module: Any, dh: Array, dc: Array, cache: Any, W_hh: Array) -> tuple[Array, Array, Array]:
     _, da_hh, dh_before = gru_gates_backward(dh, cache)
     return dh_before + da_hh @ W_hh, dc, dc
 
 
-def _kept(module: Any, through: Collection[str] | None) -> Array:
-    """W_hh with zeros in the blocks of the gates that nothing is to pass."""
+# The gradients into h and c after a step, (n, B, H) -> those into h and c before the step, and the sum of both
+# gradients into c after it: the direct one, and the one through h.
+_BACK: dict[str, Callable[..., tuple[Array, Array, Array]]] = {"rnn": _rnn_back, "lstm": _lstm_back, "gru": _gru_back}
+
+
+def _passing(module: Any, through: Collection[str] | None) -> Array:
+    """Return W_hh with zeros in the blocks of the gates that are not in `through`."""
     W_hh = module.weight_hh_l0.data.copy()
-    names = BLOCKS[module.kind]
+    names = CELLS[module.kind].gates
     if through is not None:
         if set(through) - set(names):
             raise ValueError(f"through: expected gates among {', '.join(names)}, got {through!r}")
@@ -106,40 +120,35 @@ def _kept(module: Any, through: Collection[str] | None) -> Array:
 
 
 def _forward(module: Any, x: Any, state: Any) -> list[tuple[dict[str, Array], Any]]:
-    """For each step: the gates and states by name, and the gates' cache as their backward takes it."""
+    """Return for each step the gates and states by name, and the cache of the gates, which their backward takes."""
     xs, states = _arguments(module, x, state)
-    weights = _weights(module)
-    options = {"nonlinearity": module.nonlinearity} if module.kind == "rnn" else {}
+    own, cell = vars(module), CELLS[module.kind]
+    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    weights = step_weights(module.kind, *[plain(own[name]) for name in names])
+    options = {"nonlinearity": module.nonlinearity} if cell.nonlinearities else {}
     steps = []
     for x_t in xs:
         *states, (_, _, _, _, cache, *_) = STEPS[module.kind](x_t, *states, *weights, **options)
-        named = {} if module.kind == "rnn" else dict(zip(BLOCKS[module.kind], cache, strict=False))
-        steps.append((named | dict(zip("hc", states, strict=False)), cache))
+        # The cache of an LSTM or a GRU begins with its gates; the RNN's one block is h itself.
+        values = cache if isinstance(cache, tuple) else (cache,)
+        steps.append(
+            (dict(zip((*cell.gates, *cell.states), (*values[: len(cell.gates)], *states), strict=True)), cache)
+        )
     return steps
 
 
 def _arguments(module: Any, x: Any, state: Any) -> tuple[Array, list[Array]]:
-    """x (T, B, I) and the initial states (B, H), as arrays; the module itself checks them."""
-    if getattr(module, "kind", None) not in BLOCKS or not hasattr(module, "num_layers"):
+    """Return x (T, B, I) and the initial states (B, H) as arrays. The module checks them."""
+    if getattr(module, "kind", None) not in STEPS or not hasattr(module, "num_layers"):
         raise TypeError(f"module: expected an nn.RNN, nn.LSTM or nn.GRU, got {type(module).__name__}")
     if module.num_layers != 1 or module.bidirectional:
         raise ValueError(f"module: expected one layer in one direction, got {module}")
     with no_grad():
         module(x, state)
-    x, state = plain(x), plain(state)
-    given = [] if state is None else list(state) if module.kind == "lstm" else [state]
+    x, given = plain(x), [] if state is None else [plain(part) for part in parts(state)]
     if x.ndim == 2:
         x, given = x[:, None], [s[:, None] for s in given]
     elif module.batch_first:
         x = x.swapaxes(0, 1)
     zeros = np.zeros_like(x, shape=(x.shape[1], module.hidden_size))
-    return x, [s[0] for s in given] or [zeros] * (2 if module.kind == "lstm" else 1)
-
-
-def _weights(module: Any) -> tuple[Array, ...]:
-    """The weights as the cell's step takes them: W_ih, W_hh and b, of a GRU b_ih and b_hh."""
-    own = module.state_dict()
-    W_ih, W_hh = own["weight_ih_l0"], own["weight_hh_l0"]
-    zeros = np.zeros_like(W_hh, shape=len(W_hh))
-    b_ih, b_hh = own.get("bias_ih_l0", zeros), own.get("bias_hh_l0", zeros)
-    return (W_ih, W_hh, b_ih, b_hh) if module.kind == "gru" else (W_ih, W_hh, b_ih + b_hh)
+    return x, [s[0] for s in given] or [zeros] * len(CELLS[module.kind].states)

@@ -1,56 +1,54 @@
-"""Weights of one recurrent layer, from one library's layout to another's: the order of the gates and the transposition.
+"""Conversion of a recurrent layer's weights between libraries, which differ in gate order and transposition.
 
     W_ih, W_hh, b = convert("lstm", "cs231n", "pytorch", Wx, Wh, b)
 
-Layouts differ in nothing else. All four compute x W_ih^T + h W_hh^T + b, with W_ih as (K, I) or transposed as (I, K),
-the K rows or columns being the gates' blocks of H; K is H for the RNN, 4H for the LSTM, 3H for the GRU.
+All libraries compute x W_ih^T + h W_hh^T + b. W_ih is (K, I), or (I, K) if the library transposes it, and the K rows or
+columns are the blocks of the gates, H each.
 
-Biases are given as the steps in `minirnn.cells` take them: one vector (K,) for the RNN and the LSTM, two for the GRU
-(input side, recurrent side). Where a library stores them otherwise: PyTorch's `bias_ih` and `bias_hh` are added up for
-the RNN and the LSTM; Keras' GRU bias (2, K) holds the two as rows; ONNX' B (2K,) holds them as halves, to be added up
-likewise. The GRU is the one that applies r after the recurrent product: PyTorch's only one, Keras' reset_after=True,
-ONNX' linear_before_reset=1. ONNX' leading axis of directions is left out.
+Biases have the form that the steps in `minirnn.cells` take: one vector (K,) for the RNN and the LSTM, two for the GRU
+(input side, recurrent side). Some libraries store them differently. For the RNN and the LSTM, add PyTorch's `bias_ih`
+and `bias_hh`, and the two halves of ONNX's B (2K,). Keras's GRU bias (2, K) has the two vectors as rows. The GRU here
+applies r after the recurrent product: that is PyTorch's only GRU, Keras's reset_after=True and ONNX's
+linear_before_reset=1. ONNX's leading axis of directions is left out.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from minirnn_kernels.cell import CELLS
+
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The order of each cell's gates, a letter a block, None where the library lacks the cell; and which way W lies."""
+    """How one library stores the weights of a recurrent layer."""
 
     transposed: bool  # W_ih is (I, K) and W_hh is (H, K)
-    lstm: str
-    gru: str | None
-    rnn: str = "h"
-
-    def order(self, cell: str) -> str | None:
-        """The gates' letters of a cell, in this layout's order."""
-        return {"rnn": self.rnn, "lstm": self.lstm, "gru": self.gru}[cell]
+    orders: Mapping[str, str]  # cell: its gates in the order of the blocks, one letter each; cells of the library only
 
 
-# i f g o: input, forget, candidate, output. r z n: reset, update, candidate.
+# Other libraries' orders, with our letters. i f g o: input, forget, candidate, output. r z n: reset, update, candidate.
 LAYOUTS = {
-    "pytorch": Layout(transposed=False, lstm="ifgo", gru="rzn"),  # torch.nn.LSTM, torch.nn.GRU: "Variables"
-    "keras": Layout(transposed=True, lstm="ifgo", gru="zrn"),  # keras.layers.LSTM ("ifco"), GRU ("zrh")
-    "onnx": Layout(transposed=False, lstm="iofg", gru="zrn"),  # operators LSTM ("iofc"), GRU ("zrh"), RNN
-    "cs231n": Layout(transposed=True, lstm="ifog", gru=None),  # Stanford CS231n, assignment 3, rnn_layers.py
+    "pytorch": Layout(transposed=False, orders={cell.name: "".join(cell.gates) for cell in CELLS.values()}),
+    # keras.layers.LSTM ("ifco"), GRU ("zrh")
+    "keras": Layout(transposed=True, orders={"rnn": "h", "lstm": "ifgo", "gru": "zrn"}),
+    # the operators LSTM ("iofc"), GRU ("zrh") and RNN
+    "onnx": Layout(transposed=False, orders={"rnn": "h", "lstm": "iofg", "gru": "zrn"}),
+    # Stanford CS231n, assignment 3, rnn_layers.py
+    "cs231n": Layout(transposed=True, orders={"rnn": "h", "lstm": "ifog"}),
 }
-
-CELLS = ("rnn", "lstm", "gru")
 
 
 def convert(cell: str, source: str, target: str, W_ih: Array, W_hh: Array, *biases: Array) -> tuple[Array, ...]:
-    """One layer's weights from layout `source` to layout `target`, as new arrays: W_ih, W_hh and each bias.
+    """Convert one layer's weights from layout `source` to layout `target`: new arrays W_ih, W_hh and each bias.
 
     cell: "rnn", "lstm" or "gru". Layouts: "pytorch", "keras", "onnx", "cs231n" (which has no GRU).
-    Raises ValueError for an unknown name and for a shape that doesn't fit.
+    Raises ValueError for an unknown name and for a shape that does not match.
     """
     if cell not in CELLS:
         raise ValueError(f"cell is {cell!r}, expected one of {', '.join(map(repr, CELLS))}")
@@ -70,20 +68,19 @@ def convert(cell: str, source: str, target: str, W_ih: Array, W_hh: Array, *bias
 def _layout(argument: str, name: str, cell: str) -> tuple[Layout, str]:
     if name not in LAYOUTS:
         raise ValueError(f"{argument} is {name!r}, expected one of {', '.join(map(repr, LAYOUTS))}")
-    order = LAYOUTS[name].order(cell)
-    if order is None:
+    if cell not in LAYOUTS[name].orders:
         raise ValueError(f"{argument} is {name!r}, which has no {cell}")
-    return LAYOUTS[name], order
+    return LAYOUTS[name], LAYOUTS[name].orders[cell]
 
 
 def _check_shapes(gates: int, transposed: bool, W_ih: Array, W_hh: Array, biases: tuple[Array, ...]) -> None:
-    recurrent, across = W_hh.shape[:: -1 if transposed else 1] if W_hh.ndim == 2 else (0, 1)
-    if recurrent != gates * across:
+    K, H = W_hh.shape[:: -1 if transposed else 1] if W_hh.ndim == 2 else (0, 1)
+    if gates * H != K:
         wanted = f"(H, {gates}H)" if transposed else f"({gates}H, H)"
         raise ValueError(f"W_hh has shape {W_hh.shape}, expected {wanted}")
-    if W_ih.ndim != 2 or W_ih.shape[1 if transposed else 0] != recurrent:
-        wanted = f"(I, {recurrent})" if transposed else f"({recurrent}, I)"
-        raise ValueError(f"W_ih has shape {W_ih.shape}, expected {wanted} to go with W_hh of shape {W_hh.shape}")
+    if W_ih.ndim != 2 or W_ih.shape[1 if transposed else 0] != K:
+        wanted = f"(I, {K})" if transposed else f"({K}, I)"
+        raise ValueError(f"W_ih has shape {W_ih.shape}, expected {wanted} to match W_hh of shape {W_hh.shape}")
     for k, b in enumerate(biases):
-        if b.shape != (recurrent,):
-            raise ValueError(f"bias {k + 1} has shape {b.shape}, expected ({recurrent},)")
+        if b.shape != (K,):
+            raise ValueError(f"bias {k + 1} has shape {b.shape}, expected ({K},)")

@@ -1,8 +1,8 @@
-"""Recurrent layers over time: layers, directions and lengths around the kernels' loop.
+"""Recurrent layers over time: layers, directions and lengths around the loop over time that the kernels compute.
 
-`run` is what `nn.RNN`, `nn.LSTM` and `nn.GRU` call. Each layer in each direction is one node of the graph, whose
-backward is a kernel's hand-written backpropagation through time. `unroll` is the same layer in the open, step by step
-through `cells.py`: the reference, and what is recorded when gradients are themselves to be differentiated.
+`nn.RNN`, `nn.LSTM` and `nn.GRU` call `run`. Each layer in each direction is one node of the graph, and the backward of
+that node is a kernel's hand-written backpropagation through time. `unroll` is the same layer as a loop over the steps
+in `cells.py`. It is the reference, and it is recorded when gradients are to be differentiated again.
 """
 
 from __future__ import annotations
@@ -13,28 +13,29 @@ from typing import Any
 import numpy as np
 
 from minirnn.autograd import Array, Tensor, apply, apply_fused, devices, is_grad_enabled, of_array, ops, plain, tnp
-from minirnn.recurrent import cells
 from minirnn.recurrent.backends import chosen
-from minirnn_kernels.contract import Kernels
+from minirnn.recurrent.cells import STEPS
+from minirnn.recurrent.state import parts
+from minirnn_kernels.cell import CELLS
+from minirnn_kernels.contract import CellKernels
 
-State = tuple[Tensor, ...]  # (h,), for an LSTM (h, c)
-Weights = tuple[Any, Any, Any, Any]  # W_ih, W_hh, b_ih, b_hh; the biases None where there are none
-
-STATES = {"rnn": 1, "lstm": 2, "gru": 1}  # how many states a cell carries from step to step
-STEPS: dict[str, Callable[..., Any]] = {"rnn": cells.rnn_step, "lstm": cells.lstm_step, "gru": cells.gru_step}
+States = tuple[Tensor, ...]  # one for each of the cell's states: (h,), or (h, c) for an LSTM
+Weights = tuple[Any, Any, Any, Any]  # W_ih, W_hh, b_ih, b_hh; both biases are None for a layer without biases
 
 
 # ---- one layer in one direction
 
 
 def unroll(kind: str, x: Any, *args: Any, lengths: Array | None = None, **options: Any) -> tuple[Any, ...]:
-    """Step by step through `cells.py`, on arrays of any dtype or on Tensors.
+    """Compute one layer step by step with `cells.py`, on arrays of any dtype or on Tensors.
 
-    kind: "rnn", "lstm" or "gru". x (T, B, I); args: the states (B, H), then the weights as the cell's step takes them;
-    lengths (B,), where x is, or None. Returns out (T, B, H), zero past the lengths, and the final states.
+    kind: the name of a cell, as in `CELLS`. x: (T, B, I). args: the states (B, H), then the weights in the form that
+    the cell's step takes. lengths: (B,) on x's device, or None. Returns out (T, B, H), which is zero past the lengths,
+    and the final states.
     """
-    states, weights = args[: STATES[kind]], args[STATES[kind] :]
-    if lengths is not None:  # what stands in the padding, NaN included, must reach nothing
+    count = len(CELLS[kind].states)
+    states, weights = args[:count], args[count:]
+    if lengths is not None:  # values in the padding, NaN included, must not reach any result
         x = np.where((np.arange(len(x), like=lengths)[:, None] < lengths)[:, :, None], x, 0)
     outputs = []
     for t in range(len(x)):
@@ -49,56 +50,65 @@ def unroll(kind: str, x: Any, *args: Any, lengths: Array | None = None, **option
     return np.stack(outputs), *states
 
 
-class _Layer:
-    """The graph's node of one layer in one direction: it knows the kernels that made it, and their cache."""
+class _LayerNode:
+    """The node of one layer in one direction in the graph. It keeps the kernels of its forward pass, and their cache.
 
-    def __init__(self, kind: str, record: Kernels, lengths: Array | None, options: dict[str, Any]) -> None:
-        self.kind, self.record, self.lengths, self.options = kind, record, lengths, options
-        self.name = f"{kind} layer ({record.name} kernels)"
+    `Fused` in `autograd/graph.py` describes the protocol.
+    """
+
+    def __init__(self, kind: str, name: str, kernels: CellKernels, lengths: Array | None, options: Any) -> None:
+        self.kind, self.kernels, self.lengths, self.options = kind, kernels, lengths, options
+        self.name = f"{kind} layer ({name} kernels)"
 
     def forward(self, *args: Array) -> Sequence[Array]:
-        *outputs, self.cache = self.record.of(self.kind).forward(*args, self.lengths, **self.options)
+        *outputs, self.cache = self.kernels.forward(*args, self.lengths, **self.options)
         return outputs
 
     def backward(self, grads: list[Any], *, keep: bool) -> Sequence[Any]:
-        return self.record.of(self.kind).backward(*grads, self.cache, keep_cache=keep)
+        return self.kernels.backward(*grads, self.cache, keep_cache=keep)
 
     def composed(self, *args: Any) -> tuple[Tensor, ...]:
         return unroll(self.kind, *args, lengths=self.lengths, **self.options)
 
 
+def step_weights(kind: str, W_ih: Any, W_hh: Any, b_ih: Any, b_hh: Any) -> tuple[Any, ...]:
+    """Return W_ih, W_hh and the biases in the form that the cell's step takes: b_ih and b_hh, or their sum."""
+    if b_ih is None:
+        b_ih = b_hh = np.zeros_like(plain(W_hh), shape=len(W_hh))
+    if len(CELLS[kind].biases) == 2:
+        return W_ih, W_hh, b_ih, b_hh
+    return W_ih, W_hh, b_ih + b_hh
+
+
 def step(kind: str, x: Array, states: Sequence[Array], weights: Weights, **options: Any) -> tuple[Array, ...]:
-    """One step of one layer on plain arrays, not recorded: x (B, I), states (B, H) each -> the next states."""
+    """Compute one step of one layer on plain arrays, without a graph: x (B, I), states (B, H) -> the next states."""
     W_ih, W_hh, b_ih, b_hh = weights
-    W_ih, W_hh = W_ih.data, W_hh.data
-    if b_ih is None:
-        b_ih = b_hh = np.zeros_like(W_hh, shape=len(W_hh))
-    else:
+    if b_ih is not None:
         b_ih, b_hh = b_ih.data, b_hh.data
-    args = (x, *states, W_ih, W_hh, *((b_ih, b_hh) if kind == "gru" else (b_ih + b_hh,)))
+    args = (x, *states, *step_weights(kind, W_ih.data, W_hh.data, b_ih, b_hh))
     made = chosen(*args).of(kind).step(*args, **options)
-    return made if kind == "lstm" else (made,)
+    return made if isinstance(made, tuple) else (made,)
 
 
-def layer(kind: str, x: Any, states: Any, weights: Weights, lengths: Array | None, **options: Any) -> tuple[Any, State]:
-    """One layer in one direction: x (T, B, I), states (B, H) each -> out (T, B, H), final states.
+def layer(
+    kind: str, x: Any, states: Any, weights: Weights, lengths: Array | None, **options: Any
+) -> tuple[Any, States]:
+    """Compute one layer in one direction: x (T, B, I), states (B, H) -> out (T, B, H), final states (B, H).
 
-    Of a single step that is not recorded, out is a view of the final h.
+    For a single step without a graph, out is a view of the final h.
     """
-    W_ih, W_hh, b_ih, b_hh = weights
-    if b_ih is None:
-        b_ih = b_hh = np.zeros_like(W_hh.data, shape=len(W_hh))
-    args = (x, *states, W_ih, W_hh, *((b_ih, b_hh) if kind == "gru" else (b_ih + b_hh,)))
+    args = (x, *states, *step_weights(kind, *weights))
     arrays = [plain(a) for a in args]
     record = chosen(*arrays)
+    kernels = record.of(kind)
     if is_grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in args):
-        node = _Layer(kind, record, lengths, options)
+        node = _LayerNode(kind, record.name, kernels, lengths, options)
         out, *final = apply_fused(node, args, node.forward(*arrays))
     elif len(x) == 1 and lengths is None:
-        final = [of_array(s) for s in step(kind, arrays[0][0], arrays[1 : len(states) + 1], weights, **options)]
+        final = [of_array(s) for s in parts(kernels.step(arrays[0][0], *arrays[1:], **options))]
         out = of_array(final[0].data[None])
     else:
-        out, *final = map(Tensor, record.of(kind).inference(*arrays, lengths, **options))
+        out, *final = map(Tensor, kernels.inference(*arrays, lengths, **options))
     return out, tuple(final)
 
 
@@ -116,7 +126,7 @@ ops.rule(_reversed, lambda g, y, x, lengths: reverse(g, lengths))
 
 
 def reverse(x: Any, lengths: Array | None = None) -> Any:
-    """x (T, B, …) with each sequence turned round in time and its padding left in place; its own inverse."""
+    """Reverse each sequence of x (T, B, …) in time and leave its padding in place. The function is its own inverse."""
     lengths = None if lengths is None else devices.like(lengths, plain(x))
     return apply(_reversed, x, lengths=lengths) if isinstance(x, Tensor) else _reversed(x, lengths=lengths)
 
@@ -129,11 +139,12 @@ def run(
     lengths: Array | None = None,
     between: Callable[[Tensor], Tensor] | None = None,
     **options: Any,
-) -> tuple[Tensor, State]:
-    """Layer upon layer: x (T, B, I) -> out (T, B, directions * H) and the final states (layers * directions, B, H).
+) -> tuple[Tensor, States]:
+    """Compute a stack of layers: x (T, B, I) -> out (T, B, directions * H) and the final states.
 
-    states: the initial ones, shaped as the final ones, ordered layer by layer, forward before backward. layers: the
-    weights of each layer's directions. between: applied to what one layer passes to the next (dropout).
+    states: the initial states, (layers * directions, B, H) each, ordered by layer, forward before backward; the final
+    states have the same form. layers: for each layer, the weights of its directions. between: a function that is
+    applied to the output of each layer except the last (dropout).
     """
     out, finals = x, []
     for i, directions in enumerate(layers):
@@ -147,10 +158,3 @@ def run(
             finals.append(final)
         out = outputs[0] if len(outputs) == 1 else tnp.concatenate(outputs, -1)
     return out, tuple(tnp.stack(s) for s in zip(*finals, strict=True))
-
-
-def detach(state: Any) -> Any:
-    """A state (a Tensor, a tuple of them, or None) without its history: truncated backpropagation through time."""
-    if isinstance(state, tuple):
-        return tuple(detach(s) for s in state)
-    return state.detach() if isinstance(state, Tensor) else state

@@ -10,7 +10,7 @@ from minirnn.language.beam import beam_search
 from minirnn.language.model import LanguageModel
 from minirnn.language.sampling import generate
 from minirnn.language.scheduled_sampling import mixed_inputs
-from minirnn.recurrent import sequence
+from minirnn.nn import _one_step
 from tests.autograd.device_arrays import compare, normal, rng, same, there, twins
 from tests.doubles.strict_array import StrictArray
 
@@ -93,8 +93,8 @@ def test_gradients_of_gradients_stay_on_their_device(kind):
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_a_single_step_without_a_graph_stays_on_its_device(batch_first, monkeypatch):
     steps = []
-    step = nn.LSTM._one_step
-    monkeypatch.setattr(nn.LSTM, "_one_step", lambda *args: steps.append(type(args[1])) or step(*args))
+    stack = _one_step.stack
+    monkeypatch.setattr(_one_step, "stack", lambda *args: steps.append(type(args[1])) or stack(*args))
     host, device = twins(lambda: nn.LSTM(2, 3, 2, batch_first=batch_first))
     with minirnn.no_grad():
         for shape in ((1, 1, 2), (1, 2)):
@@ -112,11 +112,11 @@ def test_a_single_step_without_a_graph_stays_on_its_device(batch_first, monkeypa
 
 def test_inputs_on_another_device_than_the_parameters_are_refused():
     device, x = nn.LSTM(2, 3).to("cupy"), normal(4, 1, 2)
-    with pytest.raises(TypeError, match="x: it is on cpu, the parameters are on cupy"):
+    with pytest.raises(TypeError, match="x: expected an array on the parameters' device, cupy, got one on cpu"):
         device(x)
-    with pytest.raises(TypeError, match="c0: it is on cpu, the parameters are on cupy"):
+    with pytest.raises(TypeError, match="c0: expected an array on the parameters' device, cupy, got one on cpu"):
         device(there(x), (there(normal(1, 1, 3)), normal(1, 1, 3)))
-    with pytest.raises(TypeError, match="x: it is on cupy, the parameters are on cpu"):
+    with pytest.raises(TypeError, match="x: expected an array on the parameters' device, cpu, got one on cupy"):
         nn.GRUCell(2, 3)(there(normal(1, 2)))
 
 
@@ -195,4 +195,4 @@ def test_a_language_model_writes_the_same_text_everywhere(cell):
 def test_detach_stays_on_the_device():
     lstm = nn.LSTM(2, 3).to("cupy")
     _, state = lstm(there(normal(3, 1, 2)))
-    assert all(type(part.data) is StrictArray and part.is_leaf for part in sequence.detach(state))
+    assert all(type(part.data) is StrictArray and part.is_leaf for part in nn.detach(state))

@@ -1,4 +1,4 @@
-"""Attention: against the equations written as loops, gradients by the check, masks, and what it refuses."""
+"""Attention: the equations as loops, gradients by the check, masks, and errors."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def given():
 
 
 def score(attention, q, m):
-    """The equations of the docstrings, for one query and one element of the memory."""
+    """Return the score by the equations of the docstrings, for one query and one element of the memory."""
     if isinstance(attention, nn.DotAttention):
         return (attention.project.weight.data @ q) @ m
     inner = attention.of_query.weight.data @ q + attention.of_memory.weight.data @ m + attention.of_memory.bias.data
@@ -72,10 +72,12 @@ def test_what_is_masked_gets_no_weight_and_no_gradient(given):
     assert m.grad[:, 0].any()
 
 
-def test_a_query_that_may_look_at_nothing_is_named(given):
+def test_a_query_with_everything_masked_is_named(given):
     query, memory, mask, bias = given
     mask[1, 2] = False
-    with pytest.raises(ValueError, match=r"mask: the query at \(1, 2\) may look at nothing"):
+    with pytest.raises(
+        ValueError, match=r"mask: expected at least one True for each query, got none for the query at \(1, 2\)"
+    ):
         make("dot")(Tensor(query), Tensor(memory), mask, bias)
 
 

@@ -1,4 +1,4 @@
-"""Losses: values and gradients, first and second, by hand and against PyTorch; and what they refuse."""
+"""Losses: values, first and second derivatives, by hand and against PyTorch; and errors."""
 
 import math
 
@@ -8,7 +8,7 @@ import pytest
 import minirnn
 from minirnn import Tensor, nn
 
-# Peers compute the same sums in another order: a few dozen roundings of float64 (1.1e-16 each).
+# PyTorch computes the same sums in another order: a few dozen roundings of float64, 1.1e-16 each.
 PEER = {"rtol": 1e-12, "atol": 1e-13}
 
 
@@ -17,7 +17,7 @@ def rng(seed=0):
 
 
 def surprise(x, target):
-    """-log softmax(x)[target] by its definition."""
+    """Return -log softmax(x)[target] by its definition."""
     return -math.log(math.exp(x[target]) / sum(math.exp(v) for v in x))
 
 
@@ -163,7 +163,7 @@ def test_cross_entropy_of_nothing_is_nan(shape, count):
         (np.zeros((2, 3)), [0, 1, 2], {}, ValueError, r"targets: expected shape \(2,\) for .* \(2, 3\), got \(3,\)"),
         (np.zeros((2, 3, 4)), [0, 1], {}, ValueError, r"targets: expected shape \(2, 4\)"),
         (np.zeros(3), [0], {}, ValueError, r"targets: expected shape \(\)"),
-        (np.zeros((2, 3)), [0.0, 1.0], {}, TypeError, "targets: expected ints, got float64"),
+        (np.zeros((2, 3)), [0.0, 1.0], {}, TypeError, "targets: expected integers, got float64"),
         (np.zeros((2, 3)), [0, 1], {"reduction": "average"}, ValueError, "reduction: expected .* got 'average'"),
         (np.zeros((2, 3), int), [0, 1], {}, ValueError, "logits: expected floats"),
         (np.zeros(()), 0, {}, ValueError, "logits: expected floats"),

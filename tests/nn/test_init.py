@@ -1,4 +1,4 @@
-"""Initialisers: the distribution each promises, where it draws from, and what it refuses."""
+"""Initialisers: their distributions, their generators, and errors."""
 
 import math
 
@@ -70,10 +70,10 @@ def test_orthogonal_rows_or_columns_are_orthonormal(shape):
 
 
 def test_orthogonal_has_no_preferred_sign():
-    """Without the sign fix, the first entry of Q from LAPACK's Householder steps is never positive."""
+    """Without the correction of signs, the first entry of Q from LAPACK's Householder steps is never positive."""
     generator = rng(6)
     first = [init.orthogonal_(Tensor(np.empty((3, 3))), rng=generator).data[0, 0] for _ in range(200)]
-    # Of 200 fair signs, fewer than 60 or more than 140 equal ones have probability 1e-8.
+    # Of 200 random signs, fewer than 60 or more than 140 are positive with probability 1e-8.
     assert 60 < np.sum(np.array(first) > 0) < 140
 
 
@@ -92,7 +92,7 @@ def test_one_seed_gives_the_same_weights_in_both_precisions():
         np.testing.assert_array_equal(single, double.astype(np.float32))
 
 
-def test_without_a_generator_the_seeded_one_is_drawn_from():
+def test_the_default_generator_is_the_one_of_manual_seed():
     draws = []
     for seed in (3, 3, 4):
         random.manual_seed(seed)
@@ -123,7 +123,7 @@ def test_forget_bias_of_a_cell():
     assert (cell.bias_ih.data[2:4] + cell.bias_hh.data[2:4] == 2).all()
 
 
-def test_forget_bias_refuses_what_has_no_forget_gate():
+def test_forget_bias_refuses_modules_without_a_forget_gate():
     for module in (nn.GRU(2, 3), nn.RNN(2, 4), nn.Linear(2, 8), nn.Sequential(nn.LSTM(2, 3))):
         with pytest.raises(
             ValueError, match=f"lstm: expected an LSTM or LSTMCell with biases, got {type(module).__name__}"
@@ -144,10 +144,10 @@ def test_forget_bias_refuses_what_has_no_forget_gate():
         (
             lambda: init.xavier_uniform_(np.zeros(3)),
             ValueError,
-            r"xavier_uniform_: expected a matrix .* got shape \(3,\)",
+            r"xavier_uniform_: expected a nonempty matrix, got shape \(3,\)",
         ),
-        (lambda: init.orthogonal_(np.zeros((2, 3, 4))), ValueError, "orthogonal_: expected a matrix"),
-        (lambda: init.orthogonal_(np.zeros((0, 4))), ValueError, "orthogonal_: expected a matrix"),
+        (lambda: init.orthogonal_(np.zeros((2, 3, 4))), ValueError, "orthogonal_: expected a nonempty matrix"),
+        (lambda: init.orthogonal_(np.zeros((0, 4))), ValueError, "orthogonal_: expected a nonempty matrix"),
         (lambda: init.uniform_(np.zeros(3), rng=5), TypeError, "rng: expected"),
     ],
 )
@@ -157,7 +157,7 @@ def test_initialisers_refuse(call, error, message):
 
 
 @pytest.mark.parametrize("module", [nn.LSTM(2, 400, 2, bidirectional=True), nn.LSTMCell(2, 400)])
-def test_chrono_opens_the_forget_gates_for_as_many_steps_as_it_says_and_the_input_gates_as_little(module):
+def test_chrono_sets_forget_gates_for_the_promised_numbers_of_steps_and_input_gates_to_the_opposite(module):
     assert init.chrono_(module, 50, rng(3)) is module
     for name, values in module.state_dict().items():
         if not name.startswith("bias"):
@@ -166,12 +166,11 @@ def test_chrono_opens_the_forget_gates_for_as_many_steps_as_it_says_and_the_inpu
         if name.startswith("bias_hh"):
             assert not values.any()
             continue
-        kept = (
-            1 / (1 - 1 / (1 + np.exp(-f.astype(float)))) - 1
-        )  # steps a gate at σ(f) keeps, less 1: uniform over 1..49
+        # A gate at σ(f) keeps its state for kept + 1 steps; kept is uniform over 1..49.
+        kept = 1 / (1 - 1 / (1 + np.exp(-f.astype(float)))) - 1
         assert 1 <= kept.min() < 1.7
         assert 48.3 < kept.max() < 49.001
-        assert abs(kept.mean() - 25) < 3  # its standard deviation is 48/√12/√400 = 0.7
+        assert abs(kept.mean() - 25) < 3  # the mean has standard deviation 48/√12/√400 = 0.7
         np.testing.assert_array_equal(i, -f)
         assert not g.any()
         assert not o.any()
@@ -186,7 +185,7 @@ def test_chrono_of_a_gru_sets_the_gate_that_keeps():
     assert not n.any()
 
 
-def test_units_started_by_chrono_do_keep_their_state_that_long():
+def test_units_initialised_by_chrono_keep_their_state_for_that_many_steps():
     gru = init.chrono_(nn.GRU(1, 200), 100, rng(5))
     for weight in (gru.weight_ih_l0, gru.weight_hh_l0):
         init.zeros_(weight)

@@ -1,4 +1,4 @@
-"""Layers: values and gradients by hand, by finite differences and against PyTorch; and what they refuse."""
+"""Layers: values and gradients by hand, by finite differences and against PyTorch; and errors."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ import pytest
 import minirnn
 from minirnn import Tensor, nn, random
 
-# Peers compute the same sums in another order: a few dozen roundings of float64 (1.1e-16 each).
+# PyTorch computes the same sums in another order: a few dozen roundings of float64, 1.1e-16 each.
 PEER = {"rtol": 1e-12, "atol": 1e-13}
-# Central differences with step 1e-6 in float64: rounding 1e-16/1e-6 and the step's square leave 1e-9 or so.
+# Central differences with step 1e-6 in float64: rounding (1e-16/1e-6) and the square of the step leave about 1e-9.
 DIFFERENCE = {"rtol": 1e-7, "atol": 1e-8}
 
 
@@ -17,7 +17,7 @@ def rng(seed=0):
 
 
 def check_gradients(module, x, seed=7):
-    """Gradients of <w, module(x)> to x and to every parameter, each along one random direction, by differences."""
+    """Compare the gradients of <w, module(x)> for x and every parameter with differences along a random direction."""
     generator = rng(seed)
     t = Tensor(x, requires_grad=True)
     y = module(t)
@@ -35,7 +35,7 @@ def check_gradients(module, x, seed=7):
 
 
 def compare(ours, theirs, x, torch, seed=11):
-    """Output and all gradients of two modules with equal parameters, under one random upstream gradient."""
+    """Compare the outputs and all gradients of two modules with equal parameters, for one random upstream gradient."""
     ours.load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
     t = Tensor(x, requires_grad=x.dtype.kind == "f")
     u = torch.tensor(x, requires_grad=x.dtype.kind == "f")
@@ -152,12 +152,12 @@ def test_embedding_checks_ids_before_it_indexes():
     with pytest.raises(IndexError, match=r"ids: -1 at index \(\) "):
         embedding(-1)
     for ids in (np.zeros(2), [True, False], np.zeros(2, np.float32), ["a"]):
-        with pytest.raises(TypeError, match="ids: expected ints"):
+        with pytest.raises(TypeError, match="ids: expected integers"):
             embedding(ids)
 
 
 @pytest.mark.parametrize("ids", [Tensor([3, 0]), np.array([3, 0], np.uint8), np.array([3, 0], np.int16), (3, 0)])
-def test_embedding_takes_ints_of_any_kind(ids):
+def test_embedding_takes_integers_of_any_dtype(ids):
     embedding = nn.Embedding(4, 2, rng=rng())
     np.testing.assert_array_equal(embedding(ids).data, embedding.weight.data[[3, 0]])
 
@@ -214,8 +214,8 @@ def test_locked_dropout_drops_the_same_units_at_all_steps():
     y = locked(x)
     assert (y.data == y.data[0]).all()
     np.testing.assert_array_equal(y.data[:1], nn.Dropout(0.25, rng=rng(4))(x.data[:1]))
-    assert (y.data[0, 0] != y.data[0, 1]).any()  # each sequence has units of its own
-    assert (locked(x).data != y.data).any()  # and each call
+    assert (y.data[0, 0] != y.data[0, 1]).any()  # each sequence has its own mask
+    assert (locked(x).data != y.data).any()  # so has each call
     y.sum().backward()
     np.testing.assert_allclose(x.grad, y.data / 3, rtol=1e-15)
     assert locked.eval()(x) is x

@@ -1,4 +1,4 @@
-"""Modules: which parameters belong to them, their state, and what they refuse."""
+"""Modules: their parameters, their state dicts, and errors."""
 
 import copy
 import pickle
@@ -10,7 +10,7 @@ from minirnn import Tensor, nn
 
 
 class Pair(nn.Module):
-    """Own parameters around a child, so that the order of names shows."""
+    """A module with its own parameter after a child, so that the order of names is visible."""
 
     def __init__(self):
         self.child = nn.Linear(2, 3, rng=np.random.default_rng(1))
@@ -120,7 +120,7 @@ def test_load_state_dict_names_every_problem_and_changes_nothing():
         np.testing.assert_array_equal(values, before[name])
 
 
-def test_a_problem_in_the_last_entry_leaves_the_first_alone():
+def test_a_problem_in_the_last_entry_leaves_the_first_unchanged():
     pair = Pair()
     state = {name: np.full_like(values, 9) for name, values in pair.state_dict().items()}
     state["child.bias"] = np.zeros(4, np.float32)
@@ -129,7 +129,7 @@ def test_a_problem_in_the_last_entry_leaves_the_first_alone():
     assert (pair.scale.data == 2).all()
 
 
-def test_load_state_dict_not_strict_takes_what_fits_and_says_what_does_not():
+def test_load_state_dict_without_strict_takes_matching_names_and_returns_the_others():
     pair = Pair()
     result = pair.load_state_dict({"scale": np.zeros(3, np.float32), "extra": np.zeros(1)}, strict=False)
     assert result.missing_keys == ["child.weight", "child.bias"]
@@ -139,7 +139,7 @@ def test_load_state_dict_not_strict_takes_what_fits_and_says_what_does_not():
         pair.load_state_dict({"scale": np.zeros(4, np.float32)}, strict=False)
 
 
-def test_load_state_dict_refuses_what_is_not_arrays():
+def test_load_state_dict_refuses_values_that_are_not_arrays():
     pair = Pair()
     with pytest.raises(TypeError, match="expected a mapping"):
         pair.load_state_dict([1, 2])

@@ -1,4 +1,4 @@
-"""nn.RNN, nn.LSTM, nn.GRU and their cells: equal to PyTorch's in float64, and strict about what comes in."""
+"""nn.RNN, nn.LSTM, nn.GRU and their cells: equality with PyTorch in float64, and errors for wrong arguments."""
 
 import contextlib
 import dataclasses
@@ -10,18 +10,24 @@ import pytest
 import minirnn
 import minirnn_kernels
 from minirnn import Tensor, grad, manual_seed, nn, no_grad
+from minirnn.recurrent.state import from_parts, parts, to_arrays
+from minirnn_kernels.cell import CELLS
 
 KINDS = ("rnn-tanh", "rnn-relu", "lstm", "gru")
 PEER = 1e-10  # float64, sums of at most a few hundred terms of order 1: two correct programs agree to 1e-13
 
 
 def make(library, kind, input_size, hidden_size, layers=1, cell=False, **options):
-    """A recurrent module of minirnn or PyTorch by our name of its kind."""
+    """Return a recurrent module of minirnn or PyTorch for our name of its kind."""
     kind, _, nonlinearity = kind.partition("-")
     options |= {"nonlinearity": nonlinearity} if nonlinearity else {}
     if cell:
         return getattr(library, kind.upper() + "Cell")(input_size, hidden_size, **options)
     return getattr(library, kind.upper())(input_size, hidden_size, layers, **options)
+
+
+def state_count(kind):
+    return len(CELLS[kind.partition("-")[0]].states)
 
 
 GRID = list(
@@ -42,7 +48,7 @@ GRID = list(
 
 def compare_with_pytorch(case, seed):
     torch = pytest.importorskip("torch", reason="the comparison needs PyTorch (pip install '.[peers]')")
-    torch.set_num_threads(1)  # Numba's threads may have raised the number that OMP_NUM_THREADS set; all is tiny here
+    torch.set_num_threads(1)  # Numba can raise the number above OMP_NUM_THREADS; all arrays here are tiny
     kind, B, T, I, H, layers, bidirectional, bias, with_state, with_lengths = case
     options = {"bidirectional": bidirectional, "bias": bias}
     theirs = make(torch.nn, kind, I, H, layers, dtype=torch.float64, **options)
@@ -50,7 +56,7 @@ def compare_with_pytorch(case, seed):
     rng = np.random.default_rng(seed)
     ours.load_state_dict({name: rng.uniform(-0.8, 0.8, p.shape) for name, p in theirs.named_parameters()})
     theirs.load_state_dict({name: torch.tensor(a) for name, a in ours.state_dict().items()})
-    states = 2 if kind == "lstm" else 1
+    states = state_count(kind)
     count = layers * (1 + bidirectional)
     x = rng.standard_normal((T, B, I))
     initial = [rng.uniform(-1, 1, (count, B, H)) for _ in range(states)] if with_state else []
@@ -59,13 +65,13 @@ def compare_with_pytorch(case, seed):
     upstream += [rng.standard_normal((count, B, H)) for _ in range(states)]
 
     leaves = [Tensor(a, requires_grad=True) for a in (x, *initial)]
-    state = None if not initial else tuple(leaves[1:]) if states == 2 else leaves[1]
+    state = from_parts(leaves[1:]) if initial else None
     out, final = ours(leaves[0], state, lengths)
-    results = [out, *(final if states == 2 else [final])]
+    results = [out, *parts(final)]
     grads = grad(results, [*leaves, *ours.parameters()], upstream)
 
     torch_leaves = [torch.tensor(a, requires_grad=True) for a in (x, *initial)]
-    torch_state = None if not initial else tuple(torch_leaves[1:]) if states == 2 else torch_leaves[1]
+    torch_state = from_parts(torch_leaves[1:]) if initial else None
     fed = torch_leaves[0]
     rnn_utils = torch.nn.utils.rnn
     if with_lengths:
@@ -73,7 +79,7 @@ def compare_with_pytorch(case, seed):
     torch_out, torch_final = theirs(fed, torch_state)
     if with_lengths:
         torch_out, _ = rnn_utils.pad_packed_sequence(torch_out, total_length=T)
-    torch_results = [torch_out, *(torch_final if states == 2 else [torch_final])]
+    torch_results = [torch_out, *parts(torch_final)]
     torch_grads = torch.autograd.grad(
         torch_results, [*torch_leaves, *theirs.parameters()], [torch.tensor(u) for u in upstream]
     )
@@ -107,11 +113,10 @@ def test_cells_equal_pytorch(kind, batch):
     ours = make(nn, kind, I, H, cell=True, dtype=np.float64)
     ours.load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
     rng = np.random.default_rng(3)
-    arrays = [rng.standard_normal((*batch, n)) for n in ((I, H, H) if kind == "lstm" else (I, H))]
+    arrays = [rng.standard_normal((*batch, n)) for n in (I, *[H] * state_count(kind))]
     leaves, torch_leaves = [Tensor(a, True) for a in arrays], [torch.tensor(a, requires_grad=True) for a in arrays]
-    results = ours(leaves[0], tuple(leaves[1:]) if kind == "lstm" else leaves[1])
-    torch_results = theirs(torch_leaves[0], tuple(torch_leaves[1:]) if kind == "lstm" else torch_leaves[1])
-    results, torch_results = ([r] if kind != "lstm" else list(r) for r in (results, torch_results))
+    results = parts(ours(leaves[0], from_parts(leaves[1:])))
+    torch_results = parts(theirs(torch_leaves[0], from_parts(torch_leaves[1:])))
     upstream = [rng.standard_normal(r.shape) for r in results]
     grads = grad(results, [*leaves, *ours.parameters()], upstream)
     torch_grads = torch.autograd.grad(
@@ -132,10 +137,8 @@ def test_a_cell_step_by_step_is_the_layer(kind):
     state = None
     for x_t, out_t in zip(x, out, strict=True):
         state = cell(Tensor(x_t), state)
-        h = state[0] if kind == "lstm" else state
-        np.testing.assert_allclose(h.data, out_t.data, rtol=1e-12)
-    pairs = zip(state, final, strict=True) if kind == "lstm" else [(state, final)]
-    for a, b in pairs:
+        np.testing.assert_allclose(parts(state)[0].data, out_t.data, rtol=1e-12)
+    for a, b in zip(parts(state), parts(final), strict=True):
         np.testing.assert_allclose(a.data, b.data[0], rtol=1e-12)
 
 
@@ -149,11 +152,10 @@ def test_batch_first_and_unbatched_are_the_same_sequences(kind):
     out, final = time_first(x)
     swapped, final_too = batch_first(x.swapaxes(0, 1))
     np.testing.assert_array_equal(swapped.data, out.data.swapaxes(0, 1))
-    first = (lambda s: s[0]) if kind == "lstm" else (lambda s: s)
-    np.testing.assert_array_equal(first(final_too).data, first(final).data)
+    np.testing.assert_array_equal(parts(final_too)[0].data, parts(final)[0].data)
     single, single_final = time_first(x[:, 1])
     np.testing.assert_allclose(single.data, out.data[:, 1], rtol=1e-12)
-    np.testing.assert_allclose(first(single_final).data, first(final).data[:, 1], rtol=1e-12)
+    np.testing.assert_allclose(parts(single_final)[0].data, parts(final)[0].data[:, 1], rtol=1e-12)
 
 
 def test_parameters_are_named_shaped_and_ordered_as_in_pytorch():
@@ -191,10 +193,10 @@ def test_dropout_acts_between_layers_in_training_only():
     assert not np.array_equal(first, second)
     np.testing.assert_array_equal(first, again)
     np.testing.assert_array_equal(quiet, quiet_too)
-    np.testing.assert_array_equal(h_n[0], single(x)[1][0].data[0])  # the first layer itself is not thinned out
+    np.testing.assert_array_equal(h_n[0], single(x)[1][0].data[0])  # no dropout in the first layer itself
 
 
-def test_inference_equals_training_to_the_last_digits():
+def test_inference_equals_training_up_to_rounding():
     for kind in KINDS:
         module = make(nn, kind, 3, 5, 2, bidirectional=True, dtype=np.float64)
         x = np.random.default_rng(0).standard_normal((6, 4, 3))
@@ -232,13 +234,13 @@ H0 = np.zeros((1, 2, 4), np.float32)
         (lambda m: m(X.astype(np.float64)), TypeError, r"x: expected dtype float32 like the parameters, got float64"),
         (lambda m: m(X.astype(int)), TypeError, r"x: expected dtype float32 like the parameters, got int64"),
         (lambda m: m([[1.0]]), TypeError, r"x: expected a Tensor or an array, got list"),
-        (lambda m: m(X, H0), TypeError, r"the state of an LSTM is a pair \(h0, c0\)"),
+        (lambda m: m(X, H0), TypeError, r"state: expected a tuple \(h0, c0\), got ndarray"),
         (lambda m: m(X, (H0, H0[:, :1])), ValueError, r"c0: expected shape \(1, 2, 4\), got \(1, 1, 4\)"),
         (lambda m: m(X, (H0.astype(np.float64), H0)), TypeError, r"h0: expected dtype float32"),
         (lambda m: m(X, lengths=[0, 5]), ValueError, r"lengths: expected values in 1..5, got 0 at index 0"),
         (lambda m: m(X, lengths=[5, 6]), ValueError, r"lengths: expected values in 1..5, got 6 at index 1"),
         (lambda m: m(X, lengths=[5]), ValueError, r"lengths: expected shape \(2,\)"),
-        (lambda m: m(X, lengths=[5.0, 2.0]), TypeError, r"lengths: expected ints, got float64"),
+        (lambda m: m(X, lengths=[5.0, 2.0]), TypeError, r"lengths: expected integers, got float64"),
     ],
 )
 @pytest.mark.parametrize("recorded", [True, False])
@@ -247,26 +249,21 @@ def test_bad_input_is_named(call, error, message, recorded):
         call(nn.LSTM(3, 4))
 
 
-# ---- single steps that are not recorded
+# ---- single steps without a graph
 
 
 def drawn_state(kind, shape, rng):
-    parts = [rng.uniform(-1, 1, shape) for _ in range(2 if kind == "lstm" else 1)]
-    return tuple(parts) if kind == "lstm" else parts[0]
-
-
-def arrays_of(state):
-    return [s.data for s in state] if isinstance(state, tuple) else [state.data]
+    return from_parts([rng.uniform(-1, 1, shape) for _ in range(state_count(kind))])
 
 
 def as_tensors(state):
-    return tuple(map(Tensor, state)) if isinstance(state, tuple) else Tensor(state)
+    return from_parts(map(Tensor, parts(state)))
 
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("batch", [(), (1,), (3,), (0,)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_unrecorded_step_of_a_cell_is_the_recorded_one(kind, batch, bias, record):
+def test_a_step_of_a_cell_without_a_graph_equals_the_recorded_one(kind, batch, bias, record):
     cell = make(nn, kind, 5, 4, cell=True, dtype=np.float64, bias=bias)
     rng = np.random.default_rng(0)
     x, state = rng.standard_normal((*batch, 5)), drawn_state(kind, (*batch, 4), rng)
@@ -276,15 +273,15 @@ def test_an_unrecorded_step_of_a_cell_is_the_recorded_one(kind, batch, bias, rec
             quiet = cell(Tensor(x), given), cell(x, given)
         for made in quiet:
             assert type(made) is type(recorded)
-            for a, b in zip(arrays_of(made), arrays_of(recorded), strict=True):
+            for a, b in zip(to_arrays(made), to_arrays(recorded), strict=True):
                 np.testing.assert_allclose(a, b, rtol=0, atol=1e-14)
-        assert not any(t.requires_grad for made in quiet for t in (made if kind == "lstm" else [made]))
+        assert not any(t.requires_grad for made in quiet for t in parts(made))
 
 
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_unrecorded_single_step_of_layers_is_the_recorded_one(kind, layers, batch_first, record):
+def test_a_single_step_of_layers_without_a_graph_equals_the_recorded_one(kind, layers, batch_first, record):
     module = make(nn, kind, 5, 4, layers, dtype=np.float64, batch_first=batch_first)
     rng = np.random.default_rng(0)
     x, state = rng.standard_normal((2, 1, 5) if batch_first else (1, 2, 5)), drawn_state(kind, (layers, 2, 4), rng)
@@ -292,10 +289,10 @@ def test_an_unrecorded_single_step_of_layers_is_the_recorded_one(kind, layers, b
         out, final = module(x, given)
         with no_grad():
             quiet_out, quiet_final = module(x, given)
-        for a, b in zip([quiet_out.data, *arrays_of(quiet_final)], [out.data, *arrays_of(final)], strict=True):
+        for a, b in zip([quiet_out.data, *to_arrays(quiet_final)], [out.data, *to_arrays(final)], strict=True):
             assert a.shape == b.shape
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-14)
-        assert not any(np.shares_memory(quiet_out.data, a) for a in arrays_of(quiet_final))
+        assert not any(np.shares_memory(quiet_out.data, a) for a in to_arrays(quiet_final))
     frozen = make(nn, kind, 5, 4, layers, dtype=np.float64, batch_first=batch_first)
     frozen.load_state_dict(module.state_dict())
     for parameter in frozen.parameters():
@@ -319,11 +316,11 @@ def test_two_directions_and_dropout_take_single_steps_too(kind):
         np.testing.assert_array_equal(thinned(x, thinned_state)[0].data, thinned(x, thinned_state)[0].data)
         with pytest.raises(ValueError, match=r"h0: expected shape \(4, 2, 4\), got \(2, 2, 4\)"):
             both(x, thinned_state)
-    with pytest.raises(ValueError, match="no single step"):
+    with pytest.raises(ValueError, match="no single steps"):
         both.step(x[0], [])
 
 
-def test_unrecorded_steps_go_to_the_kernels_function_of_a_step(monkeypatch):
+def test_steps_without_a_graph_call_the_kernels_step(monkeypatch):
     numpy, calls = minirnn_kernels.get("numpy"), []
 
     def step(*arguments):
@@ -359,7 +356,7 @@ CELL_H = np.zeros((2, 4), np.float32)
             r"x: expected dtype float32 like the parameters, got float64",
         ),
         (lambda m: m([1.0]), TypeError, r"x: expected a Tensor or an array, got list"),
-        (lambda m: m(X[0], CELL_H), TypeError, r"the state of an LSTM is a pair \(h0, c0\), got ndarray"),
+        (lambda m: m(X[0], CELL_H), TypeError, r"state: expected a tuple \(h0, c0\), got ndarray"),
         (lambda m: m(X[0], (CELL_H, CELL_H[:1])), ValueError, r"c0: expected shape \(2, 4\), got \(1, 4\)"),
         (lambda m: m(X[0], (CELL_H[:, :3], CELL_H)), ValueError, r"h0: expected shape \(2, 4\), got \(2, 3\)"),
         (lambda m: m(X[0], (CELL_H, CELL_H.astype(np.float64))), TypeError, r"c0: expected dtype float32"),
@@ -387,7 +384,7 @@ def test_bad_arguments_are_named(build, message):
         build()
 
 
-def test_states_have_the_names_that_are_promised():
+def test_states_have_the_documented_argument_names():
     x, h = np.zeros((2, 1, 3), np.float32), np.ones((1, 1, 4), np.float32)
     for module in (nn.RNN(3, 4), nn.GRU(3, 4)):
         np.testing.assert_array_equal(module(x, h0=h)[0].data, module(x, h)[0].data)

@@ -1,4 +1,4 @@
-"""minirnn.kernels: the choice of kernels, by call, by block, by environment."""
+"""minirnn.kernels: the choice of kernels by a call, a with block or the environment."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from minirnn_kernels.contract import Kernels
 
 @pytest.fixture
 def other(monkeypatch):
-    """A second record under the name "other"."""
+    """Provide a second record under the name "other"."""
     numpy = minirnn_kernels.get("numpy")
     record = Kernels(**{**vars(numpy), "name": "other"})
     monkeypatch.setattr(minirnn_kernels, "get", lambda name: {"numpy": numpy, "other": record}[name])
@@ -52,7 +52,7 @@ def test_the_backward_pass_uses_the_kernels_of_the_forward_pass(other):
     out.sum().backward()
 
 
-def test_without_a_choice_it_is_numba_where_that_can_run(monkeypatch):
+def test_the_default_is_numba_where_it_is_available(monkeypatch):
     monkeypatch.setattr(backends, "_process", None)
     monkeypatch.delenv("MINIRNN_KERNELS", raising=False)
     backends._default.cache_clear()
@@ -63,7 +63,7 @@ def test_without_a_choice_it_is_numba_where_that_can_run(monkeypatch):
     backends._default.cache_clear()
 
 
-def test_an_unknown_name_is_an_error_that_lists_the_known():
+def test_an_unknown_name_is_an_error_that_lists_the_known_names():
     with pytest.raises(ValueError, match="'fortran' are not known, expected one of 'numpy'"):
         minirnn.kernels("fortran")
 

@@ -1,14 +1,17 @@
-"""What is shown of a layer is what it computes: gates against its output, influence against other gradients."""
+"""Inspection: the gates agree with the layer's output, and the influence with other gradients."""
 
 import numpy as np
 import pytest
 
 from minirnn import Tensor, grad, nn
 from minirnn.recurrent.inspection import gates, influence
+from minirnn.recurrent.state import from_parts, parts
+from minirnn_kernels.cell import CELLS
 from minirnn_kernels.gates import gru_gates, lstm_gates, rnn_gates
 
 T, B, I, H = 7, 3, 2, 5
-NAMES = {"RNN": "h", "LSTM": "ifgohc", "GRU": "rznh"}
+NAMES = {c.title: "".join(dict.fromkeys((*c.gates, *c.states))) for c in CELLS.values()}
+GATES = {c.title: "".join(c.gates) for c in CELLS.values()}
 
 
 def layer(kind, seed=0, **options):
@@ -16,8 +19,7 @@ def layer(kind, seed=0, **options):
 
 
 def state_of(kind, rng, B=B):
-    parts = tuple(rng.uniform(-1, 1, (1, B, H)) for _ in range(1 + (kind == "LSTM")))
-    return parts if kind == "LSTM" else parts[0]
+    return from_parts([rng.uniform(-1, 1, (1, B, H)) for _ in CELLS[kind.lower()].states])
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -44,7 +46,7 @@ def test_gates_are_those_of_the_module(kind, bias):
 
 
 @pytest.mark.parametrize("kind", NAMES)
-def test_layouts_and_tensors_show_the_same(kind):
+def test_layouts_and_tensors_give_the_same_gates(kind):
     rng = np.random.default_rng(2)
     x = rng.standard_normal((T, B, I))
     wanted = gates(layer(kind), x)
@@ -55,7 +57,7 @@ def test_layouts_and_tensors_show_the_same(kind):
         np.testing.assert_allclose(single[name], a[:, 1:2], rtol=1e-12)
 
 
-def test_what_can_not_be_shown_is_refused():
+def test_unsupported_modules_are_refused():
     x = np.zeros((T, B, I))
     with pytest.raises(ValueError, match="one layer in one direction"):
         gates(layer("LSTM", num_layers=2), x)
@@ -68,13 +70,10 @@ def test_what_can_not_be_shown_is_refused():
 
 
 def composed(module, x, state, through):
-    """The layer as an autograd graph: h and c of each step; h reaches the blocks outside `through` without gradient."""
-    kind, (h, *c) = (
-        module.kind,
-        [Tensor(s[0], requires_grad=True) for s in (state if type(state) is tuple else (state,))],
-    )
+    """Return h and c of each step as an autograd graph; the blocks outside `through` get h without its gradient."""
+    kind, (h, *c) = module.kind, [Tensor(s[0], requires_grad=True) for s in parts(state)]
     W_ih, W_hh = module.weight_ih_l0, module.weight_hh_l0
-    names = {"rnn": "h", "lstm": "ifgo", "gru": "rzn"}[kind]
+    names = CELLS[kind].gates
     hs, cs = [], []
     for x_t in x:
         a_ih = x_t @ W_ih.T + module.bias_ih_l0
@@ -93,7 +92,7 @@ def composed(module, x, state, through):
     return hs, cs
 
 
-CASES = [("RNN", "h"), ("LSTM", "ifgo"), ("GRU", "rzn"), ("LSTM", ""), ("LSTM", "fo"), ("GRU", ""), ("GRU", "n")]
+CASES = [*GATES.items(), ("LSTM", ""), ("LSTM", "fo"), ("GRU", ""), ("GRU", "n")]
 
 
 @pytest.mark.parametrize(("kind", "through"), [*CASES, ("RNN", "")])
@@ -101,14 +100,13 @@ def test_influence_is_the_norm_of_autograds_gradients(kind, through):
     rng = np.random.default_rng(3)
     module, x, state = layer(kind), rng.standard_normal((T, B, I)), state_of(kind, rng)
     grads = rng.standard_normal((T, B, H))
-    whole = set(through) == set({"RNN": "h", "LSTM": "ifgo", "GRU": "rzn"}[kind])
-    found = influence(module, x, grads, state, None if whole else through)
+    found = influence(module, x, grads, state, None if through == GATES[kind] else through)
     hs, cs = composed(module, x, state, through)
     for name, states in {"h": hs, "c": cs}.items():
         for t in range(T if states else 0):
             assert not found[name][t, t + 1 :].any()
             for s in range(t + 1):
-                loss = (hs[t] * grads[t]).sum() + 0 * states[s].sum()  # so that the state is in the graph in any case
+                loss = (hs[t] * grads[t]).sum() + 0 * states[s].sum()  # so that the state is always in the graph
                 wanted = np.linalg.norm(grad(loss, [states[s]], retain_graph=True)[0].data)
                 np.testing.assert_allclose(found[name][t, s], wanted, rtol=1e-11, atol=1e-14)
 
@@ -121,7 +119,7 @@ def test_influence_is_what_moving_a_state_does_to_a_later_loss(kind, name):
     shown = gates(module, x)
 
     def losses(moved):
-        """dot(g_t, h_t) of each step after s, where the state after step s was moved"""
+        """Return dot(g_t, h_t) for each step after s, with the state after step s moved."""
         h, c = (shown[n][s] + moved if n == name else shown.get(n, shown["h"])[s] for n in "hc")
         if name == "c":
             h = shown["o"][s] * np.tanh(c)

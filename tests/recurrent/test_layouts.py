@@ -1,4 +1,4 @@
-"""layouts.py: weights keep their meaning in every layout, and CS231n's published numbers come out."""
+"""layouts.py: conversions preserve the weights' meaning, and reproduce the published numbers of CS231n."""
 
 import numpy as np
 import pytest
@@ -8,29 +8,31 @@ from hypothesis import strategies as st
 import minirnn_kernels
 from minirnn.recurrent.cells import lstm_step, rnn_step
 from minirnn.recurrent.layouts import LAYOUTS, convert
+from minirnn_kernels.cell import CELLS
 
-GATES = {"rnn": 1, "lstm": 4, "gru": 3}
-PAIRS = [(c, s, t) for c in GATES for s in LAYOUTS for t in LAYOUTS if c != "gru" or "cs231n" not in (s, t)]
+PAIRS = [
+    (c, s, t) for c in CELLS for s in LAYOUTS for t in LAYOUTS if c in LAYOUTS[s].orders and c in LAYOUTS[t].orders
+]
 PRINTED = 0.5e-8  # the course prints eight decimals
 
 
 def weights(cell, I, H, seed, transposed=False):
     rng = np.random.default_rng(seed)
-    K = GATES[cell] * H
+    K = len(CELLS[cell].gates) * H
     W_ih, W_hh = rng.standard_normal((K, I)), rng.standard_normal((K, H))
-    biases = [rng.standard_normal(K) for _ in range(2 if cell == "gru" else 1)]
+    biases = [rng.standard_normal(K) for _ in CELLS[cell].biases]
     return (W_ih.T, W_hh.T, *biases) if transposed else (W_ih, W_hh, *biases)
 
 
 @pytest.mark.parametrize(("cell", "source", "target"), PAIRS)
 @given(I=st.integers(1, 5), H=st.integers(1, 5), seed=st.integers(0, 2**32 - 1))
-def test_there_and_back_is_where_we_were(cell, source, target, I, H, seed):
+def test_a_conversion_and_its_inverse_give_the_original_weights(cell, source, target, I, H, seed):
     original = weights(cell, I, H, seed, LAYOUTS[source].transposed)
     there = convert(cell, source, target, *original)
     back = convert(cell, target, source, *there)
     assert all(np.array_equal(a, b) for a, b in zip(original, back, strict=True))
     assert not any(np.shares_memory(a, b) for a, b in zip(original, there, strict=True))
-    K = GATES[cell] * H
+    K = len(CELLS[cell].gates) * H
     assert there[0].shape == ((I, K) if LAYOUTS[target].transposed else (K, I))
 
 
@@ -44,7 +46,7 @@ def test_there_and_back_is_where_we_were(cell, source, target, I, H, seed):
         ("gru", "onnx", [1, 0, 2]),  # z r h
     ],
 )
-def test_the_blocks_come_in_the_librarys_order(cell, target, blocks):
+def test_the_blocks_are_in_the_librarys_order(cell, target, blocks):
     H = 2
     W_ih, W_hh, *biases = weights(cell, 3, H, seed=7)
     got = convert(cell, "pytorch", target, W_ih, W_hh, *biases)
@@ -57,8 +59,8 @@ def line(start, stop, *shape):
     return np.linspace(start, stop, num=int(np.prod(shape))).reshape(shape)
 
 
-# The four cases of Stanford CS231n, assignment 3 (RNN_Captioning.ipynb, LSTM_Captioning.ipynb): arguments and expected
-# values as the notebooks print them. Batches there are (N, T, D).
+# The four cases of Stanford CS231n, assignment 3 (RNN_Captioning.ipynb, LSTM_Captioning.ipynb), with the arguments and
+# the expected values of the notebooks. Batches are (N, T, D) there.
 
 
 def test_cs231n_rnn_step_forward():

@@ -1,4 +1,4 @@
-"""recurrent/sequence.py: the fused layer against the open loop, to second order; properties of any recurrent layer."""
+"""recurrent/sequence.py: the fused layer against the unrolled loop, to second order; properties of all layers."""
 
 import numpy as np
 import pytest
@@ -6,25 +6,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minirnn import Tensor, grad, nn, no_grad
-from minirnn.recurrent.sequence import STATES, detach, layer, reverse, run, unroll
+from minirnn.recurrent.sequence import layer, reverse, run, unroll
+from minirnn.recurrent.state import detach
+from minirnn_kernels.cell import CELLS
 
 pytestmark = pytest.mark.usefixtures("record")
 
-KINDS = ("rnn", "lstm", "gru")
+KINDS = tuple(CELLS)
+STATES = {name: len(cell.states) for name, cell in CELLS.items()}
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}  # float64, two orders of the same sums
-K = {"rnn": 1, "lstm": 4, "gru": 3}
 
 
 @st.composite
 def sizes(draw):
-    """T, B, I, H, all different, so that no transposition goes unseen."""
+    """T, B, I, H, all different, so that every transposition is detected."""
     return tuple(draw(st.lists(st.integers(1, 6), min_size=4, max_size=4, unique=True)))
 
 
 def arrays(kind, T, B, I, H, seed, scale=0.8):
-    """x, the states, W_ih, W_hh, b_ih, b_hh."""
+    """Return x, the states, W_ih, W_hh, b_ih, b_hh, and the generator."""
     rng = np.random.default_rng(seed)
-    shapes = [(T, B, I), *[(B, H)] * STATES[kind], (K[kind] * H, I), (K[kind] * H, H), (K[kind] * H,), (K[kind] * H,)]
+    K = len(CELLS[kind].gates) * H
+    shapes = [(T, B, I), *[(B, H)] * STATES[kind], (K, I), (K, H), (K,), (K,)]
     return [rng.uniform(-scale, scale, shape) for shape in shapes], rng
 
 
@@ -34,9 +37,9 @@ def outputs(kind, leaves, lengths=None, **options):
     return [out, *final]
 
 
-def open_loop(kind, leaves, lengths=None, **options):
+def unrolled(kind, leaves, lengths=None, **options):
     n = STATES[kind]
-    biases = leaves[3 + n :] if kind == "gru" else [leaves[3 + n] + leaves[4 + n]]
+    biases = leaves[3 + n :] if len(CELLS[kind].biases) == 2 else [leaves[3 + n] + leaves[4 + n]]
     return list(unroll(kind, *leaves[: 3 + n], *biases, lengths=lengths, **options))
 
 
@@ -47,14 +50,14 @@ def all_gradients(function, values, upstream):
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(shape=sizes(), seed=st.integers(0, 99), ragged=st.booleans(), relu=st.booleans())
-def test_backward_by_hand_equals_autograd_of_the_open_loop(kind, shape, seed, ragged, relu):
+def test_backward_by_hand_equals_autograd_of_the_unrolled(kind, shape, seed, ragged, relu):
     values, rng = arrays(kind, *shape, seed)
     T, B, _, H = shape
     lengths = rng.integers(1, T + 1, B) if ragged else None
     options = {"nonlinearity": "relu"} if relu and kind == "rnn" else {}
     upstream = [rng.standard_normal((T, B, H)), *(rng.standard_normal((B, H)) for _ in range(STATES[kind]))]
     by_hand = all_gradients(lambda v: outputs(kind, v, lengths, **options), values, upstream)
-    derived = all_gradients(lambda v: open_loop(kind, v, lengths, **options), values, upstream)
+    derived = all_gradients(lambda v: unrolled(kind, v, lengths, **options), values, upstream)
     for a, b in zip(by_hand, derived, strict=True):
         np.testing.assert_allclose(a.data, b.data, **CLOSE)
 
@@ -62,7 +65,7 @@ def test_backward_by_hand_equals_autograd_of_the_open_loop(kind, shape, seed, ra
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("lengths", [None, np.array([3, 1])])
 def test_second_order_through_the_fused_layer(kind, lengths):
-    """Gradients of a weighted sum of all first gradients, fused against composed, and against differences."""
+    """Compare gradients of a weighted sum of all first gradients: fused, composed, and by finite differences."""
     values, rng = arrays(kind, 3, 2, 4, 5, 11)
     upstream = [rng.standard_normal((3, 2, 5)), *(rng.standard_normal((2, 5)) for _ in range(STATES[kind]))]
     weights = [rng.standard_normal(v.shape) for v in values]
@@ -73,7 +76,7 @@ def test_second_order_through_the_fused_layer(kind, lengths):
         return leaves, sum((np.multiply(g, w).sum() for g, w in zip(first, weights, strict=True)), Tensor(np.zeros(())))
 
     second = []
-    for function in (lambda v: outputs(kind, v, lengths), lambda v: open_loop(kind, v, lengths)):
+    for function in (lambda v: outputs(kind, v, lengths), lambda v: unrolled(kind, v, lengths)):
         leaves, total = weighted_first(function, values, True)
         second.append(grad(total, leaves))
     for a, b in zip(*second, strict=True):
@@ -141,7 +144,7 @@ def test_permuted_hidden_units_give_permuted_states(kind, shape, seed):
     values, rng = arrays(kind, *shape, seed)
     n, H = STATES[kind], shape[3]
     p = rng.permutation(H)
-    rows = np.concatenate([p + k * H for k in range(K[kind])])
+    rows = np.concatenate([p + k * H for k in range(len(CELLS[kind].gates))])
     x, states, (W_ih, W_hh, b_ih, b_hh) = values[0], values[1 : 1 + n], values[1 + n :]
     permuted = [x, *(s[:, p] for s in states), W_ih[rows], W_hh[rows][:, p], b_ih[rows], b_hh[rows]]
     with no_grad():
@@ -171,7 +174,7 @@ def test_splitting_time_with_carried_state_changes_nothing(kind, shape, seed, wh
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_truncation_is_the_gradient_with_the_cut_states_frozen(kind):
-    """detach between two chunks: the difference quotient of the second chunk with its initial state held fixed."""
+    """With detach between two chunks, the gradient is that of the second chunk with a fixed initial state."""
     values, rng = arrays(kind, 6, 2, 3, 4, 5)
     n = STATES[kind]
     u = rng.standard_normal((3, 2, 4))
@@ -193,17 +196,9 @@ def test_truncation_is_the_gradient_with_the_cut_states_frozen(kind):
     np.testing.assert_allclose((up - down) / 2e-6, inner, rtol=1e-7)
 
 
-def test_detach_keeps_values_and_shape():
-    h = Tensor(np.ones(3), requires_grad=True) * 2
-    assert detach(None) is None
-    assert not detach(h).requires_grad
-    assert [d.requires_grad for d in detach((h, h))] == [False, False]
-    np.testing.assert_array_equal(detach(h).data, h.data)
-
-
 @pytest.mark.parametrize("kind", KINDS)
-def test_past_the_lengths_there_is_nothing(kind):
-    """Exact zeros in out; whatever stands in the padding, NaN included, reaches no result and no gradient."""
+def test_padding_affects_nothing(kind):
+    """out has exact zeros, and values in the padding, NaN included, reach no result and no gradient."""
     T, B = 5, 3
     values, rng = arrays(kind, T, B, 2, 4, 8)
     lengths = np.array([2, 5, 1])
@@ -236,7 +231,7 @@ def test_reverse_is_its_own_inverse_and_keeps_padding_in_place():
     np.testing.assert_array_equal(t.grad, reverse(u, lengths))
 
 
-def test_the_layer_remembers_its_kernels_and_says_when_its_cache_is_gone():
+def test_a_consumed_cache_raises_an_error():
     values, _ = arrays("lstm", 3, 2, 4, 5, 0)
     leaves = [Tensor(v, requires_grad=True) for v in values]
     out, *_ = outputs("lstm", leaves)
@@ -250,7 +245,7 @@ def test_the_layer_remembers_its_kernels_and_says_when_its_cache_is_gone():
         loss.backward()
 
 
-def test_parts_of_one_layer_walked_one_after_the_other_need_retain_graph():
+def test_separate_backward_passes_from_two_results_of_one_layer_need_retain_graph():
     values, _ = arrays("gru", 3, 2, 4, 5, 0)
     leaves = [Tensor(v, requires_grad=True) for v in values]
     out, h_n = outputs("gru", leaves)
@@ -269,7 +264,7 @@ def test_weights_changed_in_place_after_the_forward_pass_are_noticed():
 
 
 def test_run_stacks_layers_and_directions():
-    """Two layers in two directions by hand, out of single layers."""
+    """Two layers in two directions equal their composition from single layers."""
     rng = np.random.default_rng(4)
     H, lengths = 3, np.array([4, 2])
     weights = [

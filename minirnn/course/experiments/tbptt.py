@@ -37,7 +37,7 @@ from minirnn.course.recall import CHANCE, HALFWAY, TOKENS, after_a_gap
 from minirnn.language import Batches, CharTokenizer, load_corpus, split
 from minirnn.language.model import LanguageModel
 from minirnn.recurrent import backends
-from minirnn.recurrent.sequence import detach
+from minirnn.recurrent.state import detach
 
 CLAIM = (
     "Truncated to k steps, backpropagation through time needs memory for k steps and loses only older dependencies."

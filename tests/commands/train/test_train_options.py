@@ -119,7 +119,7 @@ def test_device_gpu_without_one_is_refused_in_a_line_before_anything_is_begun(tm
     monkeypatch.setitem(sys.modules, "cupy", fake_cupy.module())
     monkeypatch.setenv("MINIRNN_KERNELS", "numpy")
     result = minirnn("train", "--text", text, "--out", folder, "--device", "gpu")
-    refused(result, "--device gpu: the numpy kernels can't take arrays of cupy float64")
+    refused(result, "--device gpu: the numpy kernels do not accept arrays of cupy float64")
     assert not folder.exists()
 
 
