@@ -66,9 +66,12 @@ def configurations(cells: Sequence[str] = tuple(CELLS), largest: int = 6) -> Sea
     """Return a strategy for cells with pairwise distinct sizes from 1 to `largest` (at least 4)."""
     from hypothesis import strategies as st
 
-    sizes = st.permutations(range(1, largest + 1)).map(lambda order: order[:4])
-    seeds = st.integers(0, 2**32 - 1)
-    return st.builds(lambda cell, s, seed: Configuration(cell, *s, seed), st.sampled_from(cells), sizes, seeds)
+    def configuration(cell: str, order: Sequence[int], seed: int) -> Configuration:
+        N, T, D, H = order[:4]
+        return Configuration(cell, N, T, D, H, seed)
+
+    orders = st.permutations(range(1, largest + 1))
+    return st.builds(configuration, st.sampled_from(cells), orders, st.integers(0, 2**32 - 1))
 
 
 def parameters(c: Configuration, dtype: Any = np.float64) -> list[Array]:

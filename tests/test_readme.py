@@ -34,7 +34,7 @@ def test_the_broken_transpose_is_found(capsys):
 def test_commands_run(tmp_path):
     """The commands run in order in an empty folder, with less training and a smaller race than printed."""
     env = os.environ | {"PYTHONPATH": ":".join(map(str, [ROOT, ROOT / "kernels"]))}
-    assert [c.split()[1] for c in COMMANDS] == ["check", "train", "sample", "chat", "experiment", "bench"]
+    assert [c.split()[1] for c in COMMANDS] == ["chat", "check", "train", "sample", "experiment", "bench"]
     for command in COMMANDS:
         if command == "minirnn chat":
             continue  # it has its own test
