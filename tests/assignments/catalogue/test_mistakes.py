@@ -5,7 +5,7 @@ import re
 import pytest
 
 from minirnn.assignments import MISTAKES
-from minirnn.assignments.catalogue.mistakes import _BUILD, variants
+from minirnn.assignments.catalogue.variants import BUILDERS, variants
 
 FAMILIES = {
     "batch and scale",
@@ -27,7 +27,7 @@ def test_an_entry_is_complete(id):
 
 
 def test_builders_belong_to_entries():
-    assert set(_BUILD) <= set(MISTAKES)
+    assert set(BUILDERS) <= set(MISTAKES)
 
 
 def test_cells_have_the_mistakes_that_can_be_made_in_them():
