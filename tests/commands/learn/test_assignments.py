@@ -97,7 +97,7 @@ def test_assignments_are_listed_and_started(tmp_path):
     result = minirnn("assignments", "start", "gru", tmp_path)
     assert str(tmp_path / "gru.py") in result.stdout
     for arguments, words in (
-        (["start", "gru", tmp_path], "is there already"),
+        (["start", "gru", tmp_path], "exists already"),
         (["start", "tennis", tmp_path], "there is no assignment 'tennis'"),
         (["play"], "start NAME DIR"),
     ):
