@@ -42,7 +42,7 @@ MISTAKES: dict[str, Mistake] = {
         ),
         Mistake(
             "batch-scale", "batch and scale", "an extra factor 1/N or N: the mean over the batch is taken twice, or a sum is taken instead of the mean",
-            "dW /= N here as well as in the loss", "divide by N once, where the loss is averaged", _SUMS,
+            "dW /= N, although the loss divides by N already", "one division by N, in the loss", _SUMS,
             "the learning rate depends on the size of the batch",
         ),
         Mistake(
@@ -52,7 +52,7 @@ MISTAKES: dict[str, Mistake] = {
         ),
         Mistake(
             "sign", "batch and scale", "the sign is wrong",
-            "-dW", "dW", "minus signs, and where they belong: in the gradient or in the update",
+            "-dW", "dW", "the minus signs: one belongs in the update, none in the gradient",
             "the loss rises",
         ),
         Mistake(
@@ -62,7 +62,7 @@ MISTAKES: dict[str, Mistake] = {
         ),
         Mistake(
             "clipped", "batch and scale", "the gradient is clipped inside the function that is checked",
-            "np.clip(dW, -5, 5) in the backward pass", "clip after the backward pass, in the training loop",
+            "np.clip(dW, -5, 5) in the backward pass", "clipping after the backward pass, in the training loop",
             "clip, minimum, maximum and norm in the backward pass",
             "none while gradients are small; the direction is wrong when they are large",
         ),
@@ -130,12 +130,12 @@ MISTAKES: dict[str, Mistake] = {
         ),
         Mistake(
             "h-carry-dropped", "recursion", "the gradient into h isn't carried from step to step",
-            "da from dh[:, t] alone", "dh_t = dh[:, t] + dh_next, with dh_next = da @ Wh.T of step t + 1", _CARRY,
+            "da, computed from dh[:, t] only", "dh_t = dh[:, t] + dh_next, with dh_next = da @ Wh.T of step t + 1", _CARRY,
             "the recurrent weights learn nothing over more than one step",
         ),
         Mistake(
             "carries-never-assigned", "recursion", "the carried gradients are computed but never passed on",
-            "dh_prev and dc_prev are computed in the loop, dh_next and dc_next are never set", "dh_next, dc_next = dh_prev, dc_prev",
+            "a loop that computes dh_prev and dc_prev but never sets dh_next and dc_next", "dh_next, dc_next = dh_prev, dc_prev",
             _CARRY, "the network learns as if each sequence were one step long",
         ),
         Mistake(
@@ -170,22 +170,22 @@ MISTAKES: dict[str, Mistake] = {
         ),
         Mistake(
             "one-cache", "recursion", "all steps of the backward loop use the cache of one step",
-            "the cache variable of the forward loop's last step", "caches[t]", "how caches are stored and read",
+            "the cache variable of the forward loop's last step", "caches[t]", "the lines that store and read the caches",
             "the gradients are wrong for every sequence that isn't constant",
         ),
         Mistake(
             "truncated", "recursion", "the gradient is cut off after a few steps",
-            "a loop over the last k steps, or carried gradients that are set to zero every k steps", "carry the gradient to the first step",
+            "a loop over the last k steps, or carried gradients that are set to zero every k steps", "a gradient that is carried to the first step",
             "limits in the loop: max(0, t - k), a modulus, a constant", "the network learns nothing over more than k steps",
         ),
         Mistake(
             "initial-state-forgotten", "recursion", "the gradient of an initial state is never set",
-            "dh0 stays zero (or None)", "dh0 = dh_prev of the first step", "the lines after the loop",
+            "dh0 = zeros, or dh0 = None", "dh0 = dh_prev of the first step", "the lines after the loop",
             "none, unless the initial state is learned or is the output of another network",
         ),
         Mistake(
             "last-gradient-ignored", "recursion", "the gradient into the last state is ignored",
-            "dnext_c (or dh of the last step) isn't used", "dc = dnext_c + dnext_h * o * (1 - tanh(c)**2) at the last step", "the arguments of backward",
+            "a backward pass without dnext_c, or without dh of the last step", "dc = dnext_c + dnext_h * o * (1 - tanh(c)**2) at the last step", "the arguments of backward",
             "an encoder gets no gradient through its last state",
         ),
         # ---- linear algebra
@@ -240,7 +240,7 @@ MISTAKES: dict[str, Mistake] = {
         ),
         Mistake(
             "n-reset", "local derivative", "the factor r of the candidate's gradient on the recurrent side is missing",
-            "da_n for both sides", "da_n for Wx, da_n * r for Wh", "the n block of the recurrent side",
+            "da_n for both Wx and Wh", "da_n for Wx, da_n * r for Wh", "the n block of the recurrent side",
             "the candidate's recurrent weights learn from states that the reset gate hides",
         ),
         # ---- state and precision

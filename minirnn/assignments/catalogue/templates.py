@@ -61,7 +61,7 @@ _HINTS = {
     "lstm_forward": "    The initial c is zero. Keep one cache for each step.",
     "lstm_backward": _LOOP_BACK + "\n    Carry the gradient into c from step to step as well.",
     "gru_step_forward": """    ax = x Wx + bx and ah = prev_h Wh + bh, each in three blocks: r, z, n.
-    r, z = sigmoid(ax + ah), each of its block
+    r, z = sigmoid of their blocks of ax + ah
     n = tanh(ax_n + r * ah_n)
     next_h = (1 - z) * n + z * prev_h""",
     "gru_step_backward": "    prev_h is used in ah (for r, z and n) and in z * prev_h. Add the gradients of all uses.",
