@@ -18,7 +18,7 @@ from pathlib import Path
 from minirnn.assignments.catalogue.gallery import Specimen, answers, section_of, specimens
 from minirnn.assignments.sandbox.runner import ROOTS
 
-LIMIT = 120.0  # seconds for one run of the tests
+TESTS_SECONDS = 120.0  # the limit for one run of the tests
 SECTIONS = ("rnn", "lstm", "gru", "embedding", "softmax-loss", "attention", "clipping")
 
 # The child's program: create the module so that `import` finds it, then run the tests.
@@ -102,10 +102,10 @@ def _run(tests: Path, module: str, place: Path, source: str) -> tuple[int, str]:
             cwd=tests.resolve().parent,
             env={**os.environ, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
-            timeout=LIMIT,
+            timeout=TESTS_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        return -1, f"stopped after {LIMIT:g} seconds"
+        return -1, f"stopped after {TESTS_SECONDS:g} seconds"
     return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
 
 

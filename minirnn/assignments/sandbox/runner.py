@@ -18,9 +18,9 @@ from minirnn.assignments.catalogue.tasks import Task
 from minirnn.assignments.sandbox import wire
 from minirnn.assignments.sandbox.observe import Failure, Observation
 
-LIMIT = 10.0  # seconds for one call of forward and backward on arrays of a few dozen numbers
-STARTING = 120.0  # seconds for the start of the child process
-GRACE = 2.0  # seconds after the limit, in which the child writes its stack
+CALL_SECONDS = 10.0  # the limit for one call of forward and backward on arrays of a few dozen numbers
+START_SECONDS = 120.0  # the limit for the start of the child process
+GRACE_SECONDS = 2.0  # the time after a limit in which the child writes its stack
 # The folders of minirnn and minirnn_kernels, for the child's sys.path.
 ROOTS = [str(Path(__file__).resolve().parents[3]), str(Path(sys.modules["minirnn_kernels"].__path__[0]).parent)]
 
@@ -32,7 +32,7 @@ class CannotLoad(Exception):
 class File:
     """The functions of a file, run by a child process. A `Subject` and a context manager."""
 
-    def __init__(self, path: Path, limit: float = LIMIT) -> None:
+    def __init__(self, path: Path, limit: float = CALL_SECONDS) -> None:
         self.path, self.limit = path, limit
         self.functions: set[str] = set()
         self.patched: list[str] = []
@@ -98,7 +98,7 @@ class File:
         )
         os.close(child_in)
         os.close(child_out)
-        wire.receive(self._answers, STARTING)  # the limit doesn't include the start of Python and NumPy
+        wire.receive(self._answers, START_SECONDS)  # the limit doesn't include the start of Python and NumPy
         self._load()
 
     def _load(self) -> None:
@@ -116,7 +116,7 @@ class File:
 
     def _ask(self, request: dict[str, Any]) -> Any:
         wire.send(self._requests, request)
-        return wire.receive(self._answers, self.limit + GRACE)
+        return wire.receive(self._answers, self.limit + GRACE_SECONDS)
 
     def _place(self) -> tuple[int | None, str, str]:
         """Return line, source and function of the file at which the child was at the limit, from the stack it wrote."""
