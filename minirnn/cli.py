@@ -280,7 +280,8 @@ def check(
 
     if file is None:
         raise typer.Exit(0 if command.check(_console(), seed) else 1)
-    raise typer.Exit(command.check_file(file, seed, hint, as_json, gates, quick, truncate, only, sweep))
+    options = command.FileOptions(seed, hint, as_json, gates, quick, truncate, sweep, only)
+    raise typer.Exit(command.check_file(file, options))
 
 
 @app.command(cls=Command, rich_help_panel=CHECK)

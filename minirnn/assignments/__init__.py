@@ -1,6 +1,6 @@
-"""Course assignments: what is asked for, what is right, what goes wrong, and how it shows.
+"""Course assignments: their functions, the known mistakes in them, and the check that names a student's mistake.
 
-`judge` judges one pair of functions in this process; `check_file` a whole file in a process of its own.
+`judge` judges one pair of functions in this process. `check_file` judges a whole file in a child process.
 """
 
 from minirnn.assignments.catalogue.mistakes import MISTAKES, Mistake

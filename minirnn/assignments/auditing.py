@@ -1,12 +1,13 @@
-"""Which of the known mistakes would somebody's tests let through?
+"""The audit: find the known mistakes that a file of tests doesn't detect.
 
-The tests import a module of the student's functions. They are run against the model answers, which they must accept,
-and then once for each mistake of the gallery with that module replaced, each time in a child process.
+The tests import a module with the functions of an assignment. The audit runs them in a child process with this module
+replaced: first by the model answers, which they must accept, and then by each specimen of the gallery.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,13 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from minirnn.assignments.catalogue.gallery import Specimen, answers, specimens
+from minirnn.assignments.catalogue.gallery import Specimen, answers, section_of, specimens
 from minirnn.assignments.sandbox.runner import ROOTS
 
-LIMIT = 120.0  # seconds for one run of the tests
+TESTS_SECONDS = 120.0  # the limit for one run of the tests
 SECTIONS = ("rnn", "lstm", "gru", "embedding", "softmax-loss", "attention", "clipping")
 
-# Runs in the child: puts the module where `import` finds it, then the tests.
+# The child's program: create the module so that `import` finds it, then run the tests.
 _PROGRAM = """
 import importlib, runpy, sys, types
 name, source, tests = sys.argv[1:]
@@ -49,58 +50,49 @@ else:
 
 
 class AuditError(Exception):
-    """The tests can't be audited; the message says why."""
+    """The tests can't be audited. The message says why."""
 
 
 @dataclass
 class Audit:
-    """What the tests found and what they let through; `untested` are sections whose functions they never call."""
+    """The result of an audit."""
 
-    found: list[Specimen] = field(default_factory=list)
-    passed: list[Specimen] = field(default_factory=list)
-    untested: list[str] = field(default_factory=list)
+    found: list[Specimen] = field(default_factory=list)  # the specimens that make the tests fail
+    passed: list[Specimen] = field(default_factory=list)  # the specimens that the tests accept
+    untested: list[str] = field(default_factory=list)  # the sections whose functions the tests never call
 
 
 def audit(tests: Path, module: str, progress: Callable[[str], None] = lambda text: None) -> Audit:
-    """Run the tests of a file against every mistake of the gallery in `module`'s place.
+    """Run the tests of a file once for each specimen, which replaces the module of the given name.
 
-    Raises AuditError if the tests don't accept the model answers, or call none of their functions.
+    progress: called with the name of each specimen. Raises AuditError if the tests reject the model answers, or call
+    none of their functions.
     """
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "planted.py"
         code, output = _run(tests, module, place, answers())
         if code != 0:
             raise AuditError(f"the tests reject the model answers (exit code {code}):\n{_tail(output)}")
-        audited = Audit()
-        for section in SECTIONS:
-            if _run(tests, module, place, _removed(section))[0] == 0:
-                audited.untested.append(section)
-        if len(audited.untested) == len(SECTIONS):
+        untested = [section for section in SECTIONS if _run(tests, module, place, _removed(section))[0] == 0]
+        audited = Audit(untested=untested)
+        if len(untested) == len(SECTIONS):
             raise AuditError(f"the tests call none of the functions in {module}: do they import a module of this name?")
         for specimen in specimens():
-            if specimen.section in audited.untested:
-                continue
-            progress(specimen.name)
-            failed = _run(tests, module, place, specimen.source)[0] != 0
-            (audited.found if failed else audited.passed).append(specimen)
+            if specimen.section not in untested:
+                progress(specimen.name)
+                failed = _run(tests, module, place, specimen.source)[0] != 0
+                (audited.found if failed else audited.passed).append(specimen)
         return audited
 
 
 def _removed(section: str) -> str:
-    """The model answers with a section's functions gone wrong altogether."""
-    text = answers()
-    start = text.index(f"# ---- {section}\n")
-    end = text.find("# ---- ", start + 5)
-    part = text[start : end if end > 0 else len(text)]
-    lines = []
-    for line in part.splitlines():
-        lines.append(line)
-        if line.startswith("def "):
-            lines.append("    raise AssertionError('called')")
-    return text.replace(part, "\n".join(lines) + "\n")
+    """Return the model answers, with functions that raise an error in one section."""
+    part = section_of(answers(), section)
+    return answers().replace(part, re.sub(r"(?m)^(def .*)$", r"\1\n    raise AssertionError('called')", part))
 
 
 def _run(tests: Path, module: str, place: Path, source: str) -> tuple[int, str]:
+    """Run the tests with this source as the module. Return the exit code and the output."""
     place.write_text(source, encoding="utf-8")
     path = os.pathsep.join([str(tests.resolve().parent), *ROOTS, *filter(None, [os.environ.get("PYTHONPATH")])])
     try:
@@ -110,10 +102,10 @@ def _run(tests: Path, module: str, place: Path, source: str) -> tuple[int, str]:
             cwd=tests.resolve().parent,
             env={**os.environ, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
-            timeout=LIMIT,
+            timeout=TESTS_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        return -1, f"stopped after {LIMIT:g} seconds"
+        return -1, f"stopped after {TESTS_SECONDS:g} seconds"
     return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
 
 

@@ -1,4 +1,4 @@
-"""The benchmark's students' files and mutants, which know nothing of the matcher, serve the tests too."""
+"""The import path of the tests. They share files and mutants with the benchmark, which were written independently."""
 
 import sys
 from pathlib import Path

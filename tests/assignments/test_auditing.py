@@ -1,4 +1,4 @@
-"""The audit runs somebody's tests once per mistake, with the module replaced."""
+"""The audit runs tests once for each mistake, with the module replaced."""
 
 import pytest
 
@@ -24,15 +24,15 @@ def few(monkeypatch):
     chosen = [gallery.specimen(name) for name in ("tanh-slope-missing/rnn", "bias-batch/rnn", "f-input")]
     monkeypatch.setattr(auditing, "specimens", lambda: iter(chosen))
     monkeypatch.setattr(auditing, "SECTIONS", ("rnn", "lstm"))
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # plugins cost seconds a run
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # loading plugins takes seconds in each run
 
 
-def test_what_is_let_through(tmp_path, few):
+def test_undetected_mistakes_are_reported(tmp_path, few):
     path = tmp_path / "test_theirs.py"
     path.write_text(TESTS.format(module="course.layers.rnn_layers"))
     audit = auditing.audit(path, "course.layers.rnn_layers")
     assert [s.mistake for s in audit.found] == ["tanh-slope-missing"]
-    assert [s.mistake for s in audit.passed] == ["bias-batch"]  # a batch of one hides it
+    assert [s.mistake for s in audit.passed] == ["bias-batch"]  # a batch of one hides this mistake
     assert audit.untested == ["lstm"]
     assert [p.name for p in tmp_path.iterdir() if p.suffix == ".py"] == ["test_theirs.py"]
 

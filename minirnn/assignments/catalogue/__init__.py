@@ -1,1 +1,1 @@
-"""What a course asks for, the right answers, and the mistakes that are known."""
+"""The functions that a course asks for, the model answers, and the known mistakes."""

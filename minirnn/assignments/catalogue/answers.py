@@ -1,8 +1,8 @@
-"""The model answers: every function of every assignment, as plainly as it can be written.
+"""The model answers: every function of every assignment, as plainly as possible.
 
-The gallery of mistakes (`gallery.py`) is made of this file with one thing changed, so each expression that people get
-wrong stands on a line of its own. The LSTM's gates lie in the order i, f, o, g, the GRU's in r, z, n. Derivations:
-`minirnn_kernels.gates`.
+`gallery.py` makes each of its specimens by changing one thing in this file. Each expression that people get wrong is
+therefore on its own line. The order of the gates is i, f, o, g in the LSTM and r, z, n in the GRU. The derivations are
+in `minirnn_kernels.gates`.
 """
 
 import numpy as np

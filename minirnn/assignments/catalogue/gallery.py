@@ -1,7 +1,7 @@
-"""The gallery: each known mistake planted in the model answers, as files to read, to find, and to test tests with.
+"""The gallery: files with one known mistake each, for exercises and for testing the check and other tests.
 
-A specimen is the text of `answers.py` with one edit. `specimens` yields all of them; the edits know nothing of how the
-check finds them.
+A specimen is the text of `answers.py` with one edit. `specimens` yields all of them. The edits don't depend on how the
+check finds mistakes.
 """
 
 from __future__ import annotations
@@ -15,41 +15,50 @@ from pathlib import Path
 from minirnn.assignments.catalogue.mistakes import MISTAKES, Mistake
 
 ANSWERS = Path(__file__).with_name("answers.py")
-SEEN = "course forums, issue trackers and published code"
+FORUMS = "course forums, issue trackers and published code"
 CS231N = (
-    "one generation of a widely taken course's notebook, whose expected output for the LSTM's backward pass came from "
-    "a backward that carries neither dh nor dc"
+    "one version of the notebook of a widely taken course: its expected output for the LSTM's backward pass came from "
+    "a backward pass that carries neither dh nor dc"
 )
 
 
 @dataclass(frozen=True)
 class Specimen:
-    """A mistake in one of the assignments. `source` is the whole file, `lines` what was changed."""
+    """A file with one mistake."""
 
-    mistake: str
-    section: str
-    task: str
-    source: str
-    lines: tuple[str, ...]
+    mistake: str  # the id in the catalogue
+    section: str  # the section of the model answers with the mistake, such as "lstm"
+    task: str  # the name of the task that the mistake makes wrong
+    source: str  # the text of the file
+    lines: tuple[str, ...]  # the changed lines, as in a diff: "-old", "+new"
 
     @property
     def entry(self) -> Mistake:
+        """The mistake's entry in the catalogue."""
         return MISTAKES[self.mistake]
 
     @property
     def name(self) -> str:
+        """The id and the section: "sign in rnn"."""
         return f"{self.mistake} in {self.section}"
 
     @property
     def seen(self) -> str:
-        """Where it was seen."""
-        return CS231N if self.mistake == "carries-never-assigned" else SEEN
+        """The source of the mistake."""
+        return CS231N if self.mistake == "carries-never-assigned" else FORUMS
 
 
 @functools.cache
 def answers() -> str:
-    """The text of the model answers."""
+    """Return the text of the model answers."""
     return ANSWERS.read_text(encoding="utf-8")
+
+
+def section_of(source: str, section: str) -> str:
+    """Return the part of the text of a file like the model answers that starts with "# ---- section"."""
+    start = source.index(f"# ---- {section}\n")
+    end = source.find("# ---- ", start + 5)
+    return source[start : end if end > 0 else len(source)]
 
 
 Edit = tuple[str, str]
@@ -145,19 +154,23 @@ _EDITS: dict[str, dict[str, tuple[Edit, ...]]] = {
     "embedding-scatter": {"embedding": (("np.add.at(dW, x, dout)", "dW[x] += dout"),)},
 }  # fmt: skip
 _TASKS = {"embedding": "word_embedding", "softmax-loss": "temporal_softmax_loss"}
-_STEPS = {"last-gradient-ignored", "missing-reduction"}  # of the step: the sequence doesn't show or run it
+# These mistakes show in the step's function only: the sequence doesn't use the result, or doesn't run.
+_IN_STEP_ONLY = {"last-gradient-ignored", "missing-reduction"}
 
 
 def specimens() -> Iterator[Specimen]:
-    """Every mistake in every assignment that the gallery has it in, in the catalogue's order."""
+    """Yield all specimens in the order of the catalogue."""
     for id in MISTAKES:
         for section, edits in _EDITS.get(id, {}).items():
-            task = _TASKS.get(section, section) + ("_step" if id in _STEPS else "")
+            task = _TASKS.get(section, section) + ("_step" if id in _IN_STEP_ONLY else "")
             yield Specimen(id, section, task, *_edited(section, edits))
 
 
 def specimen(name: str) -> Specimen:
-    """By the mistake's id, or by id and section as in "sign in rnn". Raises KeyError if there is none."""
+    """Return a specimen by the mistake's id, or by id and section: "sign in rnn" or "sign/rnn".
+
+    Raises KeyError if there is none.
+    """
     for found in specimens():
         if name in (found.mistake, found.name, f"{found.mistake}/{found.section}"):
             return found
@@ -165,15 +178,12 @@ def specimen(name: str) -> Specimen:
 
 
 def _edited(section: str, edits: tuple[Edit, ...]) -> tuple[str, tuple[str, ...]]:
-    text = answers()
-    start = text.index(f"# ---- {section}\n")
-    end = text.find("# ---- ", start + 5)
-    part = text[start : end if end > 0 else len(text)]
-    changed = part
+    """Return the text of the model answers with the edits in a section, and the changed lines."""
+    changed = part = section_of(answers(), section)
     for old, new in edits:
         if old not in changed:
             raise ValueError(f"the model answers have no {old!r} in {section}")
         changed = changed.replace(old, new)
     marks = difflib.unified_diff(part.splitlines(), changed.splitlines(), lineterm="", n=0)
     lines = tuple(line for line in marks if line[:1] in "+-" and line[:3] not in ("+++", "---"))
-    return text.replace(part, changed), lines
+    return answers().replace(part, changed), lines

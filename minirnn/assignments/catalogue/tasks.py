@@ -1,11 +1,11 @@
-"""The functions a course asks for: names, signatures, shapes, and the right answer to each.
+"""The functions that a course asks for: their names, signatures and shapes, and the right results.
 
 Names and signatures of the recurrent layers, the embedding and the loss are those of Stanford's CS231n, assignment 3
-(`rnn_layers.py`), which many courses use. GRU, attention and clipping follow their pattern. The GRU takes two biases,
-because r multiplies that of n in the recurrent one (PyTorch's convention; `minirnn.recurrent.cells`).
+(`rnn_layers.py`), which many courses use. GRU, attention and clipping follow the same pattern. The GRU takes two
+biases, because r multiplies the recurrent bias of n (PyTorch's convention).
 
 A `Task` is a pair of functions, `forward(*arguments) -> *outputs, cache` and
-`backward(*upstreams, cache) -> *gradients`. A task without a backward function is judged by its values.
+`backward(*upstreams, cache) -> *gradients`. If a task has no backward function, its values are judged.
 """
 
 from __future__ import annotations
@@ -16,83 +16,86 @@ from typing import Any
 
 import numpy as np
 
+from minirnn.assignments.catalogue import answers as untyped_answers
 from minirnn.assignments.catalogue import passes
-from minirnn.assignments.catalogue.passes import ORDERS, Array, Switches, Trace
+from minirnn.assignments.catalogue.passes import COURSE_GATES, Array, Switches, Trace
 
+answers: Any = untyped_answers  # like a student's file, it has no type annotations
 Sizes = Mapping[str, int]
+Results = tuple[list[Array], list[Array]]  # outputs, gradients
 
 
 @dataclass(frozen=True)
 class Task:
     """One pair of functions.
 
-    `shapes` gives each argument's axes by letter; an argument of numbers that aren't differentiated is in `fixed`.
-    `gradients` are the results of backward, and `of` the argument that each belongs to. `cell` is set for the
-    recurrent layers, whose tensors have gate blocks in the order `gates`.
+    Axes are letters: N samples, T steps, D inputs, H hidden units, K all gates' blocks, V words, E values; "-" is a
+    scalar and "" a list of arrays.
     """
 
     name: str
     assignment: str
-    forward: str
+    forward: str  # the name of the function
     backward: str | None
-    shapes: dict[str, str]
-    outputs: dict[str, str]
-    gradients: dict[str, str]
-    cell: str | None = None
-    sequence: bool = False
-    gates: str = ""
-    truncate: int = 0
-    fixed: tuple[str, ...] = ()
-    combined: bool = False  # one function that returns value and gradient
+    shapes: dict[str, str]  # the axes of each argument of forward
+    outputs: dict[str, str]  # the axes of each result of forward, without the cache
+    gradients: dict[str, str]  # the results of backward, and the argument that each belongs to
+    cell: str | None = None  # the recurrent cell, if the task is one
+    sequence: bool = False  # a recurrent layer over a sequence, not a single step
+    gates: str = ""  # the order of the gates' blocks
+    truncate: int = 0  # the gradient is cut off every `truncate` steps; 0: not cut off
+    fixed: tuple[str, ...] = ()  # the arguments without a gradient
+    combined: bool = False  # one function returns value and gradient
     draw: Callable[[Sizes, np.random.Generator], dict[str, Any]] | None = field(default=None, repr=False)
-    answer: Callable[..., tuple[list[Array], list[Array]]] | None = field(default=None, repr=False)
+    answer: Callable[[Mapping[str, Any], list[Array]], Results] | None = field(default=None, repr=False)
     sizes: tuple[tuple[str, int], ...] = (("N", 2), ("T", 4), ("D", 3), ("H", 5))
 
     @property
     def blocks(self) -> int:
-        """How many gates' blocks its weights have."""
+        """The number of the gates' blocks in the weights."""
         return len(self.gates)
 
     @property
     def functions(self) -> tuple[str, ...]:
+        """The names of the functions."""
         return (self.forward,) if self.backward is None else (self.forward, self.backward)
 
     def axes(self, name: str) -> str:
-        """The axes' letters of an argument, an output or a gradient."""
-        for axes in (self.shapes, self.outputs):
-            if name in axes:
-                return axes[name]
-        return self.shapes[self.gradients[name]]
+        """Return the axes of an argument, an output or a gradient."""
+        axes = {**self.outputs, **self.shapes}
+        return axes[name] if name in axes else self.shapes[self.gradients[name]]
 
     def has_blocks(self, tensor: str) -> bool:
+        """Return whether the tensor has a block for each of several gates."""
         return self.blocks > 1 and self.axes(tensor).endswith("K")
 
     def has_steps(self, tensor: str) -> bool:
+        """Return whether the tensor has an axis of time steps."""
         return self.sequence and self.axes(tensor).startswith("NT")
 
     def signature(self) -> str:
-        """`forward(x, ...) -> h, cache`, as the student sees it."""
-        results = [*self.outputs, *self.gradients] if self.combined else [*self.outputs, "cache"]
-        results = list(self.outputs) if self.backward is None and not self.combined else results
+        """Return `forward(x, ...) -> h, cache`, as the student sees it."""
+        results = [*self.outputs, *(self.gradients if self.combined else ["cache"] if self.backward else [])]
         return f"{self.forward}({', '.join(self.shapes)}) -> {', '.join(results)}"
 
     def backward_signature(self) -> str:
+        """Return `backward(dh, cache) -> dx, ...`."""
         upstreams = ", ".join("d" + name for name in self.outputs)
         return f"{self.backward}({upstreams}, cache) -> {', '.join(self.gradients)}"
 
 
 def shape(axes: str, sizes: Sizes) -> tuple[int, ...]:
-    """The numbers for axes' letters."""
+    """Return the shape for the letters of its axes."""
     return tuple(sizes[letter] for letter in axes if letter != "-")
 
 
 def with_blocks(task: Task, sizes: Sizes) -> dict[str, int]:
-    """Sizes with K, the width of all gates' blocks."""
+    """Return the sizes with K, the width of all gates' blocks."""
     return {**sizes, "K": max(1, task.blocks) * sizes.get("H", 1)}
 
 
 def arguments(task: Task, sizes: Sizes, rng: np.random.Generator) -> dict[str, Any]:
-    """Fresh random arguments: weights scaled so that the gates are neither linear nor saturated."""
+    """Draw random arguments. The weights are scaled so that the gates are neither linear nor saturated."""
     if task.draw is not None:
         return task.draw(sizes, rng)
     full = with_blocks(task, sizes)
@@ -108,16 +111,16 @@ def arguments(task: Task, sizes: Sizes, rng: np.random.Generator) -> dict[str, A
 
 
 def upstreams(task: Task, sizes: Sizes, rng: np.random.Generator) -> list[Array]:
-    """A random gradient into each output: never all ones, which hide permutations."""
+    """Draw a random gradient into each output. Gradients of ones would hide permutations."""
     full = with_blocks(task, sizes)
     return [rng.standard_normal(shape(axes, full)) for axes in task.outputs.values()]
 
 
-# ---- the right answers ---------------------------------------------------------------------------------------------
+# ---- the right results ---------------------------------------------------------------------------------------------
 
 
 def trace(task: Task, given: Mapping[str, Any]) -> Trace:
-    """The right forward pass of a recurrent task, everything kept."""
+    """Return the right forward pass of a recurrent task, with everything that it computes."""
     assert task.cell is not None
     x = given["x"] if task.sequence else given["x"][:, None]
     h0 = given["h0"] if task.sequence else given["prev_h"]
@@ -125,22 +128,24 @@ def trace(task: Task, given: Mapping[str, Any]) -> Trace:
     return passes.forward(task.cell, task.gates, x, h0, given.get("prev_c"), given["Wx"], given["Wh"], biases)
 
 
-def predict(task: Task, forward: Trace, given: list[Array], switches: Switches) -> list[Array]:
-    """The gradients of a recurrent task with a mistake in it, in the order of `task.gradients`."""
-    dh = given[0] if task.sequence else given[0][:, None]
-    dc = given[1] if len(given) > 1 else None
-    if task.truncate and not {"carry_h", "carry_c", "window"} & set(switches):
-        cut = ("cut", task.truncate, "start")
-        switches = {**switches, "carry_h": cut, "carry_c": cut}
-    found = passes.backward(forward, dh, dc, switches)
+def predict(task: Task, forward: Trace, into: list[Array], setting: Mapping[str, Any]) -> list[Array]:
+    """Return the gradients of a recurrent task with a mistake in it, in the order of `task.gradients`.
+
+    into: the gradients into the outputs. setting: fields of `passes.Switches` by name; {}: the right gradients.
+    """
+    dh = into[0] if task.sequence else into[0][:, None]
+    dc = into[1] if len(into) > 1 else None
+    if task.truncate and not {"carry_h", "carry_c", "window"} & set(setting):
+        setting = {**setting, **dict.fromkeys(("carry_h", "carry_c"), ("cut", task.truncate, "start"))}
+    found = passes.backward(forward, dh, dc, Switches(**setting))
     if not task.sequence:
         found["dx"] = found["dx"][:, 0]
     names = {"dprev_h": "dh0", "dprev_c": "dc0", "dbx": "db", "dbh": "dbh"}
     return [found[names.get(name, name)] for name in task.gradients]
 
 
-def right(task: Task, given: Mapping[str, Any], into: list[Array]) -> tuple[list[Array], list[Array]]:
-    """The right outputs and gradients, in the order of `task.outputs` and `task.gradients`."""
+def right(task: Task, given: Mapping[str, Any], into: list[Array]) -> Results:
+    """Return the right outputs and gradients, in the order of `task.outputs` and `task.gradients`."""
     if task.answer is not None:
         return task.answer(given, into)
     forward = trace(task, given)
@@ -159,7 +164,7 @@ def _recurrent(cell: str) -> tuple[Task, Task]:
     step = {"x": "ND", "prev_h": "NH", **state, **weights}
     whole = {"x": "NTD", "h0": "NH", **weights}
     outputs = {"next_h": "NH", **({"next_c": "NH"} if state else {})}
-    common: dict[str, Any] = {"cell": cell, "gates": ORDERS[cell], "assignment": cell}
+    common: dict[str, Any] = {"cell": cell, "gates": COURSE_GATES[cell], "assignment": cell}
     return (
         Task(
             f"{cell}_step",
@@ -185,22 +190,17 @@ def _recurrent(cell: str) -> tuple[Task, Task]:
 
 
 # ---- embedding, loss, attention, clipping --------------------------------------------------------------------------
+# The right results are those of the model answers, which the tests compare with independent computations.
 
 
-def _embedding_draw(sizes: Sizes, rng: np.random.Generator) -> dict[str, Any]:
+def _draw_tokens(sizes: Sizes, rng: np.random.Generator) -> dict[str, Any]:
     tokens = rng.integers(0, sizes["V"], (sizes["N"], sizes["T"]))
     if sizes.get("unique"):
         tokens = rng.permutation(sizes["V"])[: tokens.size].reshape(tokens.shape)
     return {"x": tokens, "W": rng.standard_normal((sizes["V"], sizes["D"]))}
 
 
-def _embedding(given: Mapping[str, Any], into: list[Array]) -> tuple[list[Array], list[Array]]:
-    dW = np.zeros_like(given["W"])
-    np.add.at(dW, given["x"], into[0])
-    return [given["W"][given["x"]]], [dW]
-
-
-def _loss_draw(sizes: Sizes, rng: np.random.Generator) -> dict[str, Any]:
+def _draw_loss(sizes: Sizes, rng: np.random.Generator) -> dict[str, Any]:
     N, T, V = sizes["N"], sizes["T"], sizes["V"]
     mask = rng.random((N, T)) < 0.7
     mask[0, 0], mask[-1, -1] = True, False
@@ -209,20 +209,7 @@ def _loss_draw(sizes: Sizes, rng: np.random.Generator) -> dict[str, Any]:
     return {"x": 2 * rng.standard_normal((N, T, V)), "y": rng.integers(0, V, (N, T)), "mask": mask}
 
 
-def _softmax(x: Array) -> Array:
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return np.asarray(e / e.sum(axis=-1, keepdims=True))
-
-
-def _loss(given: Mapping[str, Any], into: list[Array]) -> tuple[list[Array], list[Array]]:
-    x, y, mask = given["x"], given["y"], given["mask"]
-    p = _softmax(x)
-    chosen = np.eye(x.shape[-1])[y]
-    loss = -np.sum(mask[..., None] * chosen * np.log(p)) / len(x)
-    return [np.asarray(loss)], [mask[..., None] * (p - chosen) / len(x)]
-
-
-def _attention_draw(sizes: Sizes, rng: np.random.Generator) -> dict[str, Any]:
+def _draw_attention(sizes: Sizes, rng: np.random.Generator) -> dict[str, Any]:
     N, T, D, E = sizes["N"], sizes["T"], sizes["D"], sizes["E"]
     lengths = np.arange(N) % T + 1 if not sizes.get("full") else np.full(N, T)
     return {
@@ -233,34 +220,29 @@ def _attention_draw(sizes: Sizes, rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def _attention(given: Mapping[str, Any], into: list[Array]) -> tuple[list[Array], list[Array]]:
-    """out = sum_t a_t values_t, a = softmax of query . keys_t / sqrt(D) over the steps that the mask admits."""
-    q, k, v, mask = (given[name] for name in ("query", "keys", "values", "mask"))
-    root = np.sqrt(q.shape[1])
-    a = _softmax(np.where(mask, np.einsum("nd,ntd->nt", q, k) / root, -np.inf))
-    da = np.einsum("ne,nte->nt", into[0], v)
-    ds = a * (da - np.sum(a * da, axis=1, keepdims=True)) / root
-    gradients = [np.einsum("nt,ntd->nd", ds, k), ds[..., None] * q[:, None], a[..., None] * into[0][:, None]]
-    return [np.einsum("nt,nte->ne", a, v)], gradients
+def _draw_gradients(limit: str, value: float) -> Callable[[Sizes, np.random.Generator], dict[str, Any]]:
+    """Return a function that draws gradients to clip, with the limit of this name (of no effect if "large")."""
+
+    def draw(sizes: Sizes, rng: np.random.Generator) -> dict[str, Any]:
+        grads = [3 * rng.standard_normal((sizes["N"], sizes["D"])), rng.standard_normal(sizes["H"])]
+        return {"grads": grads, limit: 1000.0 if sizes.get("large") else value}
+
+    return draw
 
 
-def _norm_draw(sizes: Sizes, rng: np.random.Generator) -> dict[str, Any]:
-    grads = [3 * rng.standard_normal((sizes["N"], sizes["D"])), rng.standard_normal(sizes["H"])]
-    return {"grads": grads, "max_norm": 1.5 if not sizes.get("large") else 1000.0}
+def _embedding(given: Mapping[str, Any], into: list[Array]) -> Results:
+    out, cache = answers.word_embedding_forward(**given)
+    return [out], [answers.word_embedding_backward(*into, cache)]
 
 
-def _norm(given: Mapping[str, Any], into: list[Array]) -> tuple[list[Array], list[Array]]:
-    norm = np.sqrt(sum(np.sum(g * g) for g in given["grads"]))
-    factor = min(1.0, given["max_norm"] / norm)
-    return [*(g * factor for g in given["grads"])], []
+def _loss(given: Mapping[str, Any], into: list[Array]) -> Results:
+    loss, dx = answers.temporal_softmax_loss(**given)
+    return [np.asarray(loss)], [dx]
 
 
-def _value_draw(sizes: Sizes, rng: np.random.Generator) -> dict[str, Any]:
-    return {"grads": _norm_draw(sizes, rng)["grads"], "limit": 0.8 if not sizes.get("large") else 1000.0}
-
-
-def _value(given: Mapping[str, Any], into: list[Array]) -> tuple[list[Array], list[Array]]:
-    return [np.clip(g, -given["limit"], given["limit"]) for g in given["grads"]], []
+def _attention(given: Mapping[str, Any], into: list[Array]) -> Results:
+    out, cache = answers.attention_forward(**given)
+    return [out], list(answers.attention_backward(*into, cache))
 
 
 _SMALL = (("N", 3), ("T", 4), ("D", 2), ("H", 5))
@@ -279,7 +261,7 @@ TASKS: dict[str, Task] = {
             {"out": "NTD"},
             {"dW": "W"},
             fixed=("x",),
-            draw=_embedding_draw,
+            draw=_draw_tokens,
             answer=_embedding,
             sizes=(("N", 2), ("T", 4), ("D", 3), ("V", 5)),
         ),
@@ -293,7 +275,7 @@ TASKS: dict[str, Task] = {
             {"dx": "x"},
             fixed=("y", "mask"),
             combined=True,
-            draw=_loss_draw,
+            draw=_draw_loss,
             answer=_loss,
             sizes=(("N", 2), ("T", 4), ("V", 5)),
         ),
@@ -306,7 +288,7 @@ TASKS: dict[str, Task] = {
             {"out": "NE"},
             {"dquery": "query", "dkeys": "keys", "dvalues": "values"},
             fixed=("mask",),
-            draw=_attention_draw,
+            draw=_draw_attention,
             answer=_attention,
             sizes=(("N", 3), ("T", 4), ("D", 2), ("E", 5)),
         ),
@@ -319,8 +301,8 @@ TASKS: dict[str, Task] = {
             {"clipped": ""},
             {},
             fixed=("max_norm",),
-            draw=_norm_draw,
-            answer=_norm,
+            draw=_draw_gradients("max_norm", 1.5),
+            answer=lambda given, into: (answers.clip_grad_norm(**given), []),
             sizes=_SMALL,
         ),
         Task(
@@ -332,8 +314,8 @@ TASKS: dict[str, Task] = {
             {"clipped": ""},
             {},
             fixed=("limit",),
-            draw=_value_draw,
-            answer=_value,
+            draw=_draw_gradients("limit", 0.8),
+            answer=lambda given, into: (answers.clip_grad_value(**given), []),
             sizes=_SMALL,
         ),
     )
@@ -341,19 +323,19 @@ TASKS: dict[str, Task] = {
 
 
 def chosen(gates: str | None = None, truncate: int = 0) -> dict[str, Task]:
-    """All tasks, with another order of the gates for the cells it fits, and truncation for the sequences.
+    """Return all tasks, with the given order of the gates in the cells that it fits, and truncation in the sequences.
 
-    Raises ValueError if `gates` is no order of a cell's gates.
+    Raises ValueError if `gates` isn't an order of a cell's gates, or `truncate` is negative.
     """
-    found = dict(TASKS)
-    if gates is not None and sorted(gates) not in (sorted(ORDERS["lstm"]), sorted(ORDERS["gru"])):
+    if gates is not None and sorted(gates) not in (sorted(COURSE_GATES["lstm"]), sorted(COURSE_GATES["gru"])):
         raise ValueError(f"gates must be an order of the letters ifog (LSTM) or rzn (GRU); got {gates!r}")
     if truncate < 0:
-        raise ValueError(f"truncate must be a number of steps, at least 1; got {truncate}")
-    for name, task in TASKS.items():
-        if gates is not None and sorted(gates) == sorted(task.gates):
-            task = replace(task, gates=gates)
-        if truncate and task.sequence:
-            task = replace(task, truncate=truncate)
-        found[name] = task
-    return found
+        raise ValueError(f"truncate must be a number of steps, at least 1, or 0 for no truncation; got {truncate}")
+    return {
+        name: replace(
+            task,
+            gates=gates if gates is not None and sorted(gates) == sorted(task.gates) else task.gates,
+            truncate=truncate if task.sequence else 0,
+        )
+        for name, task in TASKS.items()
+    }

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from minirnn.assignments.catalogue import tasks
-from minirnn.assignments.catalogue.mistakes import MISTAKES, Setting, variants
+from minirnn.assignments.catalogue.mistakes import MISTAKES
 from minirnn.assignments.catalogue.passes import Array
 from minirnn.assignments.catalogue.tasks import Task
+from minirnn.assignments.catalogue.variants import Setting, variants
 from minirnn.assignments.diagnosis.cases import Case
 
 

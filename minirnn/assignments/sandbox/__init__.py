@@ -1,1 +1,1 @@
-"""A student's code in a process of its own, and what can be seen of a run of it."""
+"""A student's code in its own process, and the observations of a run."""

@@ -1,16 +1,17 @@
-"""One run of a student's pair of functions, and everything that can be seen around it.
+"""One run of a student's pair of functions, with everything that can be observed from outside.
 
-`observe` calls forward and backward on copies, catches what they raise, and, when asked to be careful, calls them
-again to find out what they changed and whether they answer twice alike. It judges no numbers. It runs where the
-student's code runs: in this process or in a child (`child.py`).
+`observe` calls forward and backward on copies and catches the exceptions that they raise. If `careful`, it calls them
+again to see what they changed in place, and whether a second call gives the same results. It doesn't judge numbers. It
+runs in the process of the student's code: this one or a child process (`child.py`).
 """
 
 from __future__ import annotations
 
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,10 +23,10 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a call gave nothing to judge.
+    """The reason why a call has no results to judge.
 
-    kind: "missing" (no such function), "unfinished" (a stub), "raised", "count" (another number of results than
-    agreed), "stopped" (the process ended or ran out of time).
+    kind: "missing" (there is no such function), "unfinished" (a stub), "raised" (an exception), "count" (the wrong
+    number of results), "stopped" (the process ended or ran out of time).
     """
 
     kind: str
@@ -35,77 +36,79 @@ class Failure:
     source: str = ""
 
     def __str__(self) -> str:
-        place = f" (line {self.line}: `{self.source}`)" if self.line and self.source else ""
-        place = place or (f" (line {self.line})" if self.line else "")
+        source = f": `{self.source}`" if self.source else ""
+        place = f" (line {self.line}{source})" if self.line else ""
         return f"{self.function}: {self.message}{place}"
 
 
 @dataclass
 class Observation:
-    """Outputs and gradients as they came (None, or an array of whatever dtype), and remarks: see `observe`."""
+    """The results of one run."""
 
-    outputs: list[Any] | None = None
-    gradients: list[Any] | None = None
+    outputs: list[Any] | None = None  # arrays of any dtype, or None for a result that is None
+    gradients: list[Any] | None = None  # the same for the gradients
     failure: Failure | None = None
-    remarks: dict[str, Any] = field(default_factory=dict)
+    remarks: dict[str, Any] = field(default_factory=dict)  # see `observe`
 
 
 class Subject(Protocol):
-    """Somebody's functions, wherever they run."""
+    """A student's functions, in this process or in another."""
 
     def has(self, name: str) -> bool:
-        """Whether there is a function of this name."""
+        """Return whether there is a function of this name."""
 
     def run(self, task: Task, given: Mapping[str, Any], into: list[Any], careful: bool = False) -> Observation:
-        """One observation."""
+        """Run a task's functions once."""
 
     def fresh(self) -> None:
-        """Load the functions anew, so that nothing is left of earlier calls."""
+        """Load the functions again, without any state of earlier calls."""
 
 
 class Functions:
-    """Functions of this process. `load` gives them anew; without it they are taken to keep nothing."""
+    """Functions in this process.
+
+    load: returns the functions with fresh state. Without `load`, the functions must not keep state between calls.
+    """
 
     def __init__(self, functions: Mapping[str, Any], load: Callable[[], Mapping[str, Any]] | None = None) -> None:
         self.functions, self.load = functions, load
 
     def has(self, name: str) -> bool:
+        """Return whether there is a function of this name."""
         return callable(self.functions.get(name))
 
     def run(self, task: Task, given: Mapping[str, Any], into: list[Any], careful: bool = False) -> Observation:
+        """Run a task's functions once."""
         return observe(self.functions, task, given, into, careful)
 
     def fresh(self) -> None:
+        """Load the functions again, if there is a `load`."""
         if self.load is not None:
             self.functions = self.load()
-
-
-class _Failed(Exception):
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(str(failure))
-        self.failure = failure
 
 
 def observe(
     functions: Mapping[str, Any], task: Task, given: Mapping[str, Any], into: list[Any], careful: bool = False
 ) -> Observation:
-    """Run `task`'s functions on copies of `given` and of the upstream gradients `into`.
+    """Run the task's functions on copies of the arguments `given` and of the upstream gradients `into`.
 
-    Remarks, where careful:
+    Remarks, if `careful`:
 
-        inputs changed, upstream changed    names of what was changed in place
-        forward differs                     two forwards on the same inputs differ
-        same cache differs                  a second backward on one cache differs; "cache used up": it fails
-        second call, second differs         the factor by which a wholly fresh second call differs (nan: no one factor),
-                                            and where
+        inputs changed, upstream changed    the names of the arguments that were changed in place
+        forward differs                     two calls of forward on the same inputs differ
+        same cache differs                  a second backward on the same cache differs
+        cache used up                       a second backward on the same cache fails
+        second call                         the factor of the results of a second forward and backward, if these differ;
+                                            nan if there is no common factor
+        second differs                      the names of the results that differ in the second call
         aliases                             pairs of results that share memory
-        warnings                            texts
+        warnings                            the texts of warnings
     """
     seen = Observation()
     with warnings.catch_warnings(record=True) as caught, np.errstate(all="ignore"):
         warnings.simplefilter("always")
         try:
-            _run(functions, task, given, into, careful, seen)
+            _run(_Pair(functions, task), given, into, careful, seen)
         except _Failed as failed:
             seen.failure = failed.failure
     if careful and caught:
@@ -113,130 +116,125 @@ def observe(
     return seen
 
 
-def _run(
-    functions: Mapping[str, Any],
-    task: Task,
-    given: Mapping[str, Any],
-    into: list[Any],
-    careful: bool,
-    seen: Observation,
-) -> None:
-    arguments = copies(given)
-    result = _call(functions, task.forward, list(arguments.values()))
-    seen.outputs, gradients, cache = _split(task, result)
+class _Failed(Exception):
+    def __init__(self, kind: str, function: str, message: str, line: int | None = None, source: str = "") -> None:
+        self.failure = Failure(kind, function, message, line, source)
+        super().__init__(str(self.failure))
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A task and the functions to run. Both methods raise _Failed if there is nothing to judge."""
+
+    functions: Mapping[str, Any]
+    task: Task
+
+    def forward(self, given: Mapping[str, Any]) -> tuple[list[Any], list[Any], list[Any]]:
+        """Return the outputs, the gradients (if forward returns them too), and the cache, if any, as a list."""
+        task = self.task
+        result = _call(self.functions, task.forward, list(given.values()))
+        if not task.combined and task.backward is None:
+            nested = isinstance(result, tuple) and result and isinstance(result[0], list | tuple)
+            parts = result[0] if nested else result
+            _require_written(task.forward, [parts])
+            return _arrays(parts.values() if isinstance(parts, dict) else parts), [], []
+        names = [*task.outputs, *(task.gradients if task.combined else ["cache"])]
+        parts = _several(task.forward, result, names)
+        outputs, rest = parts[: len(task.outputs)], parts[len(task.outputs) :]
+        if task.combined:
+            return _arrays(outputs), _arrays(rest), []
+        _require_written(task.forward, outputs)
+        return _arrays(outputs), [], rest
+
+    def backward(self, into: list[Any], cache: list[Any]) -> list[Any]:
+        """Return the gradients as the student's function returns them."""
+        name = str(self.task.backward)
+        return _several(name, _call(self.functions, name, [*into, *cache]), list(self.task.gradients))
+
+
+def _run(pair: _Pair, given: Mapping[str, Any], into: list[Any], careful: bool, seen: Observation) -> None:
+    """Run the functions and write the results into `seen`, as far as they get."""
+    task, remarks = pair.task, seen.remarks
+    arguments, upstream = copies(given), copy_list(into)
+    seen.outputs, gradients, cache = pair.forward(arguments)
     if careful:
-        seen.remarks["inputs changed"] = _changed(given, arguments)
+        remarks["inputs changed"] = _changed(given, arguments)
     if task.backward is None:
         seen.gradients = gradients
         if careful:
-            again = _call(functions, task.forward, list(copies(given).values()))
-            seen.remarks["forward differs"] = not _same(_split(task, again)[0], seen.outputs)
+            remarks["forward differs"] = not _same(pair.forward(copies(given))[0], seen.outputs)
         return
-    upstream = [np.array(u) for u in into]
-    result = _call(functions, task.backward, [*upstream, *cache])
-    raw = _several(task, task.backward, result, list(task.gradients))
-    seen.gradients = [_taken(g) for g in raw]
+    raw = pair.backward(upstream, cache)
+    seen.gradients = _arrays(raw)
     if careful:
-        _look_around(functions, task, given, into, seen, (arguments, upstream, cache, raw))
+        remarks["inputs changed"] = sorted({*remarks["inputs changed"], *_changed(given, arguments)})
+        names = ["d" + name for name in task.outputs]
+        remarks["upstream changed"] = _changed(
+            dict(zip(names, into, strict=True)), dict(zip(names, upstream, strict=True))
+        )
+        arrays = [
+            (name, g) for name, g in zip(task.gradients, raw, strict=True) if isinstance(g, np.ndarray) and g.size
+        ]
+        remarks["aliases"] = [f"{a} and {b}" for (a, x), (b, y) in combinations(arrays, 2) if np.shares_memory(x, y)]
+        outputs, _, cache = pair.forward(copies(given))
+        remarks["forward differs"] = not _same(outputs, seen.outputs)
+        _repeat_backward(pair, into, cache, seen.gradients, remarks)
 
 
-def _look_around(
-    functions: Mapping[str, Any],
-    task: Task,
-    given: Mapping[str, Any],
-    into: list[Any],
-    seen: Observation,
-    ran: tuple[dict[str, Any], list[Array], list[Any], list[Any]],
-) -> None:
-    """What the first run changed, and what a second one says."""
-    assert task.backward is not None
-    arguments, upstream, cache, raw = ran
-    remarks = seen.remarks
-    remarks["inputs changed"] = sorted({*remarks["inputs changed"], *_changed(given, arguments)})
-    names = ["d" + name for name in task.outputs]
-    remarks["upstream changed"] = [n for n, u, v in zip(names, into, upstream, strict=True) if not _equal(u, v)]
-    labels = list(task.gradients)
-    arrays = [(label, g) for label, g in zip(labels, raw, strict=True) if isinstance(g, np.ndarray) and g.size]
-    remarks["aliases"] = [
-        f"{a} and {b}" for n, (a, x) in enumerate(arrays) for b, y in arrays[n + 1 :] if np.shares_memory(x, y)
-    ]
-    result = _call(functions, task.forward, list(copies(given).values()))
-    outputs, _, cache = _split(task, result)
-    remarks["forward differs"] = not _same(outputs, seen.outputs or [])
-    second = _several(task, task.backward, _call(functions, task.backward, [*copy_list(into), *cache]), labels)
-    second = [_taken(g) for g in second]
-    if not _same(second, seen.gradients or []):
-        remarks["second call"] = _factor(second, seen.gradients or [])
-        pairs = zip(labels, second, seen.gradients or [], strict=True)
-        remarks["second differs"] = [label for label, new, old in pairs if not _same([new], [old])]
+def _repeat_backward(pair: _Pair, into: list[Any], cache: list[Any], first: list[Any], remarks: dict[str, Any]) -> None:
+    """Call backward twice on a fresh cache, and compare the results with those of the first run."""
+    second = _arrays(pair.backward(copy_list(into), cache))
+    if not _same(second, first):
+        remarks["second call"] = _factor(second, first)
+        pairs = zip(pair.task.gradients, second, first, strict=True)
+        remarks["second differs"] = [name for name, new, old in pairs if not _equal(new, old)]
     try:
-        third = _several(task, task.backward, _call(functions, task.backward, [*copy_list(into), *cache]), labels)
-        remarks["same cache differs"] = not _same(list(third), second)
+        remarks["same cache differs"] = not _same(_arrays(pair.backward(copy_list(into), cache)), second)
     except _Failed:
         remarks["cache used up"] = True
 
 
-def _split(task: Task, result: Any) -> tuple[list[Any], list[Any], list[Any]]:
-    """-> outputs, gradients (if one function returns both), cache."""
-    if task.combined:
-        parts = _several(task, task.forward, result, [*task.outputs, *task.gradients])
-        return [_taken(parts[0])], [_taken(part) for part in parts[1:]], []
-    if task.backward is None:
-        listed = result[0] if isinstance(result, tuple) and result and isinstance(result[0], list | tuple) else result
-        if isinstance(listed, dict):
-            listed = list(listed.values())
-        if listed is None:
-            raise _Failed(Failure("unfinished", task.forward, "returned None: not written yet"))
-        return [_taken(part) for part in listed], [], []
-    wanted = [*task.outputs, "cache"]
-    parts = _several(task, task.forward, result, wanted)
-    if all(part is None for part in parts[:-1]):
-        raise _Failed(Failure("unfinished", task.forward, "returned None: not written yet"))
-    return [_taken(part) for part in parts[:-1]], [], [parts[-1]]
-
-
-def _several(task: Task, function: str, result: Any, wanted: list[str]) -> list[Any]:
-    """The results as a list of the agreed number; _Failed otherwise."""
-    parts = list(result) if isinstance(result, tuple | list) else [result]
+def _require_written(function: str, parts: list[Any]) -> None:
     if all(part is None for part in parts):
-        raise _Failed(Failure("unfinished", function, "returned None: not written yet"))
+        raise _Failed("unfinished", function, "returned None: not written yet")
+
+
+def _several(function: str, result: Any, wanted: list[str]) -> list[Any]:
+    """Return the results as a list, or raise _Failed if their number is wrong."""
+    several = isinstance(result, tuple | list)
+    parts = list(result) if several else [result]
+    _require_written(function, parts)
     if len(wanted) == 1 and len(parts) != 1:
         parts = [result]
     if len(parts) != len(wanted):
-        got = f"{len(parts)} results" if isinstance(result, tuple | list) else f"one {type(result).__name__}"
-        raise _Failed(Failure("count", function, f"returned {got}, expected {len(wanted)}: {', '.join(wanted)}"))
+        got = f"{len(parts)} results" if several else f"one {type(result).__name__}"
+        raise _Failed("count", function, f"returned {got}, expected {len(wanted)}: {', '.join(wanted)}")
     return parts
 
 
 def _call(functions: Mapping[str, Any], name: str, arguments: list[Any]) -> Any:
     function = functions.get(name)
     if not callable(function):
-        raise _Failed(Failure("missing", name, "there is no such function"))
+        raise _Failed("missing", name, "there is no such function")
     try:
         return function(*arguments)
     except NotImplementedError:
-        raise _Failed(Failure("unfinished", name, "not written yet (NotImplementedError)")) from None
+        raise _Failed("unfinished", name, "not written yet (NotImplementedError)") from None
     except (Exception, SystemExit) as error:
-        raise _Failed(failure(name, error)) from None
-
-
-def failure(name: str, error: BaseException) -> Failure:
-    """What a function raised, and the line of the student's file in which it did."""
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename not in _OURS]
-    inside = [frame for frame in own if "site-packages" not in frame.filename] or own
-    line, source = (inside[-1].lineno, inside[-1].line or "") if inside else (None, "")
-    return Failure("raised", name, f"raised {type(error).__name__}: {str(error)[:300]}", line, source)
-
-
-_OURS = (__file__,)
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+        own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+        line, source = (own[-1].lineno, own[-1].line or "") if own else (None, "")
+        text = f"raised {type(error).__name__}: {str(error)[:300]}"
+        raise _Failed("raised", name, text, line, source) from None
 
 
 def copies(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Fresh arrays, lists of fresh arrays, anything else as it is."""
+    """Return the mapping with copies of all arrays and lists of arrays."""
     return {name: _copy(value) for name, value in given.items()}
 
 
 def copy_list(values: list[Any]) -> list[Any]:
+    """Return the list with copies of all arrays and lists of arrays."""
     return [_copy(value) for value in values]
 
 
@@ -246,40 +244,41 @@ def _copy(value: Any) -> Any:
     return np.array(value) if isinstance(value, np.ndarray) else value
 
 
-def _taken(value: Any) -> Any:
-    """A result as an array of its own; None stays None. What is no array becomes one of dtype object."""
-    if value is None:
-        return None
-    try:
-        return np.array(value)
-    except ValueError:  # ragged
-        return np.array(None, dtype=object)
+def _arrays(values: Iterable[Any]) -> list[Any]:
+    """Return copies of the results as arrays; None stays None. A ragged list becomes an array of dtype object."""
+    found: list[Any] = []
+    for value in values:
+        try:
+            found.append(None if value is None else np.array(value))
+        except ValueError:  # ragged
+            found.append(np.array(None, dtype=object))
+    return found
 
 
 def _changed(given: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str]:
+    """Return the names of the arguments that differ from the given ones."""
     return [name for name in given if not _equal(given[name], arguments[name])]
 
 
 def _equal(a: Any, b: Any) -> bool:
+    """Return whether two values have the same type, dtype, shape and values. nan equals nan."""
     if isinstance(a, list):
-        return all(_equal(x, y) for x, y in zip(a, b, strict=False)) and len(a) == len(b)
-    if isinstance(a, np.ndarray):
-        if not isinstance(b, np.ndarray) or a.shape != b.shape or a.dtype != b.dtype:
-            return False
-        return a.dtype == object or np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
-    return bool(a == b)
+        return _same(a, b)
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        alike = a.shape == b.shape and a.dtype == b.dtype
+        return alike and (a.dtype == object or np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
+    return type(a) is type(b) and bool(a == b)
 
 
 def _same(a: list[Any], b: list[Any]) -> bool:
-    """Equal results of two runs, nan being equal to itself."""
-    return len(a) == len(b) and all(_equal(_taken(x), _taken(y)) for x, y in zip(a, b, strict=True))
+    """Return whether two lists of results are equal."""
+    return len(a) == len(b) and all(map(_equal, a, b))
 
 
 def _factor(second: list[Any], first: list[Any]) -> float:
-    """The one factor between the results that differ; nan if there is none."""
+    """Return the common factor of all results that differ, or nan if there is none."""
     factors = []
-    for x, y in zip(second, first, strict=True):
-        a, b = _taken(x), _taken(y)
+    for a, b in zip(second, first, strict=True):
         if a is None or b is None or a.shape != b.shape or a.dtype.kind not in "fiu" or _equal(a, b):
             continue
         size = float(np.sum(b * b))

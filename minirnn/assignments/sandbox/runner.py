@@ -1,8 +1,9 @@
-"""A student's file in a process of its own, with a time limit: what it does can't take the checker down."""
+"""A student's file in a child process with a time limit, so that its mistakes can't crash the checker."""
 
 from __future__ import annotations
 
 import contextlib
+import linecache
 import os
 import re
 import subprocess
@@ -17,20 +18,21 @@ from minirnn.assignments.catalogue.tasks import Task
 from minirnn.assignments.sandbox import wire
 from minirnn.assignments.sandbox.observe import Failure, Observation
 
-LIMIT = 10.0  # seconds for one call of forward and backward on arrays of a few dozen numbers
-STARTING = 120.0
-GRACE = 2.0  # for the child to say where it is
+CALL_SECONDS = 10.0  # the limit for one call of forward and backward on arrays of a few dozen numbers
+START_SECONDS = 120.0  # the limit for the start of the child process
+GRACE_SECONDS = 2.0  # the time after a limit in which the child writes its stack
+# The folders of minirnn and minirnn_kernels, for the child's sys.path.
 ROOTS = [str(Path(__file__).resolve().parents[3]), str(Path(sys.modules["minirnn_kernels"].__path__[0]).parent)]
 
 
 class CannotLoad(Exception):
-    """The file can't be judged at all; the message says why, with the line where there is one."""
+    """The file can't be judged at all. The message gives the reason, and the line if there is one."""
 
 
 class File:
-    """The functions of a file, run by a child process. A context manager; a `Subject`."""
+    """The functions of a file, run by a child process. A `Subject` and a context manager."""
 
-    def __init__(self, path: Path, limit: float = LIMIT) -> None:
+    def __init__(self, path: Path, limit: float = CALL_SECONDS) -> None:
         self.path, self.limit = path, limit
         self.functions: set[str] = set()
         self.patched: list[str] = []
@@ -48,17 +50,18 @@ class File:
         self._stop()
 
     def has(self, name: str) -> bool:
+        """Return whether the file has a function of this name."""
         return name in self.functions
 
     def fresh(self) -> None:
-        """Run the file anew, in a new process if the last one is gone."""
+        """Run the file again, in a new process if the last one has ended."""
         if self._process is None:
             self._start()
         else:
             self._load()
 
     def run(self, task: Task, given: Mapping[str, Any], into: list[Any], careful: bool = False) -> Observation:
-        """One observation; a process that ends or takes too long is a Failure "stopped"."""
+        """Run a task's functions once. If the process ends or takes too long, the result is a Failure "stopped"."""
         if self._process is None:
             self._start()
         request = {"do": "run", "task": task.name, "given": dict(given), "into": into, "careful": careful}
@@ -67,11 +70,11 @@ class File:
         except wire.TooSlow:
             line, source, function = self._place()
             self._stop()
-            text = f"ran for more than {self.limit:g} seconds and was stopped: a loop without end?"
+            text = f"ran for more than {self.limit:g} seconds and was stopped: is there an infinite loop?"
             return Observation(failure=Failure("stopped", function or task.forward, text, line, source))
         except (wire.Closed, ValueError):
             code = self._stop()
-            text = f"the process ended in the middle of it (exit code {code})"
+            text = f"the process ended during the call (exit code {code})"
             return Observation(failure=Failure("stopped", " or ".join(task.functions), text))
         failure = Failure(**answer["failure"]) if answer["failure"] else None
         self.patched = sorted({*self.patched, *answer["remarks"].get("patched", [])})
@@ -80,7 +83,7 @@ class File:
     # ---- the process
 
     def _start(self) -> None:
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed by _stop
         child_in, self._requests = os.pipe()
         self._answers, child_out = os.pipe()
         arguments = [str(self.path), str(child_in), str(child_out), str(self.limit)]
@@ -95,7 +98,7 @@ class File:
         )
         os.close(child_in)
         os.close(child_out)
-        wire.receive(self._answers, STARTING)  # Python and NumPy load on no student's time
+        wire.receive(self._answers, START_SECONDS)  # the limit doesn't include the start of Python and NumPy
         self._load()
 
     def _load(self) -> None:
@@ -113,10 +116,10 @@ class File:
 
     def _ask(self, request: dict[str, Any]) -> Any:
         wire.send(self._requests, request)
-        return wire.receive(self._answers, self.limit + GRACE)
+        return wire.receive(self._answers, self.limit + GRACE_SECONDS)
 
     def _place(self) -> tuple[int | None, str, str]:
-        """The line of the file that the child was in when the limit passed, from the stacks it wrote down."""
+        """Return line, source and function of the file at which the child was at the limit, from the stack it wrote."""
         self._log.seek(0)
         text = self._log.read().decode(errors="replace")
         stack = text.rpartition("Timeout (")[2]
@@ -124,14 +127,12 @@ class File:
         own = [(int(line), name) for file, line, name in frames if file == str(self.path)]
         if not own:
             return None, "", ""
-        try:
-            source = self.path.read_text(encoding="utf-8").splitlines()[own[0][0] - 1].strip()
-        except (OSError, IndexError, UnicodeDecodeError):
-            source = ""
-        return own[0][0], source, own[-1][1]
+        linecache.checkcache(str(self.path))
+        (line, _), (_, function) = own[0], own[-1]
+        return line, linecache.getline(str(self.path), line).strip(), function
 
     def _stop(self) -> int | None:
-        """End the process; -> its exit code if it had ended by itself."""
+        """Stop the process. Return its exit code if it had already ended."""
         if self._process is None:
             return None
         for fd in (self._requests, self._answers):

@@ -1,7 +1,7 @@
-"""Messages between the checker and the process that runs a student's file: JSON beside raw arrays, no pickle.
+"""Messages between the checker and the process that runs a student's file: JSON with raw arrays, no pickle.
 
-A message is a length, a JSON header, and the arrays' bytes. Only numbers, text, lists, dicts and arrays of numbers
-travel, so that nothing a child sends can run code in the parent.
+A message is a length, a JSON header, and the arrays' bytes. It can contain only numbers, text, lists, dicts and arrays
+of numbers. No message from a child can therefore run code in the parent.
 """
 
 from __future__ import annotations
@@ -12,37 +12,38 @@ import os
 import select
 import struct
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-LONGEST = 1 << 30
+LONGEST = 1 << 30  # bytes: the longest message that is read
 
 
 class Closed(Exception):
-    """The other side is gone."""
+    """The other process closed the pipe."""
 
 
 class TooSlow(Exception):
-    """Nothing came in time."""
+    """No message arrived within the time limit."""
 
 
 def pack(tree: Any) -> bytes:
-    """A message's bytes."""
-    blobs: list[bytes] = []
-    header = json.dumps(_lower(tree, blobs)).encode()
-    body = struct.pack("<Q", len(header)) + header + b"".join(blobs)
+    """Return the bytes of a message. Raises TypeError for a value that can't be sent."""
+    blobs = bytearray()
+    header = json.dumps(tree, default=partial(_encode, blobs)).encode()
+    body = struct.pack("<Q", len(header)) + header + blobs
     return struct.pack("<Q", len(body)) + body
 
 
 def unpack(body: bytes) -> Any:
-    """The tree of a message's body. Raises ValueError if it isn't one."""
+    """Return the value in a message's body. Raises ValueError if the body isn't valid."""
     (size,) = struct.unpack_from("<Q", body)
-    return _raise(json.loads(body[8 : 8 + size]), body[8 + size :])
+    return json.loads(body[8 : 8 + size], object_hook=partial(_decode, body[8 + size :]))
 
 
 def send(fd: int, tree: Any) -> None:
-    """Write a message; Closed if nobody reads."""
+    """Write a message. Raises Closed if the other process is gone."""
     data = memoryview(pack(tree))
     try:
         while data:
@@ -52,11 +53,11 @@ def send(fd: int, tree: Any) -> None:
 
 
 def receive(fd: int, limit: float | None = None) -> Any:
-    """Read a message; Closed at the end, TooSlow after `limit` seconds."""
+    """Read a message. Raises Closed at the end of the pipe, and TooSlow after `limit` seconds."""
     deadline = None if limit is None else time.monotonic() + limit
     (size,) = struct.unpack("<Q", _read(fd, 8, deadline))
     if size > LONGEST:
-        raise ValueError(f"a message of {size} bytes")
+        raise ValueError(f"a message of {size} bytes is longer than {LONGEST} bytes")
     return unpack(_read(fd, size, deadline))
 
 
@@ -73,44 +74,24 @@ def _read(fd: int, size: int, deadline: float | None) -> bytes:
     return b"".join(parts)
 
 
-def _lower(tree: Any, blobs: list[bytes]) -> Any:
-    if isinstance(tree, np.ndarray):
-        if tree.dtype.kind not in "biufc":
-            return {"!": "object", "shape": list(tree.shape)}
-        array = np.ascontiguousarray(tree).reshape(tree.shape)
-        blobs.append(array.tobytes())
-        return {"!": "array", "dtype": array.dtype.str, "shape": list(array.shape), "size": array.nbytes}
-    if isinstance(tree, dict):
-        return {str(name): _lower(value, blobs) for name, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return [_lower(value, blobs) for value in tree]
-    if isinstance(tree, np.generic):
-        tree = tree.item()
-    if isinstance(tree, float) and not math.isfinite(tree):
-        return {"!": "float", "value": repr(tree)}
-    if tree is None or isinstance(tree, bool | int | float | str):
-        return tree
-    raise TypeError(f"a {type(tree).__name__} can't travel")
+def _encode(blobs: bytearray, value: Any) -> Any:
+    """Return what JSON has instead of an array or a NumPy scalar. An array's bytes are added to `blobs`."""
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "biufc":
+            return {"!": "object", "shape": list(value.shape)}
+        start = len(blobs)
+        blobs += value.tobytes()
+        return {"!": "array", "dtype": value.dtype.str, "shape": list(value.shape), "start": start}
+    if isinstance(value, np.bool_ | np.integer | np.float16 | np.float32):
+        return value.item()
+    raise TypeError(f"a {type(value).__name__} can't be sent: only numbers, text, lists, dicts and arrays of numbers")
 
 
-def _raise(tree: Any, data: bytes) -> Any:
-    place = 0
-
-    def walk(node: Any) -> Any:
-        nonlocal place
-        if isinstance(node, list):
-            return [walk(value) for value in node]
-        if not isinstance(node, dict):
-            return node
-        kind = node.get("!")
-        if kind == "array":
-            part = data[place : place + node["size"]]
-            place += node["size"]
-            return np.frombuffer(part, np.dtype(node["dtype"])).reshape(node["shape"]).copy()
-        if kind == "object":
-            return np.full(node["shape"], None, dtype=object)
-        if kind == "float":
-            return float(node["value"])
-        return {name: walk(value) for name, value in node.items()}
-
-    return walk(tree)
+def _decode(blobs: bytes, node: dict[str, Any]) -> Any:
+    """Return the array that a JSON object stands for, or the object itself. An array of objects has lost its items."""
+    kind = node.get("!")
+    if kind == "array":
+        start, count = node["start"], math.prod(node["shape"])
+        array = np.frombuffer(blobs, node["dtype"], count, start) if count else np.empty(0, node["dtype"])
+        return array.reshape(node["shape"]).copy()
+    return np.full(node["shape"], None, dtype=object) if kind == "object" else node

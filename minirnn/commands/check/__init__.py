@@ -1,1 +1,1 @@
-"""Commands that check gradients."""
+"""Commands that check gradients, and tests of gradients."""

@@ -1,4 +1,4 @@
-"""`minirnn audit`: which known mistakes somebody's tests would let through."""
+"""`minirnn audit`: the known mistakes that a file of tests doesn't detect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ __all__ = ["run"]
 
 
 def run(tests: Path, module: str, console: Console) -> bool:
-    """Print what the tests let through; True if it is nothing. ConfigError if they can't be audited."""
+    """Print the mistakes that the tests don't detect. Return True if there are none.
+
+    Raises ConfigError if the tests can't be audited.
+    """
     if not tests.is_file():
         raise ConfigError(f"{tests}: there is no such file")
     try:
@@ -30,7 +33,7 @@ def run(tests: Path, module: str, console: Console) -> bool:
     for specimen in result.passed:
         groups[specimen.entry.family].append(specimen)
     for family, passed in groups.items():
-        print(f"let through, {family}:")
+        print(f"not detected, {family}:")
         for specimen in passed:
             print(f"  {specimen.name}: {specimen.entry.title}")
     return not result.passed

@@ -1,11 +1,12 @@
-"""`minirnn check`: every cell's gradients before every judge; `minirnn check FILE`: somebody's file."""
+"""`minirnn check`: check the gradients of minirnn's own cells. `minirnn check FILE`: check an assignment's file."""
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -13,15 +14,30 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from minirnn.checkpoint import write_atomically
 from minirnn.commands.check import selfcheck
 from minirnn.gradcheck import Sweep
 from minirnn.language.training import ConfigError
 
-__all__ = ["check", "check_file"]
+__all__ = ["FileOptions", "check", "check_file"]
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """The options of `minirnn check FILE`."""
+
+    seed: int = 0  # of the random inputs
+    hint: int = 4  # how much to say, from 0 (pass or fail) to 4 (the mistake)
+    as_json: bool = False
+    gates: str | None = None  # the order of the gates' blocks; None: the order of the course
+    quick: bool = False  # fewer probes
+    truncate: int = 0  # the gradient should be cut off every `truncate` steps; 0: not cut off
+    sweep: str | None = None  # the PNG file for the curves of error against step size; "-": print them
+    only: str | None = None  # the name of an assignment or a task; None: all
 
 
 def check(console: Console, seed: int = 0) -> bool:
-    """Print the table, and the full report of what didn't pass; True if everything did."""
+    """Print a table of all verdicts, and the reports of those that aren't PASS. Return True if all are PASS."""
     results = list(selfcheck.run(seed))
     console.print(table(results))
     for result in results:
@@ -33,40 +49,32 @@ def check(console: Console, seed: int = 0) -> bool:
     return passed == len(results)
 
 
-def check_file(
-    path: Path,
-    seed: int,
-    hint: int,
-    as_json: bool,
-    gates: str | None,
-    quick: bool,
-    truncate: int,
-    only: str | None,
-    sweep: str | None,
-) -> int:
-    """Print what is right and wrong in a file; the exit code: 0 all right, 1 something wrong, 2 it can't be judged.
+def check_file(path: Path, options: FileOptions) -> int:
+    """Print what is right and wrong in a file. Return the exit code: 0 all right, 1 wrong, 2 can't be judged.
 
-    Raises ConfigError for options that make no sense, or a file that isn't there.
+    Raises ConfigError for impossible options and for a file that doesn't exist.
     """
     from minirnn import assignments
 
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such file")
     try:
-        report = assignments.check_file(path, seed, gates, truncate, quick, only)
+        report = assignments.check_file(
+            path, options.seed, options.gates, options.truncate, options.quick, options.only
+        )
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    if as_json:
-        print(json.dumps(assignments.as_dict(report, hint), indent=2))
+    if options.as_json:
+        print(json.dumps(assignments.as_dict(report, options.hint), indent=2))
     else:
-        print(assignments.text(report, hint))
-    if sweep is not None:
-        _sweep(path, seed, only, sweep)
+        print(assignments.text(report, options.hint))
+    if options.sweep is not None:
+        _sweep(path, options.seed, options.only, options.sweep)
     return report.exit_code
 
 
 def _sweep(path: Path, seed: int, only: str | None, target: str) -> None:
-    """Print the curves, or draw each into a PNG: of several, the task's name goes into the file's."""
+    """Print the curves, or draw each into a PNG file. With several curves, the file name gets the name of the task."""
     from minirnn import assignments
 
     try:
@@ -77,18 +85,20 @@ def _sweep(path: Path, seed: int, only: str | None, target: str) -> None:
                 continue
             name = Path(target)
             file = name if len(curves) == 1 else name.with_stem(f"{name.stem}-{task}")
-            _draw(curve, file)
+            write_atomically(file, _drawn(curve))
             print(f"drawn: {file}", file=sys.stderr)
     except assignments.CannotLoad as error:
         raise ConfigError(f"--sweep: {error}") from None
     except ImportError:
-        raise ConfigError("--sweep into a PNG needs matplotlib: pip install matplotlib, or give - for text") from None
+        raise ConfigError(
+            "--sweep into a PNG needs matplotlib: pip install matplotlib, or use --sweep - for text"
+        ) from None
     except OSError as error:
         raise ConfigError(f"--sweep {target}: {error.strerror}") from None
 
 
-def _draw(curve: Sweep, path: Path) -> None:
-    """Into a PNG, written beside and renamed. Raises ImportError without matplotlib."""
+def _drawn(curve: Sweep) -> bytes:
+    """Return a PNG of the curves. Raises ImportError without matplotlib."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -99,13 +109,13 @@ def _draw(curve: Sweep, path: Path) -> None:
     for name, errors in curve.errors.items():
         axes.plot(curve.steps, np.maximum(errors, 1e-17), marker=".", label=name)
     axes.legend()
-    beside = path.with_name(path.name + ".part")
-    figure.savefig(beside, format="png", dpi=120)
-    os.replace(beside, path)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=120)
+    return content.getvalue()
 
 
 def table(results: Iterable[selfcheck.Result]) -> Table:
-    """A row for each cell and dtype, a column for each judge: verdict and largest error relative to the gradient."""
+    """Return a table with a row for each cell and dtype, and each judge's verdict and largest relative error."""
     found = Table(title="hand-written gradients, worst relative error against each judge", title_justify="left")
     for name in ("cell", "dtype", *selfcheck.JUDGES):
         found.add_column(name)

@@ -1,11 +1,11 @@
-"""Every cell's hand-written backward pass before three independent judges, in float32 and float64.
+"""Every cell's hand-written backward pass, checked by three independent judges in float32 and float64.
 
     finite differences   of the forward pass, in the cell's own precision
     complex step         the same forward pass on complex numbers
     autograd             the engine's derivative of the same forward pass, run on Tensors
 
-The judges share the forward pass and nothing else. Sizes are pairwise distinct (B 3, I 4, H 5), states and upstream
-gradients are random, so that neither a transpose nor a dropped term can hide.
+The judges share only the forward pass. The sizes are pairwise distinct (B 3, I 4, H 5), and states and upstream
+gradients are random, so that a transpose or a missing term changes the result.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import numpy as np
 from minirnn.autograd import Tensor
 from minirnn.gradcheck import Report, check, compare
 from minirnn.recurrent import cells
+from minirnn_kernels.cell import CELLS, Cell
 
-__all__ = ["CELLS", "DTYPES", "JUDGES", "Cell", "Result", "judge_cell", "run"]
+__all__ = ["DTYPES", "JUDGES", "SUBJECTS", "Result", "Subject", "judge_cell", "run"]
 
 B, I, H = 3, 4, 5
 DTYPES = ("float32", "float64")
@@ -29,23 +30,25 @@ JUDGES = ("finite differences", "complex step", "autograd")
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A cell: its step and step_backward, and the names and shapes of the step's arguments."""
+class Subject:
+    """A cell's step and its backward pass, which are checked against each other."""
 
     name: str
+    cell: Cell
     step: Callable[..., Any]
     backward: Callable[..., Any]
-    shapes: dict[str, tuple[int, ...]]
 
     @property
-    def outputs(self) -> int:
-        """How many states it has: the step returns them, and one cache."""
-        return 2 if "c" in self.shapes else 1
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The names and shapes of the step's arguments."""
+        K = len(self.cell.gates) * H
+        states = dict.fromkeys(self.cell.states, (B, H))
+        return {"x": (B, I), **states, "W_ih": (K, I), "W_hh": (K, H), **dict.fromkeys(self.cell.biases, (K,))}
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one judge says about one cell in one dtype."""
+    """The verdict of one judge on one cell in one dtype."""
 
     cell: str
     dtype: str
@@ -58,48 +61,42 @@ class Result:
         return max((row.error for row in self.report.rows if row.error is not None), default=float("nan"))
 
 
-def _shapes(gates: int, states: str, biases: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
-    shapes: dict[str, tuple[int, ...]] = {"x": (B, I), **dict.fromkeys(states, (B, H))}
-    return shapes | {"W_ih": (gates * H, I), "W_hh": (gates * H, H)} | dict.fromkeys(biases, (gates * H,))
-
-
-CELLS = (
+SUBJECTS = (
     *(
-        Cell(f"RNN {f}", partial(cells.rnn_step, nonlinearity=f), cells.rnn_step_backward, _shapes(1, "h", ("b",)))
-        for f in ("tanh", "relu")
+        Subject(f"RNN {f}", CELLS["rnn"], partial(cells.rnn_step, nonlinearity=f), cells.rnn_step_backward)
+        for f in CELLS["rnn"].nonlinearities
     ),
-    Cell("LSTM", cells.lstm_step, cells.lstm_step_backward, _shapes(4, "hc", ("b",))),
-    Cell("GRU", cells.gru_step, cells.gru_step_backward, _shapes(3, "h", ("b_ih", "b_hh"))),
+    Subject("LSTM", CELLS["lstm"], cells.lstm_step, cells.lstm_step_backward),
+    Subject("GRU", CELLS["gru"], cells.gru_step, cells.gru_step_backward),
 )
 
 
-def judge_cell(cell: Cell, dtype: str, seed: int = 0) -> Iterator[Result]:
-    """The verdicts of the three judges on `cell`, whose arguments and upstream gradients are drawn from `seed`."""
+def judge_cell(subject: Subject, dtype: str, seed: int = 0) -> Iterator[Result]:
+    """Yield the verdicts of the three judges. The arguments and upstream gradients are drawn from `seed`."""
     rng = np.random.default_rng(seed)
-    inputs = [rng.standard_normal(shape).astype(dtype) for shape in cell.shapes.values()]
-    upstream = [rng.standard_normal((B, H)).astype(dtype) for _ in range(cell.outputs)]
-    names = list(cell.shapes)
-    question = (cell.step, cell.backward, inputs)
-    given = upstream if cell.outputs > 1 else upstream[0]
-    for judge, way in (("finite differences", "differences"), ("complex step", "complex")):
-        report = check(*question, upstream=given, judge=way, seed=seed, names=names)  # type: ignore[arg-type]
-        yield Result(cell.name, dtype, judge, report)
-    *_, cache = cell.step(*inputs)
-    by_hand = cell.backward(*upstream, cache)
-    yield Result(cell.name, dtype, "autograd", compare(by_hand, by_autograd(cell, inputs, upstream), names=names))
+    names = list(subject.shapes)
+    inputs = [rng.standard_normal(shape).astype(dtype) for shape in subject.shapes.values()]
+    upstream = [rng.standard_normal((B, H)).astype(dtype) for _ in subject.cell.states]
+    into = upstream if len(upstream) > 1 else upstream[0]
+    for judge, method in zip(JUDGES, ("differences", "complex"), strict=False):
+        report = check(subject.step, subject.backward, inputs, upstream=into, judge=method, seed=seed, names=names)  # type: ignore[arg-type]
+        yield Result(subject.name, dtype, judge, report)
+    *_, cache = subject.step(*inputs)
+    report = compare(subject.backward(*upstream, cache), by_autograd(subject, inputs, upstream), names=names)
+    yield Result(subject.name, dtype, JUDGES[-1], report)
 
 
-def by_autograd(cell: Cell, inputs: list[np.ndarray], upstream: list[np.ndarray]) -> list[Any]:
-    """The gradients of sum(upstream * output) that the engine derives from the step alone."""
+def by_autograd(subject: Subject, inputs: list[np.ndarray], upstream: list[np.ndarray]) -> list[Any]:
+    """Return the gradients of sum(upstream * output) that the engine derives from the step."""
     tensors = [Tensor(array, requires_grad=True) for array in inputs]
-    *outputs, _cache = cell.step(*tensors)
+    *outputs, _cache = subject.step(*tensors)
     total = sum((output * u).sum() for output, u in zip(outputs, upstream, strict=True))
     total.backward()
     return [tensor.grad for tensor in tensors]
 
 
 def run(seed: int = 0) -> Iterator[Result]:
-    """Every cell in every dtype before every judge, one result after the other."""
-    for cell in CELLS:
+    """Yield the verdict of every judge on every cell in every dtype."""
+    for subject in SUBJECTS:
         for dtype in DTYPES:
-            yield from judge_cell(cell, dtype, seed)
+            yield from judge_cell(subject, dtype, seed)

@@ -1,4 +1,4 @@
-"""`minirnn assignments`: what can be checked, and files to start from."""
+"""`minirnn assignments`: the list of the assignments, and files to start with."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ def show() -> None:
     """List the assignments with their functions."""
     for assignment in ASSIGNMENTS.values():
         print(f"{assignment.name}: {assignment.title}")
-        for name in assignment.tasks:
-            task = TASKS[name]
+        for task in map(TASKS.__getitem__, assignment.tasks):
             print(f"    {task.signature()}")
             if task.backward:
                 print(f"    {task.backward_signature()}")
         print(f"    check it: {assignment.command('FILE')}")
-    print("minirnn assignments start NAME DIR writes a file to start from.")
+    print("minirnn assignments start NAME DIR writes a file to start with.")
 
 
 def begin(name: str, folder: Path) -> None:
-    """Write a template; ConfigError if there is no such assignment or something stands in the way."""
+    """Write a template. Raises ConfigError for an unknown assignment or a file that can't be written."""
     if name not in ASSIGNMENTS:
-        raise ConfigError(f"there is no assignment {name!r}; there are {', '.join(ASSIGNMENTS)}")
+        raise ConfigError(f"there is no assignment {name!r}; choose one of {', '.join(ASSIGNMENTS)}")
     try:
         path = start(name, folder)
     except OSError as error:

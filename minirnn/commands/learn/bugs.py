@@ -1,66 +1,72 @@
-"""`minirnn bugs`: the gallery of known mistakes, one by one or as a quiz."""
+"""`minirnn bugs`: the gallery of known mistakes, as a list, one by one, or as a quiz."""
 
 from __future__ import annotations
 
 import random
 import re
 import sys
-from collections.abc import Iterator
-from types import SimpleNamespace
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
-from minirnn.assignments import MISTAKES, TASKS, Functions, judge
-from minirnn.assignments.catalogue.gallery import Specimen, specimen, specimens
+from minirnn.assignments import MISTAKES, TASKS, Functions, Mistake, judge
+from minirnn.assignments.catalogue.gallery import FORUMS, Specimen, section_of, specimen, specimens
 from minirnn.assignments.diagnosis.render import finding_lines
 from minirnn.language.training import ConfigError
 
 __all__ = ["quiz", "show", "show_all"]
 
-CHOICES = 4
+CHOICES = 4  # the number of answers to choose from in the quiz
 
 
 def show_all() -> None:
     """List the mistakes by family."""
-    family = ""
-    sections: dict[str, list[str]] = {}
+    sections = defaultdict(list)
     for found in specimens():
-        sections.setdefault(found.mistake, []).append(found.section)
-    for mistake in MISTAKES.values():
-        if mistake.family != family:
-            family = mistake.family
-            print(f"\n{family}" if mistake is not next(iter(MISTAKES.values())) else family)
-        where = f" ({', '.join(sections[mistake.id])})" if mistake.id in sections else ""
-        print(f"  {mistake.id}: {mistake.title}{where}")
-    print("\nminirnn bugs NAME shows one; minirnn bugs --quiz lets you find them.")
+        sections[found.mistake].append(found.section)
+    for family, mistakes in groupby(MISTAKES.values(), lambda mistake: mistake.family):
+        print(family)
+        for mistake in mistakes:
+            where = f" ({', '.join(sections[mistake.id])})" if mistake.id in sections else ""
+            print(f"  {mistake.id}: {mistake.title}{where}")
+        print()
+    print("minirnn bugs NAME shows one; minirnn bugs --quiz lets you find them.")
 
 
 def show(name: str) -> None:
-    """One mistake: what it is, where it was seen, what it does, and how the check shows it."""
+    """Show a mistake: the code, its source, its effect, and the message of the check.
+
+    Raises ConfigError if there is no such mistake.
+    """
     try:
         found = specimen(name)
     except KeyError:
-        if name in MISTAKES:
-            _describe(MISTAKES[name].title, name, "course forums, issue trackers and published code")
-            return
-        raise ConfigError(f"there is no mistake {name!r}; minirnn bugs lists them") from None
-    _describe(found.entry.title, found.mistake, found.seen)
+        if name not in MISTAKES:
+            raise ConfigError(f"there is no mistake {name!r}; minirnn bugs lists them") from None
+        _describe(MISTAKES[name], FORUMS)
+        return
+    _describe(found.entry, found.seen)
     print(f"\nplanted in {found.section}:")
-    for line in found.lines:
-        print(f"  {line}")
+    _print_indented(found.lines)
     print("\nwhat the check says:")
-    for line in finding_lines(judge(functions(found.source), TASKS[found.task]), 4):
-        print(f"  {line}")
+    _print_indented(finding_lines(judge(functions(found.source), TASKS[found.task]), 4))
 
 
-def _describe(title: str, id: str, seen: str) -> None:
-    entry = MISTAKES[id]
-    print(f"{title}\n")
-    print(f"  written:             {entry.wrong}\n  has to be:           {entry.right}")
-    print(f"  what it does:        {entry.effect}\n  seen in:             {seen}\n  look at:             {entry.look}")
+def _describe(entry: Mistake, seen: str) -> None:
+    print(f"{entry.title}\n")
+    print(f"  you may have written: {entry.wrong}\n  it should be:         {entry.right}")
+    print(
+        f"  what it does:         {entry.effect}\n  seen in:              {seen}\n  look at:              {entry.look}"
+    )
+
+
+def _print_indented(lines: Iterable[str]) -> None:
+    print("\n".join(f"  {line}" for line in lines))
 
 
 def quiz(count: int, seed: int) -> None:
-    """Show wrong functions and ask what is wrong with them, until there are `count` answers or no more input."""
+    """Show `count` wrong functions, one by one, and ask for the mistake. Stop early at the end of the input."""
     rng = random.Random(seed)
     pool = [found for found in specimens() if len(found.lines) <= 6]
     right = asked = 0
@@ -78,11 +84,12 @@ def quiz(count: int, seed: int) -> None:
         hit = answer.strip() == str(options.index(found.mistake) + 1)
         right += hit
         print("Right." if hit else f"No: {found.entry.title}.")
-        print("\n".join(f"  {line}" for line in found.lines))
+        _print_indented(found.lines)
     print(f"{right} of {asked} right (seed {seed})")
 
 
 def _options(found: Specimen, rng: random.Random) -> list[str]:
+    """Return the ids to choose from: the right one and others, in random order."""
     others = [id for id in MISTAKES if id not in (found.mistake, "kink", "float32-step")]
     options = [found.mistake, *rng.sample(others, CHOICES - 1)]
     rng.shuffle(options)
@@ -90,29 +97,24 @@ def _options(found: Specimen, rng: random.Random) -> list[str]:
 
 
 def _function(found: Specimen) -> Iterator[str]:
-    """The functions that hold the changed lines."""
+    """Yield the lines of the functions with the changed lines, or of the backward functions if these have none."""
     added = [line[1:] for line in found.lines if line.startswith("+") and line[1:].strip()]
     wanted = added or [line[1:] for line in found.lines]
-    blocks = [block for block in re.split(r"\n\n\n(?=def |_)", _section(found)) if block.startswith(("def ", "_"))]
+    parts = re.split(r"\n\n\n(?=def |_)", section_of(found.source, found.section))
+    blocks = [part for part in parts if part.startswith(("def ", "_"))]
     holding = [block for block in blocks if any(line in block.splitlines() for line in wanted)]
     for block in holding or [block for block in blocks if "backward" in block.splitlines()[0]]:
         yield from block.rstrip().splitlines()
         yield ""
 
 
-def _section(found: Specimen) -> str:
-    start = found.source.index(f"# ---- {found.section}\n")
-    end = found.source.find("# ---- ", start + 5)
-    return found.source[start : end if end > 0 else len(found.source)]
-
-
 def functions(source: str) -> Functions:
-    """The functions of a specimen's text, which is our own, in this process."""
+    """Return the functions of a specimen, which run in this process: the text is minirnn's own."""
     code = compile(source, "specimen.py", "exec")
 
     def load() -> dict[str, Any]:
-        module = SimpleNamespace()
-        exec(code, vars(module))
-        return vars(module)
+        names: dict[str, Any] = {}
+        exec(code, names)
+        return names
 
     return Functions(load(), load)

@@ -1,4 +1,4 @@
-"""Every planted mistake is found and named, and the model answers are right."""
+"""The check finds and names every planted mistake, and judges the model answers right."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from minirnn.assignments.catalogue import gallery
 from tests.assignments.students import judged, load
 
 SPECIMENS = list(gallery.specimens())
-SAME = {"last-gradient-ignored": {"c-carry-dropped"}}  # of a single step: the same function
+SAME = {"last-gradient-ignored": {"c-carry-dropped"}}  # the same function in a single step
 
 
 @pytest.mark.parametrize("specimen", SPECIMENS, ids=lambda s: s.name.replace(" ", "-"))
@@ -29,7 +29,7 @@ def test_all_mistakes_that_are_wrong_backwards_are_in_the_gallery():
     assert set(gallery.MISTAKES) - {s.mistake for s in SPECIMENS} == {"float32-step", "kink"}
 
 
-def test_an_edit_that_finds_nothing_is_an_error():
+def test_an_edit_that_matches_nothing_is_an_error():
     with pytest.raises(ValueError, match="no 'nowhere'"):
         gallery._edited("rnn", (("nowhere", "x"),))
 

@@ -1,11 +1,11 @@
-"""The catalogue: every entry says all it has to, and every builder belongs to one."""
+"""The catalogue: every entry is complete, and every builder of variants belongs to an entry."""
 
 import re
 
 import pytest
 
 from minirnn.assignments import MISTAKES
-from minirnn.assignments.catalogue.mistakes import _BUILD, variants
+from minirnn.assignments.catalogue.variants import BUILDERS, variants
 
 FAMILIES = {
     "batch and scale",
@@ -27,12 +27,12 @@ def test_an_entry_is_complete(id):
 
 
 def test_builders_belong_to_entries():
-    assert set(_BUILD) <= set(MISTAKES)
+    assert set(BUILDERS) <= set(MISTAKES)
 
 
-def test_cells_have_the_mistakes_that_can_be_made_in_them():
+def test_cells_have_only_variants_that_are_possible_in_them():
     assert not list(variants("f-input", "rnn", "h", 4))
     assert not list(variants("z-sign", "lstm", "ifog", 4))
     assert len(list(variants("sigmoid-slope-missing", "lstm", "ifog", 4))) == 7
     assert not list(variants("truncated", "rnn", "h", 1))
-    assert not list(variants("sign", "rnn", "h", 4))  # of finished tensors
+    assert not list(variants("sign", "rnn", "h", 4))  # a mistake of finished tensors, without switches

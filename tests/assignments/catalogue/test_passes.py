@@ -1,16 +1,19 @@
-"""The backward pass with switches: right with none thrown, another function with any."""
+"""The backward pass with switches: without switches it is right, and with any switch it is another function."""
+
+import dataclasses
 
 import numpy as np
 import pytest
 
 from minirnn.assignments import TASKS
 from minirnn.assignments.catalogue import passes, tasks
-from minirnn.assignments.catalogue.mistakes import MISTAKES, variants
+from minirnn.assignments.catalogue.mistakes import MISTAKES
+from minirnn.assignments.catalogue.variants import variants
 from minirnn.recurrent import cells
+from minirnn_kernels import cell
 
-CELLS = ["rnn", "lstm", "gru"]
+CELL_NAMES = list(cell.CELLS)
 RECURRENT = ["rnn_step", "rnn", "lstm_step", "lstm", "gru_step", "gru"]
-ORDER = {"rnn": "h", "lstm": "ifgo", "gru": "rzn"}  # of minirnn.recurrent.cells
 
 
 def drawn(name, seed=0, **sizes):
@@ -21,8 +24,8 @@ def drawn(name, seed=0, **sizes):
 
 
 def by_cells(task, given, into):
-    """Outputs and gradients of minirnn's own cells, its weights in their layout: (K, D), another order of gates."""
-    own, theirs = task.gates, ORDER[task.cell]
+    """Return outputs and gradients of minirnn's own cells, whose weights are (K, D) with the gates in another order."""
+    own, theirs = task.gates, cell.CELLS[task.cell].gates
     H = given["Wh"].shape[0]
     columns = np.concatenate([np.arange(H) + own.index(g) * H for g in theirs])
     back = np.argsort(columns)
@@ -64,13 +67,13 @@ def test_with_no_switch_it_is_the_gradient_of_the_cells(name, seed):
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_every_variant_of_every_mistake_changes_something(cell):
-    """In a sequence of 4, or in a single step; where sizes don't fit, D = H."""
+@pytest.mark.parametrize("name", CELL_NAMES)
+def test_every_variant_of_every_mistake_changes_something(name):
+    """The gradients differ in a sequence of 4 or in a single step, with D != H or with D = H."""
     quiet = []
     for id in MISTAKES:
-        for setting in variants(id, cell, TASKS[cell].gates, 4):
-            if not any(differs(name, setting, D=D) for name in (cell, f"{cell}_step") for D in (3, 5)):
+        for setting in variants(id, name, TASKS[name].gates, 4):
+            if not any(differs(task, setting, D=D) for task in (name, f"{name}_step") for D in (3, 5)):
                 quiet.append((id, setting))
     assert quiet == []
 
@@ -86,11 +89,36 @@ def differs(name, setting, **sizes):
     return any(a.shape != b.shape or not np.allclose(a, b, rtol=1e-9) for a, b in zip(wrong, right, strict=True))
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_a_window_of_the_whole_length_cuts_nothing(cell):
-    task, given, into = drawn(cell)
+@pytest.mark.parametrize("name", CELL_NAMES)
+def test_a_window_of_the_whole_length_cuts_nothing(name):
+    task, given, into = drawn(name)
     trace = tasks.trace(task, given)
-    whole = passes.backward(trace, into[0], None, {})
-    window = passes.backward(trace, into[0], None, {"window": 4})
-    for name, value in whole.items():
-        np.testing.assert_allclose(window[name], value, rtol=1e-12, atol=1e-14)
+    whole = passes.backward(trace, into[0], None)
+    window = passes.backward(trace, into[0], None, passes.Switches(window=4))
+    for gradient, value in whole.items():
+        np.testing.assert_allclose(window[gradient], value, rtol=1e-12, atol=1e-14)
+
+
+SWITCHES = [field.name for field in dataclasses.fields(passes.Switches)]
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_a_misspelt_switch_is_an_error(name):
+    task, given, into = drawn("rnn")
+    with pytest.raises(TypeError, match=f"{name}_"):
+        tasks.predict(task, tasks.trace(task, given), into, {f"{name}_": "missing"})
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+@pytest.mark.parametrize("value", ["mising", "", True, 1.5, ("cut", 2, "midle"), ("stop", "2"), ("i", "q"), ["i", "f"]])
+def test_a_misspelt_value_is_an_error(name, value):
+    with pytest.raises(TypeError, match=f"the switch {name} can't be"):
+        passes.Switches(**{name: value})
+
+
+def test_every_value_that_the_catalogue_uses_is_a_value_of_its_switch():
+    """A switch that no mistake uses would be dead."""
+    settings = [s for id in MISTAKES for name in CELL_NAMES for s in variants(id, name, TASKS[name].gates, 4)]
+    for setting in settings:
+        passes.Switches(**setting)
+    assert {name for setting in settings for name in setting} == set(SWITCHES)

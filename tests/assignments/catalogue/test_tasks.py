@@ -1,4 +1,4 @@
-"""The right answers are right, by judges that don't know them; truncation is the quotient with frozen states."""
+"""The right results pass independent checks. Truncated gradients equal difference quotients with frozen states."""
 
 from functools import partial
 
@@ -44,7 +44,7 @@ def test_the_right_gradients_pass_the_check(name, seed):
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_truncated_gradients_are_the_quotients_with_frozen_states(cell, k):
-    """Each chunk of k steps is differentiated with the state it starts from held fixed."""
+    """Each chunk of k steps is differentiated with its initial state held fixed."""
     task = tasks.chosen(truncate=k)[cell]
     given, into = drawn(task, T=5)
     frozen = tasks.trace(task, given).steps
@@ -79,7 +79,7 @@ def quotient(f, x, h=1e-4):
     return gradient
 
 
-def test_other_orders_are_for_the_cells_they_fit():
+def test_another_order_applies_to_the_cells_with_these_gates():
     found = tasks.chosen(gates="ifgo")
     assert found["lstm"].gates == found["lstm_step"].gates == "ifgo"
     assert found["gru"].gates == "rzn"

@@ -1,4 +1,4 @@
-"""Templates: they run, they are unfinished, they name every function, and they overwrite nothing."""
+"""Templates run, are judged unfinished, contain every function, and don't overwrite a file."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.assignments.students import load
 
 
 @pytest.mark.parametrize("name", ASSIGNMENTS)
-def test_a_template_is_a_file_to_be_finished(name):
+def test_a_template_runs_and_is_unfinished(name):
     assignment = ASSIGNMENTS[name]
     source = template(assignment)
     assert all(len(line) <= 120 for line in source.splitlines())

@@ -1,4 +1,4 @@
-"""What is seen around a run: changes in place, calls that differ, failures with their line."""
+"""The observations of a run: changes in place, calls that differ, failures with their line."""
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def test_changes_in_place_are_named():
     assert remarks["upstream changed"] == ["dh"]
 
 
-def test_a_cache_that_changes_is_told_from_one_that_is_used_up():
+def test_a_changed_cache_and_a_used_up_cache_are_distinguished():
     def changing(dh, cache):
         result = PLAIN["rnn_backward"](dh, cache)
         cache[-1][0][0][...] *= 2
@@ -74,7 +74,7 @@ def test_random_forwards_differ():
     assert seen(rnn_forward=forward).remarks["forward differs"]
 
 
-def test_shared_memory_is_told():
+def test_shared_memory_is_reported():
     both = np.zeros((2, 5))
     remarks = seen(rnn_backward=lambda dh, cache: (dh, both, both, dh, dh)).remarks
     assert remarks["aliases"][0] == "dx and dWh"
@@ -104,7 +104,7 @@ def test_exits_and_warnings_are_caught():
     assert seen(rnn_backward=warning).remarks["warnings"] == ["look out"]
 
 
-def test_functions_are_loaded_anew():
+def test_functions_are_loaded_again():
     subject = load("count = [0]\ndef rnn_forward(*a):\n    count[0] += 1\n    return count[0]\n")
     assert subject.functions["rnn_forward"]() == 1
     subject.fresh()
@@ -114,3 +114,14 @@ def test_functions_are_loaded_anew():
     plain = Functions(answers().functions)
     plain.fresh()
     assert plain.has("rnn_forward")
+
+
+def test_a_gradient_that_is_missing_in_the_second_call_is_reported():
+    calls = []
+
+    def backward(dh, cache):
+        calls.append(1)
+        result = PLAIN["rnn_backward"](dh, cache)
+        return result if len(calls) == 1 else (*result[:-1], None)
+
+    assert seen(rnn_backward=backward).remarks["second differs"] == ["db"]

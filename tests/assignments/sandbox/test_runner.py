@@ -1,4 +1,4 @@
-"""The child process: it answers, is started anew after it ended, and leaves nothing behind."""
+"""The child process: it answers, it is started again if it ends, and it leaves no open files."""
 
 import os
 
@@ -12,7 +12,7 @@ from minirnn.assignments.sandbox.runner import CannotLoad, File
 TASK = TASKS["rnn_step"]
 
 
-def test_a_process_that_ended_is_started_anew(tmp_path):
+def test_a_process_that_ended_is_started_again(tmp_path):
     path = tmp_path / "student.py"
     dies = "\n\ndef rnn_step_backward(dnext_h, cache):\n    import os\n    os._exit(7)\n"
     path.write_text(gallery.answers() + dies)

@@ -1,4 +1,4 @@
-"""Messages: whatever is sent arrives, and nothing else gets through."""
+"""Messages: values arrive as they were sent, and code can't be sent."""
 
 import os
 
@@ -42,8 +42,8 @@ def test_memory_order_nan_and_objects():
     assert got["c"].tolist() == [None, None]
 
 
-def test_code_cannot_travel():
-    with pytest.raises(TypeError, match="can't travel"):
+def test_code_cannot_be_sent():
+    with pytest.raises(TypeError, match="can't be sent"):
         wire.pack({"f": print})
 
 
@@ -60,7 +60,7 @@ def test_pipes_end_and_time_out():
     os.close(read)
 
 
-def test_a_mad_length_is_refused():
+def test_a_message_that_is_too_long_is_refused():
     read, write = os.pipe()
     os.write(write, (1 << 40).to_bytes(8, "little"))
     with pytest.raises(ValueError, match="a message of"):

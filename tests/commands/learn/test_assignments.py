@@ -1,4 +1,4 @@
-"""`minirnn check FILE`, `assignments`, `bugs` and `audit`: options, exit codes, mistakes in what was asked."""
+"""`minirnn check FILE`, `assignments`, `bugs` and `audit`: options, exit codes, and invalid arguments."""
 
 import json
 
@@ -64,7 +64,7 @@ def test_exit_codes(tmp_path, wrong):
         (["FILE", "--sweep", "nowhere/x.png", "--only", "rnn_step"], "--sweep nowhere/x.png"),
     ],
 )
-def test_mistakes_in_what_was_asked(wrong, arguments, words):
+def test_invalid_arguments_are_named(wrong, arguments, words):
     if "--sweep" in arguments:
         pytest.importorskip("matplotlib", reason="a PNG needs matplotlib (pip install '.[plots]')")
     result = minirnn("check", *[wrong if a == "FILE" else a for a in arguments])
@@ -97,7 +97,7 @@ def test_assignments_are_listed_and_started(tmp_path):
     result = minirnn("assignments", "start", "gru", tmp_path)
     assert str(tmp_path / "gru.py") in result.stdout
     for arguments, words in (
-        (["start", "gru", tmp_path], "is there already"),
+        (["start", "gru", tmp_path], "exists already"),
         (["start", "tennis", tmp_path], "there is no assignment 'tennis'"),
         (["play"], "start NAME DIR"),
     ):
@@ -125,7 +125,7 @@ def test_the_quiz_counts_and_ends_with_the_input():
     assert "0 of 0 right" in minirnn("bugs", "--quiz", "--seed", 1, input="").stdout
 
 
-def test_the_audit_says_what_is_let_through(tmp_path, monkeypatch):
+def test_the_audit_lists_undetected_mistakes(tmp_path, monkeypatch):
     audit = auditing.Audit([gallery.specimen("sign")], [gallery.specimen("f-input")], ["gru"])
     monkeypatch.setattr(auditing, "audit", lambda *arguments: audit)
     monkeypatch.setattr("minirnn.commands.check.audit.audit", lambda *arguments: audit)
