@@ -43,7 +43,7 @@ def test_values_without_gradients():
     found = problems("clip_grad_norm", clip_grad_norm=lambda grads, max_norm: [g * 0.5 for g in grads])
     assert found[0].startswith("clip_grad_norm: clipped[0] is wrong: clipped[0][")
     always = lambda grads, max_norm: [g * max_norm / np.sqrt(sum(np.sum(g * g) for g in grads)) for g in grads]
-    assert problems("clip_grad_norm", clip_grad_norm=always)[0].startswith("where nothing has to be clipped: ")
+    assert problems("clip_grad_norm", clip_grad_norm=always)[0].startswith("when nothing needs clipping: ")
     assert "returned 1 arrays, expected 2" in problems("clip_grad_value", clip_grad_value=lambda g, limit: [g[0]])[0]
 
 
