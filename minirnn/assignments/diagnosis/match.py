@@ -30,9 +30,10 @@ ISOLATING = ("T = 1", "T = 2", "N = 1, T = 1", "h0 = 0", "prev_c = 0", "f shut",
 class Explanation:
     """Mistakes that together give the student's gradients.
 
-    operations: the operations on finished tensors: name of the tensor -> text. deviation: the largest difference between
-    predicted and student's gradients on all probes, relative to the scales of the tensors. probes: the number of probes
-    on which the gradients are wrong. note: how the gradients were recognised, if not by their exact values.
+    operations: the operations on finished tensors: name of the tensor -> text. deviation: the largest difference
+    between the predicted and the student's gradients on all probes, relative to the scales of the tensors.
+    probes: the number of probes on which the gradients are wrong. note: how the gradients were recognised, if not by
+    their exact values.
     """
 
     ids: tuple[str, ...]

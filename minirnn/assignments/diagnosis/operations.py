@@ -104,8 +104,8 @@ _FIXED = (
     *_FACTORS,
     Operation("initial-state-forgotten", "zero", _zero),
     Operation("dw-transposed", "the transpose of the right gradient", _rearranged(_transposed)),
-    Operation("dw-transposed", "the right gradient, with each gate's block transposed", _rearranged(_blocks_transposed)),
-    Operation("reshape-for-transpose", "the right gradient, with entries moved by a reshape", _rearranged(_reshaped)),
+    Operation("dw-transposed", "the right gradient, with each block transposed", _rearranged(_blocks_transposed)),
+    Operation("reshape-for-transpose", "the right gradient, rearranged by a reshape", _rearranged(_reshaped)),
     Operation("bias-batch", "the mean over the batch instead of the sum", _factor(lambda N, T: 1 / N)),
     Operation("missing-reduction", "the right gradient, before a sum over an axis", _summed),
 )  # fmt: skip

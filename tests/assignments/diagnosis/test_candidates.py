@@ -1,4 +1,4 @@
-"""Candidates: for every task, none twice under one name, none that is the right answer, pairs of different switches."""
+"""Candidates: every task has distinct ones, none predicts the right gradients, and pairs need different switches."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_predictions_have_the_shapes_of_the_gradients(name):
             ) or candidate.ids[0] in ("last-gradient-ignored", "initial-state-forgotten", "c-carry-dropped")
 
 
-def test_what_is_left_out_is_left_out():
+def test_excluded_mistakes_have_no_candidates():
     assert "sign" not in {c.ids[0] for c in candidates(TASKS["rnn"], 4, frozenset({"sign", "h-input"}))}
     assert "h-input" not in {c.ids[0] for c in candidates(TASKS["rnn"], 4, frozenset({"sign", "h-input"}))}
 

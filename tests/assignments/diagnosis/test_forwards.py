@@ -1,4 +1,4 @@
-"""A wrong forward is told with the entry, the step, and what it equals."""
+"""A wrong forward pass: the report names the entry, the step, and a known forward pass that gives the same outputs."""
 
 import numpy as np
 import pytest

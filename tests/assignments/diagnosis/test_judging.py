@@ -1,4 +1,4 @@
-"""Verdicts: forward first, hygiene before numbers, places, circumstances, the smallest problem."""
+"""Verdicts: the forward pass and side effects before the gradients; places, circumstances, the smallest problem."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_where_and_when_of_the_dropped_carry():
 
 
 def test_a_wrong_forward_is_found_though_its_backward_belongs_to_it():
-    """Without the bias: self-consistent, and wrong."""
+    """A layer without a bias is wrong, although its backward pass is the gradient of its forward pass."""
 
     def forward(x, h0, Wx, Wh, b):
         return PLAIN["rnn_forward"](x, h0, Wx, Wh, 0 * b)

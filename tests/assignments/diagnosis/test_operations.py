@@ -1,4 +1,4 @@
-"""Operations on finished tensors: each fits what it makes, and nothing right."""
+"""Operations on finished tensors: each fits the tensor that it makes, and no operation fits the right tensor."""
 
 from dataclasses import replace
 

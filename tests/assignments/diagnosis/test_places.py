@@ -1,4 +1,4 @@
-"""Where: tensors, blocks, steps, and what is wrong with a result that can't be compared."""
+"""Places: wrong tensors, blocks and steps, and why a result can't be compared."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from minirnn.assignments.sandbox.observe import Functions, Observation
 
 
 class Right(Functions):
-    """The right answer, spoiled."""
+    """Functions that return the right gradients, changed in place by `spoil`."""
 
     def __init__(self, spoil):
         super().__init__({})

@@ -1,4 +1,4 @@
-"""A case: what counts as equal, and relative to what."""
+"""Results of probes: when arrays count as equal, and the scale that errors are relative to."""
 
 import numpy as np
 import pytest
