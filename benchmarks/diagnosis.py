@@ -374,7 +374,7 @@ def verdicts(args: argparse.Namespace) -> None:
         print(f"{text} ({count})")
 
 
-PARTS = {
+DIAGNOSIS_PARTS = {
     "names": names,
     "verdicts": verdicts,
     "thirds": thirds,
@@ -387,7 +387,7 @@ PARTS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--part", choices=PARTS, default=None)
+    parser.add_argument("--part", choices=DIAGNOSIS_PARTS, default=None)
     parser.add_argument(
         "--list", action="store_true", help="list each mutant that is not detected, not placed or not named"
     )
@@ -396,7 +396,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=200, help="how many seeds for the right files")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    for name, part in PARTS.items():
+    for name, part in DIAGNOSIS_PARTS.items():
         if args.part in (None, name):
             part(args)
 

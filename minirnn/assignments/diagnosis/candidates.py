@@ -22,7 +22,7 @@ Formula = Callable[[ProbeResult], Prediction]
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidateMistake:
     """A mistake in one variant, or several at once.
 
     ids: the mistakes. setting: their switches in the backward passes of the recurrent layers. formula: computes the
@@ -47,20 +47,22 @@ class Candidate:
         except ValueError:
             return None
 
-    def with_other(self, other: Candidate) -> Candidate | None:
+    def with_other(self, other: CandidateMistake) -> CandidateMistake | None:
         """Return the candidate with both mistakes, or None if they need the same switch."""
         if self.formula or other.formula or set(self.setting) & set(other.setting):
             return None
-        return Candidate((*self.ids, *other.ids), {**self.setting, **other.setting})
+        return CandidateMistake((*self.ids, *other.ids), {**self.setting, **other.setting})
 
 
-def candidates(task: Task, T: int, without: frozenset[str] = frozenset()) -> Iterator[Candidate]:
+def candidates(task: Task, T: int, without: frozenset[str] = frozenset()) -> Iterator[CandidateMistake]:
     """Yield all candidates for a task with T time steps, except the mistakes in `without`."""
     for id in MISTAKES:
         if id not in without and task.cell:
-            yield from (Candidate((id,), setting) for setting in variants(id, task.cell, task.gates, T))
+            yield from (CandidateMistake((id,), setting) for setting in variants(id, task.cell, task.gates, T))
         elif id not in without:
-            yield from (Candidate((id,), {}, formula) for name, formula in _FORMULAS.get(task.name, ()) if name == id)
+            yield from (
+                CandidateMistake((id,), {}, formula) for name, formula in _FORMULAS.get(task.name, ()) if name == id
+            )
 
 
 # ---- embedding, loss, attention ------------------------------------------------------------------------------------

@@ -16,7 +16,14 @@ from minirnn.assignments.catalogue.tasks import Task
 from minirnn.assignments.diagnosis import forwards
 from minirnn.assignments.diagnosis.match import Explanation, explain
 from minirnn.assignments.diagnosis.places import Place, malformation, places
-from minirnn.assignments.diagnosis.probe_results import DOUBLE, SINGLE, Experiment, ProbeResult, deviation, largest
+from minirnn.assignments.diagnosis.probe_results import (
+    FLOAT32_PRECISION,
+    FLOAT64_PRECISION,
+    ProbeResult,
+    Trial,
+    deviation,
+    largest,
+)
 from minirnn.assignments.diagnosis.probes import Probe, probes
 from minirnn.assignments.sandbox.observe import Failure, Subject
 from minirnn.gradcheck.shrink import shrink
@@ -89,7 +96,7 @@ def judge(
     """
     if not subject.has(task.forward):
         return Finding(task, "missing", failure=Failure("missing", task.forward, "there is no such function"))
-    experiment, base = _first(Experiment(subject, task, seed))
+    trial, base = _first(Trial(subject, task, seed))
     if base.failure is not None:
         status = "unfinished" if base.failure.kind in ("unfinished", "missing") else "broken"
         finding = Finding(task, status, failure=base.failure)
@@ -97,7 +104,7 @@ def judge(
             finding.notes.append(f"{task.forward} is right")
         return finding
     finding = Finding(task, "right")
-    if sizes := experiment.sizes:
+    if sizes := trial.sizes:
         finding.fail("hygiene", ["the functions run only if " + (" = ".join(sizes) if len(sizes) > 1 else "D = H")])
     base = _with_precision(finding, base)
     _check_side_effects(finding, base)
@@ -106,26 +113,26 @@ def judge(
     if not _forward_is_right(finding, base):
         finding.problems += forwards.consistent(subject, base)
         return finding
-    results = _run_probes(finding, experiment, base, quick)
+    results = _run_probes(finding, trial, base, quick)
     if task.gradients:
-        _check_gradients(finding, experiment, results, quick, without)
+        _check_gradients(finding, trial, results, quick, without)
     return finding
 
 
-def _first(experiment: Experiment) -> tuple[Experiment, ProbeResult]:
+def _first(trial: Trial) -> tuple[Trial, ProbeResult]:
     """Run the base problem; with equal sizes if the functions run only then, because of a wrong matrix product."""
-    base = experiment.run(Probe("base"), careful=True)
+    base = trial.run(Probe("base"), careful=True)
     failure = base.failure
-    if failure is None or failure.kind != "raised" or not experiment.task.cell:
-        return experiment, base
+    if failure is None or failure.kind != "raised" or not trial.task.cell:
+        return trial, base
     if any(word in failure.message for word in SHAPE_ERRORS):
-        sizes = dict(experiment.task.sizes)
+        sizes = dict(trial.task.sizes)
         for equal in ({"D": sizes["H"]}, dict.fromkeys(sizes, EQUAL_SIZES)):
-            other = replace(experiment, sizes=equal)
+            other = replace(trial, sizes=equal)
             result = other.run(Probe("base"), careful=True)
             if result.failure is None:
                 return other, result
-    return experiment, base
+    return trial, base
 
 
 def _with_precision(finding: Finding, base: ProbeResult) -> ProbeResult:
@@ -137,13 +144,14 @@ def _with_precision(finding: Finding, base: ProbeResult) -> ProbeResult:
         return base
     what = f"the functions return {coarse[0]} for float64 inputs" if coarse else "the functions compute in float32"
     finding.notes.append(f"{what}: {COARSE}")
-    return replace(base, precision=SINGLE)
+    return replace(base, precision=FLOAT32_PRECISION)
 
 
 def _has_float32_errors(base: ProbeResult) -> bool:
     """Return whether the errors of the outputs are rounding errors of float32: about 1e-8, at most 1e-6."""
     return len(base.outputs) == len(base.right_outputs) and any(
-        not malformation(seen, right) and DOUBLE.verdict < deviation(seen, right, max(largest(right), 1e-300)) < 1e-6
+        not malformation(seen, right)
+        and FLOAT64_PRECISION.verdict < deviation(seen, right, max(largest(right), 1e-300)) < 1e-6
         for seen, right in zip(base.outputs, base.right_outputs, strict=True)
     )
 
@@ -193,33 +201,36 @@ def _forward_is_right(finding: Finding, base: ProbeResult) -> bool:
     return not wrong
 
 
-def _run_probes(finding: Finding, experiment: Experiment, base: ProbeResult, quick: bool) -> list[ProbeResult]:
+def _run_probes(finding: Finding, trial: Trial, base: ProbeResult, quick: bool) -> list[ProbeResult]:
     """Return the results of all probes with right outputs, and record the problems of the others.
 
     Functions that keep state between calls are loaded again for each probe.
     """
     results = [base]
-    for probe in probes(experiment.task, quick)[1:]:
+    for probe in probes(trial.task, quick)[1:]:
         if "second call" in base.remarks:
-            experiment.subject.fresh()
-        result = experiment.run(probe, precision=base.precision)
+            trial.subject.fresh()
+        result = trial.run(probe, precision=base.precision)
         if result.failure is not None:
-            stage = "hygiene" if experiment.task.gradients else "forward"
-            finding.fail(stage, [f"the functions fail {probe.when}: {result.failure}"])
+            finding.fail(
+                "hygiene" if trial.task.gradients else "forward", [f"the functions fail {probe.when}: {result.failure}"]
+            )
         elif wrong := forwards.wrong(result):
-            finding.fail("forward", [f"{probe.when}: {text}" for text in wrong])
+            finding.fail(
+                "forward", [f"{probe.when}: {text}" for text in (wrong[:1] if trial.task.gradients else wrong)]
+            )
         else:
             results.append(result)
     return results
 
 
 def _check_gradients(
-    finding: Finding, experiment: Experiment, results: list[ProbeResult], quick: bool, without: frozenset[str]
+    finding: Finding, trial: Trial, results: list[ProbeResult], quick: bool, without: frozenset[str]
 ) -> None:
     """Record whether the gradients are right, and if not: where, why, and the smallest problem that shows it."""
     all_right = all(result.all_right for result in results)
-    if not all_right and results[0].precision is DOUBLE and _single_inside(results):
-        results = [replace(result, precision=SINGLE) for result in results]
+    if not all_right and results[0].precision is FLOAT64_PRECISION and _single_inside(results):
+        results = [replace(result, precision=FLOAT32_PRECISION) for result in results]
         finding.notes.append(f"the functions compute in float32: {COARSE}")
     main = next((result for result in results if not result.all_right), None)
     if main is None:
@@ -233,7 +244,7 @@ def _check_gradients(
     if finding.hygiene != ["accumulated"]:
         finding.causes = explain(results, without)
     if not quick:
-        finding.smallest = _smallest(experiment, main)
+        finding.smallest = _smallest(trial, main)
 
 
 def _single_inside(results: Sequence[ProbeResult]) -> bool:
@@ -249,23 +260,23 @@ def _single_inside(results: Sequence[ProbeResult]) -> bool:
     nonlinearity = max(
         deviation(1e3 * s, b, scale) for s, b, scale in zip(small.seen, base.seen, base.scales, strict=True)
     )
-    return DOUBLE.verdict < error < 1e-5 and nonlinearity > 1e-2 * error
+    return FLOAT64_PRECISION.verdict < error < 1e-5 and nonlinearity > 1e-2 * error
 
 
-def _smallest(experiment: Experiment, main: ProbeResult) -> Smallest | None:
+def _smallest(trial: Trial, main: ProbeResult) -> Smallest | None:
     """Shrink sizes and set arguments to zero while some gradient is wrong; None if only the probe itself shows it."""
     task = main.task
     start = {name: main.sizes.get(name, size) for name, size in task.sizes}
     zeros = [name for name in task.shapes if name not in task.fixed and isinstance(main.given[name], np.ndarray)]
 
     def problem(sizes: dict[str, int], zero: frozenset[str]) -> Smallest:
-        return Smallest(sizes, tuple(sorted(zero)), experiment.seed, main.probe.factor)
+        return Smallest(sizes, tuple(sorted(zero)), trial.seed, main.probe.factor)
 
     def fails(sizes: dict[str, int], zero: frozenset[str]) -> bool:
-        result = reduced(experiment.subject, task, problem(sizes, zero))
+        result = reduced(trial.subject, task, problem(sizes, zero))
         return result.failure is None and not result.all_right and not forwards.wrong(result)
 
-    if main.precision is SINGLE or not fails(start, frozenset()):
+    if main.precision is FLOAT32_PRECISION or not fails(start, frozenset()):
         return None
     return problem(*shrink(fails, start, zeros))
 
@@ -273,4 +284,4 @@ def _smallest(experiment: Experiment, main: ProbeResult) -> Smallest | None:
 def reduced(subject: Subject, task: Task, small: Smallest) -> ProbeResult:
     """Run a reduced problem, the one that the command in the report prints."""
     probe = Probe("reduced", sizes=small.sizes, zero=small.zero, factor=small.factor, stream=11)
-    return Experiment(subject, task, small.seed).run(probe)
+    return Trial(subject, task, small.seed).run(probe)

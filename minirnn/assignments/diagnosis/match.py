@@ -17,7 +17,7 @@ import numpy as np
 
 from minirnn.assignments.catalogue.mistakes import MISTAKES
 from minirnn.assignments.catalogue.passes import Array
-from minirnn.assignments.diagnosis.candidates import Candidate, Prediction, candidates
+from minirnn.assignments.diagnosis.candidates import CandidateMistake, Prediction, candidates
 from minirnn.assignments.diagnosis.operations import Operation, allowed, factors, operations
 from minirnn.assignments.diagnosis.probe_results import ProbeResult, close, deviation, largest
 
@@ -43,7 +43,7 @@ class Explanation:
     note: str = ""
 
 
-_RIGHT = Candidate(formula=lambda result: result.right)
+_RIGHT = CandidateMistake(formula=lambda result: result.right)
 
 
 def explain(results: Sequence[ProbeResult], without: frozenset[str] = frozenset()) -> list[Explanation]:
@@ -81,7 +81,9 @@ class _Search:
             found = _clipped(self.results)
         return _unique(found or self._doubles())
 
-    def _verified(self, candidate: Candidate, done: Mapping[str, Operation] | None = None) -> Iterator[Explanation]:
+    def _verified(
+        self, candidate: CandidateMistake, done: Mapping[str, Operation] | None = None
+    ) -> Iterator[Explanation]:
         """Yield the explanation if it holds on every probe. `done` maps tensors to the operations on them."""
         done = done or {}
         worst = 0.0
@@ -101,7 +103,7 @@ class _Search:
         texts = {name: operation.text for name, operation in done.items()}
         yield Explanation(ids, texts, worst, sum(not result.all_right for result in self.results))
 
-    def _with_operations(self, candidate: Candidate, prediction: Prediction, most: int) -> Iterator[Explanation]:
+    def _with_operations(self, candidate: CandidateMistake, prediction: Prediction, most: int) -> Iterator[Explanation]:
         """Yield explanations by a candidate and by operations, of at most `most` mistakes, where it doesn't fit."""
         choices: dict[str, list[Operation]] = {}
         for k, (name, seen, p) in enumerate(zip(self.main.names, self.main.seen, prediction, strict=True)):
@@ -135,7 +137,7 @@ class _Search:
                     found += self._verified(both)
         return found
 
-    def _gain(self, candidate: Candidate, prediction: Prediction) -> float:
+    def _gain(self, candidate: CandidateMistake, prediction: Prediction) -> float:
         """Return how much a candidate explains: the share of wrong entries in `main`, and 10 for each whole probe."""
         main, gain = self.main, 0.0
         for k, (seen, p, right) in enumerate(zip(main.seen, prediction, main.right, strict=True)):

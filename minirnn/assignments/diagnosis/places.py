@@ -9,7 +9,7 @@ import numpy as np
 
 from minirnn.assignments.diagnosis.probe_results import ProbeResult, close
 
-MARKS = {True: "x", False: "."}
+PLACE_MARKS = {True: "x", False: "."}
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ def drawn(found: list[Place]) -> list[str]:
     for place in found:
         parts = [f"  {place.tensor.ljust(width)}  {'wrong' if place.wrong else 'right'}"]
         if place.blocks is not None:
-            parts.append("blocks " + " ".join(f"{gate}{MARKS[bad]}" for gate, bad in place.blocks.items()))
+            parts.append("blocks " + " ".join(f"{gate}{PLACE_MARKS[bad]}" for gate, bad in place.blocks.items()))
         if place.steps is not None:
-            parts.append("steps " + "".join(MARKS[bad] for bad in place.steps))
+            parts.append("steps " + "".join(PLACE_MARKS[bad] for bad in place.steps))
         if place.problem:
             parts.append(place.problem)
         lines.append("   ".join(parts))

@@ -30,8 +30,8 @@ class Precision:
     match: float
 
 
-DOUBLE = Precision(tolerance(float(np.finfo(np.float64).eps)), 1e-9)
-SINGLE = Precision(4 * tolerance(float(np.finfo(np.float32).eps)), 3e-4)
+FLOAT64_PRECISION = Precision(tolerance(float(np.finfo(np.float64).eps)), 1e-9)
+FLOAT32_PRECISION = Precision(4 * tolerance(float(np.finfo(np.float32).eps)), 3e-4)
 
 
 @dataclass
@@ -95,7 +95,7 @@ class ProbeResult:
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Trial:
     """One pair of functions, with everything that determines the problems on which it runs.
 
     subject: the student's functions. seed: the seed of all random arrays. sizes: sizes that replace those of the
@@ -107,7 +107,7 @@ class Experiment:
     seed: int = 0
     sizes: Mapping[str, int] = field(default_factory=dict)
 
-    def run(self, probe: Probe, careful: bool = False, precision: Precision = DOUBLE) -> ProbeResult:
+    def run(self, probe: Probe, careful: bool = False, precision: Precision = FLOAT64_PRECISION) -> ProbeResult:
         """Run the student's functions and the reference on a probe. careful: look for side effects too."""
         given, into = problem(self.task, probe, self.seed, self.sizes)
         right_outputs, right = tasks.right(self.task, given, into)

@@ -21,7 +21,7 @@ from minirnn.assignments.diagnosis.judging import Finding
 from minirnn.assignments.diagnosis.match import Explanation
 from minirnn.assignments.diagnosis.places import Place, drawn
 
-SCHEMA = 1
+REPORT_SCHEMA = 1
 STATUSES = {
     "right": "right",
     "wrong": "WRONG",
@@ -187,7 +187,7 @@ def as_dict(report: FileReport, hint: int = 4) -> dict[str, Any]:
     Fields that the hint level hides are null or empty.
     """
     return {
-        "schema": SCHEMA,
+        "schema": REPORT_SCHEMA,
         "file": report.path,
         "seed": report.seed,
         "gates": report.gates,

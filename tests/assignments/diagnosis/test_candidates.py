@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from minirnn.assignments import MISTAKES, TASKS
-from minirnn.assignments.diagnosis.candidates import Candidate, candidates
-from minirnn.assignments.diagnosis.probe_results import Experiment
+from minirnn.assignments.diagnosis.candidates import CandidateMistake, candidates
+from minirnn.assignments.diagnosis.probe_results import Trial
 from minirnn.assignments.diagnosis.probes import Probe
 from tests.assignments.diagnosis.test_places import Right
 
@@ -14,7 +14,7 @@ RIGHT = Right(lambda g: None)
 
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "word_embedding", "temporal_softmax_loss", "attention"])
 def test_predictions_have_the_shapes_of_the_gradients(name):
-    result = Experiment(RIGHT, TASKS[name]).run(Probe("base"))
+    result = Trial(RIGHT, TASKS[name]).run(Probe("base"))
     found = list(candidates(result.task, 4))
     assert found
     assert {c.ids[0] for c in found} <= set(MISTAKES)
@@ -34,6 +34,6 @@ def test_excluded_mistakes_have_no_candidates():
 
 
 def test_pairs_need_different_switches():
-    a, b = Candidate(("x",), {"h0": "zero"}), Candidate(("y",), {"bias": "mean"})
-    assert a.with_other(b) == Candidate(("x", "y"), {"h0": "zero", "bias": "mean"})
-    assert a.with_other(Candidate(("z",), {"h0": "first"})) is None
+    a, b = CandidateMistake(("x",), {"h0": "zero"}), CandidateMistake(("y",), {"bias": "mean"})
+    assert a.with_other(b) == CandidateMistake(("x", "y"), {"h0": "zero", "bias": "mean"})
+    assert a.with_other(CandidateMistake(("z",), {"h0": "first"})) is None

@@ -7,11 +7,11 @@ import pytest
 
 from minirnn.assignments import TASKS
 from minirnn.assignments.diagnosis.operations import allowed, operations
-from minirnn.assignments.diagnosis.probe_results import Experiment
+from minirnn.assignments.diagnosis.probe_results import Trial
 from minirnn.assignments.diagnosis.probes import Probe
 from tests.assignments.diagnosis.test_places import Right
 
-RESULT = Experiment(Right(lambda g: None), TASKS["lstm"]).run(Probe("base"))
+RESULT = Trial(Right(lambda g: None), TASKS["lstm"]).run(Probe("base"))
 NAMES = RESULT.names
 MADE = {
     "sign": ("dWh", lambda g: -g),

@@ -5,7 +5,7 @@ import pytest
 
 from minirnn.assignments import TASKS
 from minirnn.assignments.diagnosis.places import drawn, malformation, places
-from minirnn.assignments.diagnosis.probe_results import Experiment
+from minirnn.assignments.diagnosis.probe_results import Trial
 from minirnn.assignments.diagnosis.probes import Probe
 from minirnn.assignments.sandbox.observe import Functions, Observation
 
@@ -26,7 +26,7 @@ class Right(Functions):
 
 
 def found(spoil, task="lstm"):
-    return {p.tensor: p for p in places(Experiment(Right(spoil), TASKS[task]).run(Probe("base")))}
+    return {p.tensor: p for p in places(Trial(Right(spoil), TASKS[task]).run(Probe("base")))}
 
 
 def test_a_block_and_a_step_alone():
