@@ -39,7 +39,7 @@ class CandidateMistake:
         return len(self.setting.get("order", {})) != 3 and len(self.setting) != 3
 
     def predict(self, result: ProbeResult) -> Prediction | None:
-        """Return the gradients with this mistake, or None if the shapes of a probe rule the mistake out."""
+        """Return the gradients with this mistake, or None if the mistake is impossible with the shapes of this probe."""
         if self.formula is not None:
             return self.formula(result)
         try:
@@ -80,7 +80,7 @@ def _softmax(x: Array) -> Array:
 
 
 def _through_softmax(p: Array, d: Array) -> Array:
-    """Multiply a gradient with the Jacobian of the softmax."""
+    """Multiply a gradient by the Jacobian of the softmax."""
     return np.asarray(p * (d - np.sum(p * d, axis=-1, keepdims=True)))
 
 
@@ -95,7 +95,7 @@ def _loss(scores_gradient: Callable[[Array, Array, Array], Array]) -> Formula:
 
 
 def _attention(scores_gradient: Callable[[Array, Array], Array], scaled: bool = True) -> Formula:
-    """`scores_gradient(a, da)` is the gradient into the scores, after their division by sqrt(D)."""
+    """`scores_gradient(a, da)` is the gradient into the scores after the division by sqrt(D)."""
 
     def formula(result: ProbeResult) -> Prediction:
         q, k, v, mask = (result.given[name] for name in ("query", "keys", "values", "mask"))

@@ -120,7 +120,7 @@ def judge(
 
 
 def _first(trial: Trial) -> tuple[Trial, ProbeResult]:
-    """Run the base problem; with equal sizes if the functions run only then, because of a wrong matrix product."""
+    """Run the base problem, with equal sizes if the functions accept no others because of a wrong matrix product."""
     base = trial.run(Probe("base"), careful=True)
     failure = base.failure
     if failure is None or failure.kind != "raised" or not trial.task.cell:
@@ -282,6 +282,6 @@ def _smallest(trial: Trial, main: ProbeResult) -> Smallest | None:
 
 
 def reduced(subject: Subject, task: Task, small: Smallest) -> ProbeResult:
-    """Run a reduced problem, the one that the command in the report prints."""
+    """Run a reduced problem, as `reproduce` does."""
     probe = Probe("reduced", sizes=small.sizes, zero=small.zero, factor=small.factor, stream=11)
     return Trial(subject, task, small.seed).run(probe)

@@ -104,7 +104,7 @@ class _Search:
         yield Explanation(ids, texts, worst, sum(not result.all_right for result in self.results))
 
     def _with_operations(self, candidate: CandidateMistake, prediction: Prediction, most: int) -> Iterator[Explanation]:
-        """Yield explanations by a candidate and by operations, of at most `most` mistakes, where it doesn't fit."""
+        """Yield explanations by a candidate and by operations, of at most `most` mistakes, on the other tensors."""
         choices: dict[str, list[Operation]] = {}
         for k, (name, seen, p) in enumerate(zip(self.main.names, self.main.seen, prediction, strict=True)):
             if not _fits(seen, p, self.main, k):

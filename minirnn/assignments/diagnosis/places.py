@@ -65,7 +65,7 @@ def worst(seen: np.ndarray, right: np.ndarray) -> tuple[int, ...]:
 
 
 def malformation(seen: Any, right: np.ndarray) -> str:
-    """Return why a result is no array of finite floats of the right shape, or "" if it is one."""
+    """Return why a result is not an array of finite floats of the right shape, or "" if it is one."""
     if seen is None:
         return "it is None"
     if seen.dtype.kind not in "fiubc":
