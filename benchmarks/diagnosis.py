@@ -2,11 +2,12 @@
 
     python benchmarks/diagnosis.py                 everything (about 5 minutes on one core)
     python benchmarks/diagnosis.py --part names    detection, place, name
-    python benchmarks/diagnosis.py --list          each mutant that is not detected, placed and named
+    python benchmarks/diagnosis.py --list          also list each mutant that is not detected, not placed or not named
 
-A mutant is detected if the verdict isn't "right". It is placed if exactly the tensors, gate blocks and steps that its
-author expected are reported, on the base problem and for T = 1. It is named if the first name is its mistake, or an
-equivalent one; it is wrongly named if the first name is another mistake. A verdict of "unknown" is neither.
+A mutant is detected if the verdict isn't "right". It is placed if the reported tensors, gate blocks and steps are
+exactly those that its author expected, on the base problem and for T = 1. It is named if the first reported cause
+consists of its mistake, or of an equivalent one; it is wrongly named if the first cause is another mistake. A mutant
+without a known cause counts as unknown.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ NOTHING = frozenset(MISTAKES)  # removed from the catalogue, so that the verdict
 
 
 def functions(source: str) -> Functions:
+    """Return the functions that a source text defines."""
+
     code = compile(source, "student.py", "exec")
 
     def load() -> dict[str, Any]:
@@ -51,13 +54,15 @@ def functions(source: str) -> Functions:
 
 @dataclass
 class Score:
+    """The judgement of one mutant, compared with the expectation of its author."""
+
     mutant: Mutant
     finding: Finding
     seconds: float
     detected: bool
     placed: bool
-    verdict: str  # "right name", "wrong name", "unknown"
-    why: str = ""
+    verdict: str  # "right name", "ranked" (the right name is not the first), "wrong name" or "unknown"
+    why: str  # what was found and what was expected
 
 
 def where(places: Iterable[Place]) -> dict[str, str]:
@@ -75,59 +80,58 @@ def where(places: Iterable[Place]) -> dict[str, str]:
 
 
 def agrees(expected: dict[str, str], found: dict[str, str], gates: str) -> bool:
-    def canonical(name: str, marks: str) -> str:
-        if not marks or name in ("dh0", "dprev_h", "dprev_c"):
-            return ""
-        if set(marks) <= set("x."):
-            return marks
-        return "".join(g for g in gates if g in marks)
+    """Return whether the same tensors are wrong, in the same steps and in the same blocks."""
 
-    if set(expected) != set(found):
-        return False
-    return all(not found[name] or canonical(name, expected[name]) == canonical(name, found[name]) for name in expected)
+    def canonical(name: str, marks: str) -> str:
+        if name in ("dh0", "dprev_h", "dprev_c"):
+            return ""
+        return marks if set(marks) <= set("x.") else "".join(g for g in gates if g in marks)
+
+    return set(expected) == set(found) and all(
+        not found[name] or canonical(name, expected[name]) == canonical(name, found[name]) for name in expected
+    )
 
 
 def score(mutant: Mutant, seed: int = 0, without: frozenset[str] = frozenset()) -> Score:
+    """Judge a mutant with a catalogue from which the mistakes in `without` are removed."""
     start = time.perf_counter()
     finding = judge(functions(mutant.source), TASKS[mutant.task], seed, without=without)
     seconds = time.perf_counter() - start
-    detected = finding.status != "right"
     gates = mutants.GATES[mutant.cell]
     if mutant.kind == "state":
         placed = set(mutant.base) <= {*finding.unclean}
         found, one = dict.fromkeys(finding.unclean, ""), {}
     else:
-        found = where(finding.places)
+        found, one = where(finding.places), where(finding.maps.get("T = 1", []))
         placed = agrees(mutant.base, found, gates)
-        one = where(finding.maps.get("T = 1", []))
-        if mutant.task == mutant.cell:
-            placed = placed and agrees(mutant.one, one, gates)
-    named = finding.named
+        placed = placed and (mutant.task != mutant.cell or agrees(mutant.one, one, gates))
     allowed = {mutant.mistake, *mutant.also}
-    first = set(named) if len(named) > 1 else set(named[:1])
-    if not named:
+    if not finding.named:
         verdict = "unknown"
+    elif set(finding.named) <= allowed:
+        verdict = "right name"
+    elif (
+        mutant.kind != "state"
+        and any(mutant.mistake in cause.ids for cause in finding.causes)
+        and any(set(cause.ids) <= allowed for cause in finding.causes)
+    ):
+        verdict = "ranked"
     else:
-        equals = {id for cause in finding.causes for id in cause.ids} if mutant.kind != "state" else set()
-        verdict = (
-            "right name"
-            if (len(first) == 1 and first <= allowed) or (len(first) > 1 and first <= allowed)
-            else "wrong name"
-        )
-        if verdict == "wrong name" and mutant.mistake in equals and any(set(c.ids) <= allowed for c in finding.causes):
-            verdict = "ranked"
+        verdict = "wrong name"
     why = (
         f"status {finding.status} {finding.problems[:1]} found {found} one {one} expected {mutant.base} | {mutant.one} "
         f"named {[c.ids for c in finding.causes]} {finding.hygiene}"
     )
-    return Score(mutant, finding, seconds, detected, placed, verdict, why)
+    return Score(mutant, finding, seconds, finding.status != "right", placed, verdict, why)
 
 
 def share(n: int, of: int) -> str:
+    """Return a share as "3/4 = 75.0%"."""
     return f"{n}/{of} = {100 * n / max(of, 1):.1f}%"
 
 
 def names(args: argparse.Namespace) -> None:
+    """Score every mutant, and print the counts for each mistake."""
     scores = [score(m) for m in mutants.MUTANTS]
     report("every mistake", scores, args.list)
     by = defaultdict(list)
@@ -136,27 +140,21 @@ def names(args: argparse.Namespace) -> None:
     print(f"{'mistake':26} mutants detected placed named wrong")
     for id in MISTAKES:
         if by[id]:
-            c = Counter(s.verdict for s in by[id])
-            row = by[id]
-            counts = [
-                len(row),
-                sum(s.detected for s in row),
-                sum(s.placed for s in row),
-                c["right name"],
-                c["wrong name"],
-            ]
-            print("{:26} {:7} {:8} {:6} {:5} {:5}".format(id, *counts))
+            detected, placed = sum(s.detected for s in by[id]), sum(s.placed for s in by[id])
+            right, wrong = (sum(s.verdict == verdict for s in by[id]) for verdict in ("right name", "wrong name"))
+            print(f"{id:26} {len(by[id]):7} {detected:8} {placed:6} {right:5} {wrong:5}")
 
 
 def report(title: str, scores: list[Score], listed: bool) -> None:
+    """Print the rates of some scores. listed: also print each mutant with an unexpected result."""
     c = Counter(s.verdict for s in scores)
     n = len(scores)
     times = np.array([s.seconds for s in scores])
     print(
         f"{title}: {n} mutants; detected {share(sum(s.detected for s in scores), n)}, "
         f"placed {share(sum(s.placed for s in scores), n)}, right name first {share(c['right name'], n)}, "
-        f"ranked {c['ranked']}, unknown {c['unknown']}, wrong name {share(c['wrong name'], n)}; "
-        f"{np.median(times):.3f} s a check (median), {times.max():.3f} s at most, {times.sum():.0f} s in all",
+        f"right name not first {c['ranked']}, unknown {c['unknown']}, wrong name {share(c['wrong name'], n)}; "
+        f"{np.median(times):.3f} s per check (median), at most {times.max():.3f} s, {times.sum():.0f} s in total",
         flush=True,
     )
     if listed:
@@ -223,7 +221,7 @@ def truth(source: str, style: str, cell: str, probe_name: str) -> dict[str, str]
             results.append(names[task.backward](np.array(into[0]), cache))
         except ValueError:
             return None
-    gates = mutants.GATES[cell]
+    gates = mutants.GATES[cell]  # in the order of the students' files
     largest = max(np.abs(right).max() for right in results[1])
     found = {}
     for name, seen, right in zip(task.gradients, *results, strict=True):
@@ -267,17 +265,17 @@ def odd(args: argparse.Namespace) -> None:
         f"in {checks} checks; {seconds:.0f} s",
         flush=True,
     )
-    told = total = 0
+    reported = total = 0
     for name, (task, source) in odd_styles.SINGLE.items():
         subject = functions(source)
         for seed in range(args.seeds):
             finding = judge(subject, TASKS[task], seed)
             total += 1
             good = finding.status == "right" and any("float32" in note for note in finding.notes)
-            told += good
+            reported += good
             if not good and args.list:
                 print(f"   {name}, seed {seed}: {finding.status} {finding.notes} {finding.problems}")
-    print(f"files that compute in float32: reported as such and judged right {share(told, total)}")
+    print(f"files that compute in float32: reported as such and judged right {share(reported, total)}")
 
 
 def sensitivity(args: argparse.Namespace) -> None:
@@ -349,7 +347,7 @@ def peers(args: argparse.Namespace) -> None:
 
 def verdicts(args: argparse.Namespace) -> None:
     """Count the verdicts on two cases without a mistake: a tiny step in float32, and a kink within the step."""
-    told: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for style in mutants.STYLES:
         for cell in mutants.CELLS:
             found = functions(mutants.source(style)).functions
@@ -361,7 +359,7 @@ def verdicts(args: argparse.Namespace) -> None:
                 lambda dh, cache, b=backward: tuple(np.asarray(g, np.float32) for g in b(dh, cache)),
                 single, upstream=into[0].astype(np.float32), step=1e-7,
             )  # fmt: skip
-            told[f"float32 with step 1e-7: {report.verdict}"] += 1
+            counts[f"float32 with step 1e-7: {report.verdict}"] += 1
     for seed in range(20):
         rng = np.random.default_rng(seed)
         x, W = rng.standard_normal((3, 4)), rng.standard_normal((4, 5))
@@ -371,12 +369,12 @@ def verdicts(args: argparse.Namespace) -> None:
             lambda dy, c: (dy @ c[1].T * (c[0] > 0), np.maximum(c[0], 0).T @ dy),
             (x, W), judge="differences",
         )  # fmt: skip
-        told[f"relu at its kink: {report.verdict}, kinks left out: {any(row.kinks for row in report.rows)}"] += 1
-    for text, count in told.items():
+        counts[f"relu at its kink: {report.verdict}, kinks left out: {any(row.kinks for row in report.rows)}"] += 1
+    for text, count in counts.items():
         print(f"{text} ({count})")
 
 
-PARTS = {
+DIAGNOSIS_PARTS = {
     "names": names,
     "verdicts": verdicts,
     "thirds": thirds,
@@ -389,14 +387,16 @@ PARTS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--part", choices=PARTS, default=None)
-    parser.add_argument("--list", action="store_true", help="list each mutant that is not detected, placed and named")
+    parser.add_argument("--part", choices=DIAGNOSIS_PARTS, default=None)
+    parser.add_argument(
+        "--list", action="store_true", help="list each mutant that is not detected, not placed or not named"
+    )
     parser.add_argument("--pairs", type=int, default=300, help="how many pairs of mistakes")
-    parser.add_argument("--draws", type=int, default=1, help="how many ways to divide the catalogue into thirds")
+    parser.add_argument("--draws", type=int, default=1, help="how many random divisions of the catalogue into thirds")
     parser.add_argument("--seeds", type=int, default=200, help="how many seeds for the right files")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    for name, part in PARTS.items():
+    for name, part in DIAGNOSIS_PARTS.items():
         if args.part in (None, name):
             part(args)
 

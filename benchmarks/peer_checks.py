@@ -15,14 +15,16 @@ Array = np.ndarray[Any, Any]
 Function = Callable[..., Any]
 
 
-def arguments(cell: str, seed: int = 0, c0: bool = False) -> list[Array]:
-    rng = np.random.default_rng(seed)
+def arguments(cell: str) -> list[Array]:
+    """Draw x, h0, Wx, Wh and the biases."""
+    rng = np.random.default_rng(0)
     K = len(CELLS[cell].gates) * H
     biases = [(K,)] * len(CELLS[cell].biases)
     return [0.5 * rng.standard_normal(s) for s in [(N, T, D), (N, H), (D, K), (H, K), *biases]]
 
 
 def numerical(forward: Function, given: Sequence[Array], k: int, upstream: Array, h: float) -> Array:
+    """Return the central difference with step h for every entry of argument k."""
     gradient = np.zeros_like(given[k])
     for index in np.ndindex(gradient.shape):
         values = []
@@ -40,6 +42,7 @@ def _analytic(forward: Function, backward: Function, given: Sequence[Array], ups
 
 
 def pytorch_style(forward: Function, backward: Function, cell: str) -> bool:
+    """Compare every gradient with `np.allclose`, for an upstream gradient of ones."""
     given = arguments(cell)
     ones = np.ones((N, T, H))
     results = _analytic(forward, backward, given, ones)
@@ -49,6 +52,7 @@ def pytorch_style(forward: Function, backward: Function, cell: str) -> bool:
 
 
 def cs231n_style(forward: Function, backward: Function, cell: str) -> bool:
+    """Compare the largest relative error of an entry with a threshold, for a random upstream gradient."""
     given = arguments(cell)
     upstream = np.random.default_rng(1).standard_normal((N, T, H))
     results = _analytic(forward, backward, given, upstream)
@@ -60,6 +64,7 @@ def cs231n_style(forward: Function, backward: Function, cell: str) -> bool:
 
 
 def inner_product(forward: Function, backward: Function, cell: str) -> bool:
+    """Compare both sides of <v, J^T w> = <J v, w> for one random v and w."""
     given = arguments(cell)
     rng = np.random.default_rng(1)
     w = rng.standard_normal((N, T, H))
@@ -73,7 +78,7 @@ def inner_product(forward: Function, backward: Function, cell: str) -> bool:
 
 
 def one_norm(forward: Function, backward: Function, cell: str) -> bool:
-    """Compare all parameters' gradients as one long vector, as in many courses; dx and dh0 are ignored."""
+    """Compare all parameters' gradients as one long vector, as in many courses. Ignore dx and dh0."""
     given = arguments(cell)
     upstream = np.random.default_rng(1).standard_normal((N, T, H))
     results = _analytic(forward, backward, given, upstream)

@@ -1,4 +1,4 @@
-"""The messages for all planted mistakes, in one text: `python tests/assignments/golden.py` writes golden.txt anew.
+"""The messages for all planted mistakes, in one text: `python tests/assignments/golden.py` rewrites golden.txt.
 
 Numbers that depend on the order of rounding (how well a mistake matches) are left out.
 """

@@ -1,4 +1,4 @@
-"""A sample of benchmarks/diagnosis.py: mutants are placed where their authors expect, and unusual right files pass."""
+"""A sample of benchmarks/diagnosis.py: each mutant is placed where its author expects, and unusual right files pass."""
 
 import contextlib
 import io
@@ -34,7 +34,7 @@ def test_right_files_are_right(name):
 
 
 @pytest.mark.parametrize("name", odd_styles.SINGLE)
-def test_float32_inside_is_told(name):
+def test_float32_inside_is_reported(name):
     task, source = odd_styles.SINGLE[name]
     finding = judge(diagnosis.functions(source), TASKS[task], 1)
     assert finding.status == "right"

@@ -1,1 +1,1 @@
-"""From a wrong gradient to the mistake: probes, matching, verdicts and their rendering."""
+"""The diagnosis of wrong gradients: probes, matching, verdicts and reports."""

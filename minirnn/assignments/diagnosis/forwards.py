@@ -1,116 +1,111 @@
-"""Is the forward pass right? And if not: is it a known other one, and does backward at least belong to it?"""
+"""Check the forward pass: is it right, does a wrong one equal a known other one, and does backward belong to it?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
-import numpy as np
-
 from minirnn import gradcheck
-from minirnn.assignments.catalogue import passes
+from minirnn.assignments.catalogue import tasks
 from minirnn.assignments.catalogue.passes import Array
-from minirnn.assignments.diagnosis.cases import Case, close
-from minirnn.assignments.diagnosis.places import malformation
+from minirnn.assignments.catalogue.tasks import Task
+from minirnn.assignments.diagnosis.places import malformation, worst
+from minirnn.assignments.diagnosis.probe_results import ProbeResult, close, largest
 from minirnn.assignments.sandbox.observe import Subject
 
 
-def wrong(case: Case) -> list[str]:
-    """Sentences about the outputs that are wrong; empty if all are right."""
+def wrong(result: ProbeResult) -> list[str]:
+    """Return sentences about the wrong outputs; empty if all outputs are right."""
+    function, count = result.task.forward, len(result.right_outputs)
+    if len(result.outputs) != count:
+        return [f"{function} returned {len(result.outputs)} arrays, expected {count}"]
+    labels = list(result.task.outputs)
+    if len(labels) != count:
+        labels = [f"{labels[0]}[{k}]" for k in range(count)]
     found = []
-    names = list(case.task.outputs)
-    labels = (
-        names if len(names) == len(case.right_outputs) else [f"{names[0]}[{k}]" for k in range(len(case.right_outputs))]
-    )
-    if len(case.outputs) != len(case.right_outputs):
-        return [f"{case.task.forward} returned {len(case.outputs)} arrays, expected {len(case.right_outputs)}"]
-    for label, seen, right in zip(labels, case.outputs, case.right_outputs, strict=True):
+    for label, seen, right in zip(labels, result.outputs, result.right_outputs, strict=True):
         if problem := malformation(seen, right):
-            found.append(f"{case.task.forward}: {label} is wrong: {problem}")
-        elif not close(seen, right, max(float(np.max(np.abs(right), initial=0.0)), 1e-2), case.precision.verdict):
-            found.append(_numbers(case, label, seen, right))
-    if found and case.task.cell and (known := _known(case)):
-        found.append(known)
-    return found
+            found.append(f"{function}: {label} is wrong: {problem}")
+        elif not close(seen, right, max(largest(right), 1e-2), result.precision.verdict):
+            found.append(f"{function}: {label} is wrong{_numbers(result, label, seen, right)}")
+    return found + (_known(result)[:1] if found and result.task.cell else [])
 
 
-def _numbers(case: Case, label: str, seen: Array, right: Array) -> str:
-    error = np.abs(seen - right)
-    index = tuple(int(i) for i in np.unravel_index(int(np.argmax(error)), error.shape))
+def _numbers(result: ProbeResult, label: str, seen: Array, right: Array) -> str:
+    """Return the first wrong step and the entry with the largest error, as text."""
     where = ""
-    if case.task.sequence and right.ndim == 3:
-        steps = [t for t in range(right.shape[1]) if not close(seen[:, t], right[:, t], 1.0, case.precision.verdict)]
-        where = f", first at step {steps[0]}" if steps else ""
+    if result.task.sequence and right.ndim == 3:
+        limit = result.precision.verdict
+        first = next((t for t in range(right.shape[1]) if not close(seen[:, t], right[:, t], 1.0, limit)), None)
+        where = f", first at step {first}" if first is not None else ""
+    index = worst(seen, right)
     place = f"[{', '.join(map(str, index))}]" if index else ""
-    numbers = f"{label}{place} is {seen[index]:.9g}, expected {right[index]:.9g}"
-    return f"{case.task.forward}: {label} is wrong{where}: {numbers}"
+    return f"{where}: {label}{place} is {seen[index]:.9g}, expected {right[index]:.9g}"
 
 
-def _known(case: Case) -> str:
-    """The sentence for a known other forward pass that gives these outputs."""
-    for text, outputs in _others(case):
-        if all(close(s, o, 1.0, case.precision.match) for s, o in zip(case.outputs, outputs, strict=True)):
-            return text
-    return ""
+def _known(result: ProbeResult) -> list[str]:
+    """Return sentences about the known other forward passes that give these outputs."""
+    return [
+        text
+        for text, task, given in _others(result.task, result.given)
+        if all(
+            close(seen, other, 1.0, result.precision.match)
+            for seen, other in zip(result.outputs, tasks.right(task, given, result.into)[0], strict=True)
+        )
+    ]
 
 
-def _others(case: Case) -> Iterator[tuple[str, list[Array]]]:
-    task = case.task
-    assert task.cell is not None
-    gates = task.gates
-    for order in map("".join, permutations(gates)):
-        if order != gates:
-            text = f"it is right for gates in the order {', '.join(order)}: give --gates {order}, or reorder the blocks"
-            yield text, _outputs(case, order)
-    yield (
-        "it equals a forward pass without the bias",
-        _outputs(case, gates, lambda g: {**g, **_no_bias(task.shapes, g)}),
-    )
+def _others(task: Task, given: Mapping[str, Any]) -> Iterator[tuple[str, Task, Mapping[str, Any]]]:
+    """Yield known other forward passes: the sentence, the task and the arguments whose right outputs they give."""
+    for order in map("".join, permutations(task.gates)):
+        if order != task.gates:
+            text = f"it is right for gates in the order {', '.join(order)}: add --gates {order}, or reorder the blocks"
+            yield text, replace(task, gates=order), given
+    biases = {name: 0 * given[name] for name in task.shapes if name.startswith("b")}
+    yield "it equals a forward pass without the bias", task, {**given, **biases}
     state = "h0" if task.sequence else "prev_h"
-    yield f"it equals a forward pass that ignores {state}", _outputs(case, gates, lambda g: {**g, state: 0 * g[state]})
+    yield f"it equals a forward pass that ignores {state}", task, {**given, state: 0 * given[state]}
 
 
-def _no_bias(shapes: dict[str, str], given: dict[str, Any]) -> dict[str, Any]:
-    return {name: 0 * given[name] for name in shapes if name.startswith("b")}
+def differentiable(subject: Subject, task: Task, given: Mapping[str, Any], into: Sequence[Array]) -> dict[str, Any]:
+    """Return a pair of functions as the keyword arguments of `gradcheck.check` and `gradcheck.sweep`.
 
-
-def _outputs(case: Case, gates: str, change: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> list[Array]:
-    task, given = case.task, change(case.given)
-    x = given["x"] if task.sequence else given["x"][:, None]
-    h0 = given["h0"] if task.sequence else given["prev_h"]
-    biases = tuple(given[name] for name in task.shapes if name.startswith("b"))
-    assert task.cell is not None
-    trace = passes.forward(task.cell, gates, x, h0, given.get("prev_c"), given["Wx"], given["Wh"], biases)
-    last = trace.steps[-1]
-    found: list[Any] = [trace.h] if task.sequence else [last.h, last.c]
-    return found[: len(task.outputs)]
-
-
-def consistent(problems: list[str], subject: Subject, case: Case) -> None:
-    """Add a sentence: whether backward is at least the gradient of the forward pass that is there."""
-    task = case.task
-    if not task.gradients or case.failure is not None or any(s is None for s in case.outputs):
-        return
+    The inputs are the arguments that have gradients. The forward function runs the student's pair and caches the
+    gradients, which the backward function returns. It raises ValueError if the student's functions fail.
+    """
     names = list(task.gradients.values())
 
     def forward(*values: Array) -> tuple[Any, ...]:
-        seen = subject.run(task, {**case.given, **dict(zip(names, values, strict=True))}, case.into)
-        if seen.outputs is None:
+        seen = subject.run(task, {**given, **dict(zip(names, values, strict=True))}, list(into))
+        if seen.failure is not None:
             raise ValueError(str(seen.failure))
-        return (*seen.outputs, None)
+        return (*(seen.outputs or []), seen.gradients)
 
+    return {
+        "forward": forward,
+        "backward": lambda *upstreams_and_cache: tuple(upstreams_and_cache[-1]),
+        "inputs": [given[name] for name in names],
+        "upstream": into if len(into) > 1 else into[0],
+        "names": names,
+    }
+
+
+def consistent(subject: Subject, result: ProbeResult) -> list[str]:
+    """Return a sentence that says whether backward is the gradient of the student's own forward pass.
+
+    Empty if that can't be checked.
+    """
+    task = result.task
+    if not task.gradients or any(output is None for output in result.outputs):
+        return []
     try:
-        inputs = [case.given[name] for name in names]
-        upstream = case.into if len(case.into) > 1 else case.into[0]
-        report = gradcheck.check(
-            forward, lambda *_: tuple(case.seen), inputs, upstream=upstream, mode="directional", names=names
-        )
+        report = gradcheck.check(**differentiable(subject, task, result.given, result.into), mode="directional")
     except (ValueError, TypeError):
-        return
-    name = task.backward or task.forward
-    if not report.failed():
-        problems.append(f"{name}: the gradients belong to this forward pass; set that right, and they will follow")
-    else:
-        wrong = ", ".join("d" + tensor for tensor in report.failed())
-        problems.append(f"{name}: the gradients don't belong to this forward pass either ({wrong})")
+        return []
+    name, failed = task.backward or task.forward, report.failed()
+    if not failed:
+        return [f"{name}: the gradients belong to this forward pass; fix the forward pass, and they will be right too"]
+    tensors = ", ".join(f"d{tensor}" for tensor in failed)
+    return [f"{name}: the gradients don't belong to this forward pass either ({tensors})"]

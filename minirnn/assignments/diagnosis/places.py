@@ -1,24 +1,25 @@
-"""Where a gradient is wrong: which tensors, which gates' blocks, which time steps, as a small map."""
+"""The places where a gradient is wrong: which tensors, which gates' blocks and which time steps, as a small map."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from minirnn.assignments.diagnosis.cases import Case, close
+from minirnn.assignments.diagnosis.probe_results import ProbeResult, close
 
-MARKS = {True: "x", False: "."}
+PLACE_MARKS = {True: "x", False: "."}
 
 
 @dataclass(frozen=True)
 class Place:
-    """One tensor on the base problem.
+    """One tensor of a result.
 
-    `blocks` maps each gate to whether its block is wrong; `steps` each time step; `cells` (steps, blocks) where the
-    tensor has both, else None. `problem` says what is wrong with a result that can't be compared. `error` is relative
-    to the tensor's scale, `index` the entry that is off most.
+    problem: why the tensor can't be compared with the right one, or "". blocks: whether each gate's block is wrong;
+    None if the tensor has no blocks. steps: whether each time step is wrong; None if the tensor has no steps.
+    error: the largest error, relative to the scale of the tensor. index: the entry with the largest error.
+    got, expected: the student's value and the right value of this entry.
     """
 
     tensor: str
@@ -32,41 +33,39 @@ class Place:
     expected: float | None = None
 
 
-def places(case: Case) -> list[Place]:
-    """A place for each tensor, wrong or not."""
-    return [_place(case, k, name) for k, name in enumerate(case.names)]
+def places(result: ProbeResult) -> list[Place]:
+    """Return one place for each tensor, right or wrong."""
+    return [_place(result, k, name) for k, name in enumerate(result.names)]
 
 
-def _place(case: Case, k: int, name: str) -> Place:
-    seen, right = case.seen[k], case.right[k]
+def _place(result: ProbeResult, k: int, name: str) -> Place:
+    seen, right = result.seen[k], result.right[k]
+    scale, limit = result.scales[k], result.precision.verdict
     problem = malformation(seen, right)
-    blocks = dict.fromkeys(case.task.gates, True) if case.task.has_blocks(name) else None
-    steps = [True] * right.shape[1] if case.task.has_steps(name) else None
-    if problem:
-        return Place(name, True, problem, blocks, steps)
-    scale, limit = case.scale(k), case.precision.verdict
-    if blocks is not None:
-        pairs = zip(*(np.split(a, case.task.blocks, axis=-1) for a in (seen, right)), strict=True)
-        blocks = {gate: not close(s, r, scale, limit) for gate, (s, r) in zip(case.task.gates, pairs, strict=True)}
-    if steps is not None:
-        steps = [not close(seen[:, t], right[:, t], scale, limit) for t in range(right.shape[1])]
+
+    def off(where: Any) -> bool:
+        return bool(problem) or not close(seen[where], right[where], scale, limit)
+
+    gates, H = result.task.gates, right.shape[-1] // max(1, result.task.blocks)
+    columns = {gate: np.s_[..., n * H : (n + 1) * H] for n, gate in enumerate(gates)}
+    blocks = {gate: off(where) for gate, where in columns.items()} if result.task.has_blocks(name) else None
+    steps = [off(np.s_[:, t]) for t in range(right.shape[1])] if result.task.has_steps(name) else None
+    place = Place(name, bool(problem) or result.wrong(k), problem, blocks, steps)
+    if problem or not right.size:
+        return place
+    index = worst(seen, right)
+    error = float(abs(seen[index] - right[index])) / scale
+    return replace(place, error=error, index=index, got=float(seen[index]), expected=float(right[index]))
+
+
+def worst(seen: np.ndarray, right: np.ndarray) -> tuple[int, ...]:
+    """Return the index of the entry with the largest error."""
     errors = np.abs(seen - right)
-    index = tuple(int(i) for i in np.unravel_index(int(np.argmax(errors)), errors.shape)) if errors.size else ()
-    return Place(
-        name,
-        case.wrong(k),
-        "",
-        blocks,
-        steps,
-        float(errors[index]) / scale if errors.size else 0.0,
-        index,
-        float(seen[index]) if errors.size else None,
-        float(right[index]) if errors.size else None,
-    )
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(errors)), errors.shape))
 
 
 def malformation(seen: Any, right: np.ndarray) -> str:
-    """What is wrong with a result that isn't an array of finite floats of the right shape; "" if it is."""
+    """Return why a result is not an array of finite floats of the right shape, or "" if it is one."""
     if seen is None:
         return "it is None"
     if seen.dtype.kind not in "fiubc":
@@ -76,24 +75,23 @@ def malformation(seen: Any, right: np.ndarray) -> str:
     if seen.dtype.kind in "iub":
         return f"its dtype is {seen.dtype}, expected floats"
     if seen.dtype.kind == "c":
-        return "it is complex"
+        return "it is complex, expected floats"
     bad = np.argwhere(~np.isfinite(seen))
     if len(bad):
-        first = tuple(int(i) for i in bad[0])
-        return f"{len(bad)} of {seen.size} entries aren't finite, the first at {first}"
+        return f"{len(bad)} of {seen.size} entries aren't finite, the first at {tuple(map(int, bad[0]))}"
     return ""
 
 
 def drawn(found: list[Place]) -> list[str]:
-    """The map: a line for each tensor, `x` wrong, `.` right."""
+    """Return the map: one line for each tensor, with `x` for wrong and `.` for right."""
     width = max(len(place.tensor) for place in found)
     lines = []
     for place in found:
         parts = [f"  {place.tensor.ljust(width)}  {'wrong' if place.wrong else 'right'}"]
         if place.blocks is not None:
-            parts.append("blocks " + " ".join(f"{gate}{MARKS[bad]}" for gate, bad in place.blocks.items()))
+            parts.append("blocks " + " ".join(f"{gate}{PLACE_MARKS[bad]}" for gate, bad in place.blocks.items()))
         if place.steps is not None:
-            parts.append("steps " + "".join(MARKS[bad] for bad in place.steps))
+            parts.append("steps " + "".join(PLACE_MARKS[bad] for bad in place.steps))
         if place.problem:
             parts.append(place.problem)
         lines.append("   ".join(parts))

@@ -1,9 +1,12 @@
-"""What was found, as text at five levels of help and as JSON.
+"""The report on a file: as text with five levels of hints, and as JSON.
 
-    0  which functions are right        1  which results are wrong      2  where, when not, and the smallest problem
-    3  what kind of mistake it is, and where to look                    4  the mistake itself, with its equation
+    0  which functions are right
+    1  which results are wrong
+    2  where and under which circumstances they are wrong, and the smallest failing problem
+    3  the kind of mistake, and where to look
+    4  the mistake itself, with its equation
 
-A level shows everything below it too.
+Each level includes the levels below it.
 """
 
 from __future__ import annotations
@@ -18,10 +21,8 @@ from minirnn.assignments.diagnosis.judging import Finding
 from minirnn.assignments.diagnosis.match import Explanation
 from minirnn.assignments.diagnosis.places import Place, drawn
 
-SCHEMA = 1
-LEVELS = range(5)
-UNKNOWN = "no known mistake fits"
-WORDS = {
+REPORT_SCHEMA = 1
+STATUSES = {
     "right": "right",
     "wrong": "WRONG",
     "broken": "CAN'T BE JUDGED",
@@ -31,7 +32,7 @@ WORDS = {
 
 
 def text(report: FileReport, hint: int = 4) -> str:
-    """The whole report."""
+    """Return the report on a file as text."""
     lines = [f"{report.path} (seed {report.seed})"]
     if report.problem:
         lines.append(f"can't be judged: {report.problem}")
@@ -41,53 +42,51 @@ def text(report: FileReport, hint: int = 4) -> str:
 
 
 def summary(report: FileReport) -> str:
-    """One line with the verdict."""
+    """Return the line with the verdict."""
     if report.problem:
         return "verdict: can't be judged"
-    right = sum(finding.status == "right" for finding in report.findings)
-    rest = [f"{finding.task.name} {WORDS[finding.status]}" for finding in report.findings if finding.status != "right"]
+    rest = [f"{one.task.name} {STATUSES[one.status]}" for one in report.findings if one.status != "right"]
+    right = len(report.findings) - len(rest)
     return f"verdict: {right} of {len(report.findings)} right" + (f"; {', '.join(rest)}" if rest else "")
 
 
 def finding_lines(finding: Finding, hint: int, report: FileReport | None = None) -> list[str]:
-    """One pair of functions. The fields always come in the same order."""
-    task = finding.task
-    pair = " and ".join(task.functions)
-    lines = [f"{task.name}: {WORDS[finding.status]}   ({pair})"]
+    """Return the lines about one pair of functions. The fields are always in the same order."""
+    lines = [f"{finding.task.name}: {STATUSES[finding.status]}   ({' and '.join(finding.task.functions)})"]
     if finding.failure is not None:
         lines.append(f"  {finding.failure}")
     if hint >= 1:
         lines += [f"  note: {note}" for note in finding.notes]
-    if finding.status in ("right", "missing") or hint == 0:
-        return lines
-    if finding.status == "wrong":
-        lines += [f"  {line}" for line in _wrong(finding, hint, report)]
+        if finding.status == "wrong":
+            lines += [f"  {line}" for line in _wrong(finding, hint, report)]
     return lines
 
 
 def _wrong(finding: Finding, hint: int, report: FileReport | None) -> Iterator[str]:
-    same = "random" not in finding.hygiene
-    yield "forward: " + (("wrong" if finding.stage == "forward" else "right") if same else "not the same twice")
-    for problem in finding.problems:
-        yield f"problem: {problem}"
-    tensors = [place.tensor for place in finding.places if place.wrong] or finding.unclean
-    if tensors:
-        circumstance = f", {finding.where}" if finding.where else ""
-        yield f"wrong: {', '.join(tensors)}{circumstance}"
-    if hint < 2:
-        return
-    yield from _where(finding)
-    yield from _smallest(finding, report)
+    if "random" in finding.hygiene:
+        yield "forward: two calls differ"
+    else:
+        yield f"forward: {'wrong' if finding.stage == 'forward' else 'right'}"
+    yield from (f"problem: {problem}" for problem in finding.problems)
+    if tensors := _wrong_tensors(finding):
+        yield f"wrong: {', '.join(tensors)}" + (f", {finding.where}" if finding.where else "")
+    if hint >= 2:
+        yield from _where(finding)
+        yield from _smallest(finding, report)
     if hint >= 3 and (finding.places or finding.hygiene):
         yield from _causes(finding, hint)
 
 
+def _wrong_tensors(finding: Finding) -> list[str]:
+    return [place.tensor for place in finding.places if place.wrong] or finding.unclean
+
+
 def _where(finding: Finding) -> Iterator[str]:
-    if finding.unclean and not finding.places:
-        yield f"where: {', '.join(finding.unclean)}, all blocks and steps"
     if finding.places:
         yield "where (x wrong, . right" + ("; steps from the first to the last):" if finding.task.sequence else "):")
         yield from drawn(finding.places)
+    elif finding.unclean:
+        yield f"where: {', '.join(finding.unclean)}, all blocks and steps"
     for name, found in finding.maps.items():
         if any(place.wrong for place in found):
             yield f"where for {name}" + (", c0 = 0:" if finding.task.cell == "lstm" else ":")
@@ -102,87 +101,93 @@ def _smallest(finding: Finding, report: FileReport | None) -> Iterator[str]:
     small = finding.smallest
     if small is None:
         if finding.places:
-            yield f"smallest failing problem: the first one above{', ' + finding.where if finding.where else ''}"
+            yield "smallest failing problem: the first one above" + (f", {finding.where}" if finding.where else "")
         elif finding.hygiene:
-            yield "smallest failing problem: any; it shows at every size"
+            yield "smallest failing problem: any; the problem appears at every size"
         return
     sizes = ", ".join(f"{name}={size}" for name, size in small.sizes.items())
+    factor = f"{small.factor:g}" if small.factor != 1 else ""
     zero = f"; zero: {', '.join(small.zero)}" if small.zero else ""
-    zero += f"; upstream × {small.factor:g}" if small.factor != 1 else ""
-    yield f"smallest failing problem: {sizes}{zero}"
+    yield f"smallest failing problem: {sizes}{zero}" + (f"; upstream × {factor}" if factor else "")
     if report is not None:
-        options = f", zero={list(small.zero)}" if small.zero else ""
-        options += f", factor={small.factor:g}" if small.factor != 1 else ""
-        options += f", gates={report.gates!r}" if report.gates else ""
-        options += f", truncate={report.truncate}" if report.truncate else ""
+        values = {
+            "zero": str(list(small.zero)) if small.zero else "",
+            "factor": factor,
+            "gates": repr(report.gates) if report.gates else "",
+            "truncate": str(report.truncate) if report.truncate else "",
+        }
+        options = "".join(f", {name}={value}" for name, value in values.items() if value)
         call = f"reproduce({report.path!r}, {finding.task.name!r}, {sizes}{options}, seed={small.seed})"
         yield f'  python -c "from minirnn.assignments import reproduce; {call}"'
 
 
 def _causes(finding: Finding, hint: int) -> Iterator[str]:
-    ids = finding.named
-    if not ids:
+    mistakes = [MISTAKES[id] for id in finding.named]
+    if not mistakes:
         yield "family: unknown"
-        yield f"cause: {UNKNOWN}"
-        yield "evidence: every mistake of the catalogue predicts other numbers than these"
+        yield "cause: no known mistake fits"
+        yield "evidence: every mistake in the catalogue predicts gradients other than these"
         yield f"look at: {_guide(finding)}"
         return
-    families = list(dict.fromkeys(MISTAKES[id].family for id in ids))
-    yield f"family: {', '.join(families)}"
+    yield "family: " + ", ".join(dict.fromkeys(mistake.family for mistake in mistakes))
     if hint >= 4:
-        for id in ids:
-            yield f"cause: {MISTAKES[id].title}"
-            yield f"  written, perhaps:  {MISTAKES[id].wrong}"
-            yield f"  has to be:         {MISTAKES[id].right}"
+        for mistake in mistakes:
+            yield f"cause: {mistake.title}"
+            yield f"  you may have written:  {mistake.wrong}"
+            yield f"  it should be:          {mistake.right}"
         for other in finding.causes[1:]:
-            yield "  or, the same numbers: " + " together with ".join(MISTAKES[id].title for id in other.ids)
-        yield "evidence: " + evidence(finding)
-        worst = _worst(finding.places)
-        if worst:
+            titles = " together with ".join(MISTAKES[id].title for id in other.ids)
+            yield f"  or, with the same gradients: {titles}"
+        yield f"evidence: {evidence(finding)}"
+        if worst := _worst(finding.places):
             yield f"numbers: {worst}"
-    yield "look at: " + "; ".join(dict.fromkeys(MISTAKES[id].look for id in ids))
+    yield "look at: " + "; ".join(dict.fromkeys(mistake.look for mistake in mistakes))
 
 
 def evidence(finding: Finding) -> str:
-    """Why the mistake was named."""
+    """Return why the mistake was named."""
     if not finding.causes:
-        return "seen when the functions were called and their arguments compared: see the problem above"
+        return "observed while the functions were called: see the problem above"
     cause = finding.causes[0]
-    parts = [cause.note] if cause.note else []
-    parts += [f"{name} is {what}" for name, what in cause.operations.items()]
-    if not cause.note:
-        parts.append(f"the numbers equal those of this mistake (match {cause.deviation:.0e} on {cause.probes} probes)")
-    return "; ".join(parts)
+    match = f"your gradients equal those of this mistake (match {cause.deviation:.0e} on {cause.probes} probes)"
+    tensors: dict[str, list[str]] = {}
+    for name, what in cause.operations.items():
+        tensors.setdefault(what, []).append(name)
+    operations = [f"{', '.join(names)}: {what}" for what, names in tensors.items()]
+    return "; ".join([*([cause.note] if cause.note else []), *operations, *([] if cause.note else [match])])
 
 
 def _guide(finding: Finding) -> str:
-    """Where to look if nothing is known: what the first wrong place says."""
-    wrong = [place for place in finding.places if place.wrong]
+    """Return where to look for an unknown mistake, from the places where the gradients are wrong."""
     if "for T = 1" in finding.exact:
-        return "what is carried from step to step: it is right for one step"
-    one = [place for place in finding.maps.get("T = 1", []) if place.wrong] or wrong
-    blocks = sorted({gate for place in one for gate, bad in (place.blocks or {}).items() if bad})
+        return "the gradients that are carried from step to step: for a single step, the result is right"
+    one_step = [place for place in finding.maps.get("T = 1", []) if place.wrong]
+    wrong = one_step or [place for place in finding.places if place.wrong]
+    blocks = sorted({gate for place in wrong for gate, bad in (place.blocks or {}).items() if bad})
     if blocks and len(blocks) < finding.task.blocks:
         return f"the lines of the gates {', '.join(blocks)}"
-    return f"the lines that make {', '.join(place.tensor for place in one) or 'the results'}"
+    return f"the lines that compute {', '.join(place.tensor for place in wrong) or 'the results'}"
 
 
 def _worst(found: list[Place]) -> str:
-    compared = [place for place in found if place.error is not None and place.wrong]
+    """Return the entry with the largest error, as text; "" if no tensor can be compared."""
+    compared = [place for place in found if place.wrong and place.index is not None]
     if not compared:
         return ""
     worst = max(compared, key=lambda place: place.error or 0.0)
-    index = ", ".join(map(str, worst.index or ()))
-    return f"{worst.tensor}[{index}] is {worst.got:.9g}, should be {worst.expected:.9g}"
+    return f"{worst.tensor}{list(worst.index or ())} is {worst.got:.9g}, should be {worst.expected:.9g}"
 
 
 # ---- JSON ----------------------------------------------------------------------------------------------------------
 
 
 def as_dict(report: FileReport, hint: int = 4) -> dict[str, Any]:
-    """The report as plain values; the schema is in docs/instructors.md. What the hint level hides is null or empty."""
+    """Return the report as plain values; docs/instructors.md has the schema.
+
+    Fields that the hint level hides are null or empty.
+    """
     return {
-        "schema": SCHEMA,
+        "schema": REPORT_SCHEMA,
         "file": report.path,
         "seed": report.seed,
         "gates": report.gates,
@@ -195,8 +200,7 @@ def as_dict(report: FileReport, hint: int = 4) -> dict[str, Any]:
 
 
 def _function(finding: Finding, hint: int) -> dict[str, Any]:
-    failure = finding.failure
-    small = finding.smallest
+    failure, small = finding.failure, finding.smallest
     return {
         "task": finding.task.name,
         "functions": list(finding.task.functions),
@@ -205,7 +209,7 @@ def _function(finding: Finding, hint: int) -> dict[str, Any]:
         "stage": finding.stage if hint >= 1 else "",
         "notes": finding.notes if hint >= 1 else [],
         "problems": finding.problems if hint >= 1 else [],
-        "wrong": [place.tensor for place in finding.places if place.wrong] or finding.unclean if hint >= 1 else [],
+        "wrong": _wrong_tensors(finding) if hint >= 1 else [],
         "places": [asdict(place) for place in finding.places] if hint >= 2 else [],
         "maps": {k: [asdict(place) for place in v] for k, v in finding.maps.items()} if hint >= 2 else {},
         "exact": finding.exact if hint >= 2 else [],

@@ -1,4 +1,4 @@
-"""The smallest failing problem again, for the student to look at: both gradients, printed."""
+"""Reproduce the smallest failing problem: print its arguments, and each gradient next to the right one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from minirnn.assignments.catalogue.tasks import chosen
-from minirnn.assignments.diagnosis.judging import reduced
+from minirnn.assignments.diagnosis.judging import Smallest, reduced
 from minirnn.assignments.diagnosis.places import malformation
 from minirnn.assignments.sandbox.runner import File
 
@@ -24,24 +24,22 @@ def reproduce(
     truncate: int = 0,
     **sizes: int,
 ) -> None:
-    """Run a file's pair of functions on a problem of the given sizes, and print each gradient beside the right one.
+    """Run a pair of functions on a problem of the given sizes, and print each gradient next to the right one.
 
-    task: a name from `minirnn assignments`. zero: arguments that are zero. factor: on the
-    upstream gradient. sizes: N, T, D, H, ... Raises KeyError for
-    an unknown task, CannotLoad if the file can't be loaded.
+    task: the name of a task from `minirnn assignments`. zero: the arguments that are zero. factor: multiplies the
+    upstream gradient. gates, truncate: see `check_file`. sizes: N, T, D, H, ...
+    Raises KeyError for an unknown task, and CannotLoad if the file can't be loaded.
     """
     chosen_task = chosen(gates, truncate)[task]
     with File(Path(path)) as file:
-        case = reduced(file, chosen_task, sizes, tuple(zero), seed, factor)
+        result = reduced(file, chosen_task, Smallest(sizes, tuple(zero), seed, factor))
     with np.printoptions(precision=9, suppress=True, linewidth=110):
-        for name, value in case.given.items():
+        for name, value in result.given.items():
             print(f"{name} =\n{value}")
-        if case.failure is not None:
-            print(case.failure)
+        if result.failure is not None:
+            print(result.failure)
             return
-        for k, name in enumerate(case.names):
-            problem = malformation(case.seen[k], case.right[k])
-            word = "wrong" if case.wrong(k) else "right"
-            print(f"{name} is {word}{': ' + problem if problem else ''}; yours and the right one:")
-            print(case.seen[k])
-            print(case.right[k])
+        for k, name in enumerate(result.names):
+            problem = malformation(result.seen[k], result.right[k])
+            verdict = f"wrong: {problem}" if problem else "wrong" if result.wrong(k) else "right"
+            print(f"\n{name} is {verdict}\nyour {name} =\n{result.seen[k]}\nright {name} =\n{result.right[k]}")

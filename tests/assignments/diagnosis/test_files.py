@@ -1,4 +1,4 @@
-"""Whole files in a process of their own: whatever they do, there is a verdict with the reason."""
+"""Whole files in a child process: whatever a file does, the report has a verdict and a reason."""
 
 import pytest
 

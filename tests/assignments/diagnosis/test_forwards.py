@@ -1,4 +1,4 @@
-"""A wrong forward is told with the entry, the step, and what it equals."""
+"""A wrong forward pass: the report names the entry, the step, and a known forward pass that gives the same outputs."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_values_without_gradients():
     found = problems("clip_grad_norm", clip_grad_norm=lambda grads, max_norm: [g * 0.5 for g in grads])
     assert found[0].startswith("clip_grad_norm: clipped[0] is wrong: clipped[0][")
     always = lambda grads, max_norm: [g * max_norm / np.sqrt(sum(np.sum(g * g) for g in grads)) for g in grads]
-    assert problems("clip_grad_norm", clip_grad_norm=always)[0].startswith("where nothing has to be clipped: ")
+    assert problems("clip_grad_norm", clip_grad_norm=always)[0].startswith("when nothing needs clipping: ")
     assert "returned 1 arrays, expected 2" in problems("clip_grad_value", clip_grad_value=lambda g, limit: [g[0]])[0]
 
 

@@ -1,4 +1,4 @@
-"""Verdicts: forward first, hygiene before numbers, places, circumstances, the smallest problem."""
+"""Verdicts: the forward pass and side effects before the gradients; places, circumstances, the smallest problem."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_where_and_when_of_the_dropped_carry():
 
 
 def test_a_wrong_forward_is_found_though_its_backward_belongs_to_it():
-    """Without the bias: self-consistent, and wrong."""
+    """A layer without a bias is wrong, although its backward pass is the gradient of its forward pass."""
 
     def forward(x, h0, Wx, Wh, b):
         return PLAIN["rnn_forward"](x, h0, Wx, Wh, 0 * b)
@@ -37,7 +37,7 @@ def test_a_wrong_forward_is_found_though_its_backward_belongs_to_it():
     finding = judge(answers(rnn_forward=forward, rnn_backward=backward), TASKS["rnn"])
     assert (finding.status, finding.stage) == ("wrong", "forward")
     assert "it equals a forward pass without the bias" in finding.problems
-    assert any("belong to this forward pass; set that right" in problem for problem in finding.problems)
+    assert any("belong to this forward pass; fix the forward pass" in problem for problem in finding.problems)
 
 
 def test_another_order_of_gates_is_recognised():
@@ -57,7 +57,7 @@ def test_stubs_are_unfinished_and_what_there_is_is_checked():
 
 def test_a_file_that_runs_only_for_equal_sizes_is_wrong():
     finding = judged(gallery.specimen("weights-exchanged").source, "rnn")
-    assert finding.problems[0] == "it runs only if D = H"
+    assert finding.problems[0] == "the functions run only if D = H"
     assert finding.named == ["weights-exchanged"]
 
 
@@ -69,7 +69,7 @@ def test_a_crash_on_one_probe_is_said():
 
     finding = judge(answers(rnn_backward=backward), TASKS["rnn"])
     assert finding.status == "wrong"
-    assert finding.problems[0].startswith("it fails for a batch of one: rnn_backward: raised IndexError")
+    assert finding.problems[0].startswith("the functions fail for a batch of one: rnn_backward: raised IndexError")
 
 
 @pytest.mark.parametrize("result", [(1, 2), None, np.zeros(3), [np.zeros(2)] * 7])

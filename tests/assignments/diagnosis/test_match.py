@@ -1,4 +1,4 @@
-"""Naming: the right name, both of two, none for what isn't known, never the nearest."""
+"""Naming: the right mistake, both of two mistakes, and no name for errors that only resemble a known mistake."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_random_errors_have_no_name(cell, size):
 
 
 def test_a_mistake_scaled_down_is_not_named_after_the_whole_one():
-    """Right plus a thousandth of the way to a known mistake: wrong, and unknown."""
+    """The right gradient plus a thousandth of the error of a known mistake is wrong, and has no name."""
     plain, planted = (
         load(text).functions["lstm_backward"] for text in (gallery.answers(), gallery.specimen("loop-forward").source)
     )
@@ -72,7 +72,7 @@ def test_two_at_once_are_both_named(case):
 
 
 def test_equal_functions_are_named_side_by_side():
-    """An RNN whose dh carry is dropped is one truncated to a step."""
+    """An RNN without the carry of dh equals an RNN truncated to one step."""
     finding = judged(gallery.specimen("h-carry-dropped/rnn").source, "rnn")
     assert [cause.ids for cause in finding.causes] == [
         ("h-carry-dropped",),

@@ -1,16 +1,18 @@
-"""Operations on finished tensors: each fits what it makes, and nothing right."""
+"""Operations on finished tensors: each fits the tensor that it makes, and no operation fits the right tensor."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from minirnn.assignments import TASKS
-from minirnn.assignments.diagnosis.cases import take
 from minirnn.assignments.diagnosis.operations import allowed, operations
+from minirnn.assignments.diagnosis.probe_results import Trial
 from minirnn.assignments.diagnosis.probes import Probe
 from tests.assignments.diagnosis.test_places import Right
 
-CASE = take(Right(lambda g: None), TASKS["lstm"], Probe("base"), 0, {})
-NAMES = CASE.names
+RESULT = Trial(Right(lambda g: None), TASKS["lstm"]).run(Probe("base"))
+NAMES = RESULT.names
 MADE = {
     "sign": ("dWh", lambda g: -g),
     "batch-scale": ("dWh", lambda g: g / 2),
@@ -28,22 +30,20 @@ MADE = {
 def test_each_fits_what_it_makes(id):
     name, make = MADE[id]
     k = NAMES.index(name)
-    right = CASE.right[k]
-    fitting = [
-        o.id for o in operations(CASE) if allowed(o, name) and o.fits(make(right), right, CASE, k, CASE.scale(k))
-    ]
-    assert id in fitting
-    assert not any(o.fits(right, right, CASE, k, CASE.scale(k)) for o in operations(CASE))
-    assert id not in [o.id for o in operations(CASE, frozenset({id}))]
+    made = with_tensor(k, make(RESULT.right[k]))
+    assert id in [o.id for o in operations(made) if allowed(o, name) and o.fits(made, k, RESULT.right[k])]
+    assert not any(o.fits(RESULT, k, RESULT.right[k]) for o in operations(RESULT))
+    assert id not in [o.id for o in operations(RESULT, frozenset({id}))]
 
 
 def test_none_fits_only_the_forgotten_state():
-    fitting = [o.id for o in operations(CASE) if o.id != "gate-order" and fits_none(o)]
-    assert fitting == ["initial-state-forgotten"]
+    k = NAMES.index("dh0")
+    missing = with_tensor(k, None)
+    assert [o.id for o in operations(missing) if o.fits(missing, k, RESULT.right[k])] == ["initial-state-forgotten"]
 
 
-def fits_none(operation):
-    try:
-        return operation.fits(None, CASE.right[1], CASE, 1, 1.0)
-    except AttributeError:
-        return False
+def with_tensor(k, value):
+    """Return the result with another value for tensor k."""
+    seen = list(RESULT.seen)
+    seen[k] = value
+    return replace(RESULT, seen=seen)

@@ -1,17 +1,17 @@
-"""Where: tensors, blocks, steps, and what is wrong with a result that can't be compared."""
+"""Places: wrong tensors, blocks and steps, and why a result can't be compared."""
 
 import numpy as np
 import pytest
 
 from minirnn.assignments import TASKS
-from minirnn.assignments.diagnosis.cases import take
 from minirnn.assignments.diagnosis.places import drawn, malformation, places
+from minirnn.assignments.diagnosis.probe_results import Trial
 from minirnn.assignments.diagnosis.probes import Probe
 from minirnn.assignments.sandbox.observe import Functions, Observation
 
 
 class Right(Functions):
-    """The right answer, spoiled."""
+    """Functions that return the right gradients, changed in place by `spoil`."""
 
     def __init__(self, spoil):
         super().__init__({})
@@ -26,7 +26,7 @@ class Right(Functions):
 
 
 def found(spoil, task="lstm"):
-    return {p.tensor: p for p in places(take(Right(spoil), TASKS[task], Probe("base"), 0, {}))}
+    return {p.tensor: p for p in places(Trial(Right(spoil), TASKS[task]).run(Probe("base")))}
 
 
 def test_a_block_and_a_step_alone():

@@ -1,4 +1,4 @@
-"""Probes: each makes its problem as it says, equal seeds make equal problems, and the base comes first."""
+"""Probes: each changes what its name says, equal seeds give equal problems, and the base problem comes first."""
 
 import numpy as np
 import pytest

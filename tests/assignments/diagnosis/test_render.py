@@ -1,4 +1,4 @@
-"""The messages: every planted mistake's, word by word, with all its fields; levels of help; JSON."""
+"""Reports: the complete message for every planted mistake, the levels of hints, and JSON."""
 
 import json
 import re
@@ -30,7 +30,7 @@ FIELDS = [
 
 @pytest.mark.parametrize("specimen", SPECIMENS, ids=lambda s: s.name.replace(" ", "-"))
 def test_the_message_is_the_one_that_was_read(specimen):
-    """After a change that was meant: python tests/assignments/golden.py, and read what differs."""
+    """After an intended change, run `python tests/assignments/golden.py` and read the diff."""
     if specimen.mistake == "random":
         return
     assert message(specimen).split("\n", 1)[1].rstrip() == MESSAGES[specimen.name].split("\n", 1)[1].rstrip()

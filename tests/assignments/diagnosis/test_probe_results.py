@@ -1,10 +1,10 @@
-"""A case: what counts as equal, and relative to what."""
+"""Results of probes: when arrays count as equal, and the scale that errors are relative to."""
 
 import numpy as np
 import pytest
 
 from minirnn.assignments import TASKS
-from minirnn.assignments.diagnosis.cases import DOUBLE, close, scales, take
+from minirnn.assignments.diagnosis.probe_results import FLOAT64_PRECISION, Trial, close, scales
 from minirnn.assignments.diagnosis.probes import Probe
 from tests.assignments.diagnosis.test_places import Right
 
@@ -27,8 +27,8 @@ def test_wrong_is_more_than_the_tolerance(size):
     def spoil(g):
         g["dWh"][0, 0] += size * np.abs(g["dWh"]).max()
 
-    case = take(Right(spoil), TASKS["gru"], Probe("base"), 0, {})
-    assert [name for k, name in enumerate(case.names) if case.wrong(k)] == ["dWh"]
-    assert not case.all_right
-    assert DOUBLE.verdict < 1e-9
-    assert case.sizes == {"N": 2, "T": 4, "D": 3, "H": 5, "K": 15}
+    result = Trial(Right(spoil), TASKS["gru"]).run(Probe("base"))
+    assert [name for k, name in enumerate(result.names) if result.wrong(k)] == ["dWh"]
+    assert not result.all_right
+    assert FLOAT64_PRECISION.verdict < 1e-9
+    assert result.sizes == {"N": 2, "T": 4, "D": 3, "H": 5, "K": 15}
