@@ -40,7 +40,7 @@ class CandidateMistake:
         return len(self.setting.get("order", {})) != 3 and len(self.setting) != 3
 
     def predict(self, result: ProbeResult) -> Prediction | None:
-        """Return the gradients with this mistake, or None if the mistake is impossible with the shapes of this probe."""
+        """Return the gradients with this mistake, or None if it is impossible with the shapes of this probe."""
         if self.formula is not None:
             return self.formula(result)
         try:
