@@ -1,4 +1,4 @@
-"""`minirnn audit`: which known mistakes somebody's tests would let through."""
+"""`minirnn audit`: list the known mistakes that a file of tests does not detect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["run"]
 
 
 def run(tests: Path, module: str, console: Console) -> bool:
-    """Print what the tests let through; True if it is nothing. ConfigError if they can't be audited."""
+    """Print the mistakes that the tests miss. Return True if there are none. Raises ConfigError for unusable tests."""
     if not tests.is_file():
         raise ConfigError(f"{tests}: there is no such file")
     try:

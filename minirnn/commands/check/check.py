@@ -1,4 +1,4 @@
-"""`minirnn check`: every cell's gradients before every judge; `minirnn check FILE`: somebody's file."""
+"""`minirnn check` judges every cell's gradients in three ways; `minirnn check FILE` judges an assignment's file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["check", "check_file"]
 
 
 def check(console: Console, seed: int = 0) -> bool:
-    """Print the table, and the full report of what didn't pass; True if everything did."""
+    """Print the table, and the full report of each failure. Return True if every gradient passed."""
     results = list(selfcheck.run(seed))
     console.print(table(results))
     for result in results:
@@ -44,9 +44,9 @@ def check_file(
     only: str | None,
     sweep: str | None,
 ) -> int:
-    """Print what is right and wrong in a file; the exit code: 0 all right, 1 something wrong, 2 it can't be judged.
+    """Print the verdict on a file. Return the exit code: 0 for a correct file, 1 for mistakes, 2 if it can't be judged.
 
-    Raises ConfigError for options that make no sense, or a file that isn't there.
+    Raises ConfigError for options that contradict each other, or if the file does not exist.
     """
     from minirnn import assignments
 
@@ -66,7 +66,7 @@ def check_file(
 
 
 def _sweep(path: Path, seed: int, only: str | None, target: str) -> None:
-    """Print the curves, or draw each into a PNG: of several, the task's name goes into the file's."""
+    """Print the curves, or draw each into a PNG. If there are several, each file name contains the task's name."""
     from minirnn import assignments
 
     try:
@@ -88,7 +88,7 @@ def _sweep(path: Path, seed: int, only: str | None, target: str) -> None:
 
 
 def _draw(curve: Sweep, path: Path) -> None:
-    """Into a PNG, written beside and renamed. Raises ImportError without matplotlib."""
+    """Draw into a PNG, which replaces an old file atomically. Raises ImportError without matplotlib."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -105,7 +105,7 @@ def _draw(curve: Sweep, path: Path) -> None:
 
 
 def table(results: Iterable[selfcheck.Result]) -> Table:
-    """A row for each cell and dtype, a column for each judge: verdict and largest error relative to the gradient."""
+    """Return a table with the verdict and the largest relative error of each cell and dtype (rows) for each judge."""
     found = Table(title="hand-written gradients, worst relative error against each judge", title_justify="left")
     for name in ("cell", "dtype", *selfcheck.JUDGES):
         found.add_column(name)

@@ -1,11 +1,11 @@
-"""Every cell's hand-written backward pass before three independent judges, in float32 and float64.
+"""Check every cell's hand-written backward pass with three independent judges, in float32 and float64.
 
     finite differences   of the forward pass, in the cell's own precision
     complex step         the same forward pass on complex numbers
     autograd             the engine's derivative of the same forward pass, run on Tensors
 
-The judges share the forward pass and nothing else. Sizes are pairwise distinct (B 3, I 4, H 5), states and upstream
-gradients are random, so that neither a transpose nor a dropped term can hide.
+The judges share only the forward pass. Sizes are pairwise distinct (B 3, I 4, H 5), and states and upstream gradients
+are random, so that wrong transposes and missing terms are visible.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class Cell:
 
     @property
     def outputs(self) -> int:
-        """How many states it has: the step returns them, and one cache."""
+        """The number of states; the step returns the states and a cache."""
         return 2 if "c" in self.shapes else 1
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one judge says about one cell in one dtype."""
+    """The verdict of one judge on one cell in one dtype."""
 
     cell: str
     dtype: str
@@ -74,7 +74,7 @@ CELLS = (
 
 
 def judge_cell(cell: Cell, dtype: str, seed: int = 0) -> Iterator[Result]:
-    """The verdicts of the three judges on `cell`, whose arguments and upstream gradients are drawn from `seed`."""
+    """Yield the verdicts of the three judges on `cell`, with arguments and upstream gradients drawn from `seed`."""
     rng = np.random.default_rng(seed)
     inputs = [rng.standard_normal(shape).astype(dtype) for shape in cell.shapes.values()]
     upstream = [rng.standard_normal((B, H)).astype(dtype) for _ in range(cell.outputs)]
@@ -90,7 +90,7 @@ def judge_cell(cell: Cell, dtype: str, seed: int = 0) -> Iterator[Result]:
 
 
 def by_autograd(cell: Cell, inputs: list[np.ndarray], upstream: list[np.ndarray]) -> list[Any]:
-    """The gradients of sum(upstream * output) that the engine derives from the step alone."""
+    """Return the gradients of sum(upstream * output), which the engine derives from the forward step."""
     tensors = [Tensor(array, requires_grad=True) for array in inputs]
     *outputs, _cache = cell.step(*tensors)
     total = sum((output * u).sum() for output, u in zip(outputs, upstream, strict=True))
@@ -99,7 +99,7 @@ def by_autograd(cell: Cell, inputs: list[np.ndarray], upstream: list[np.ndarray]
 
 
 def run(seed: int = 0) -> Iterator[Result]:
-    """Every cell in every dtype before every judge, one result after the other."""
+    """Yield the result of every judge for every cell and dtype."""
     for cell in CELLS:
         for dtype in DTYPES:
             yield from judge_cell(cell, dtype, seed)

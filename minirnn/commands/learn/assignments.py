@@ -1,4 +1,4 @@
-"""`minirnn assignments`: what can be checked, and files to start from."""
+"""`minirnn assignments`: list the assignments, and write files to start from."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def show() -> None:
 
 
 def begin(name: str, folder: Path) -> None:
-    """Write a template; ConfigError if there is no such assignment or something stands in the way."""
+    """Write a template. Raises ConfigError if there is no such assignment or the file can't be written."""
     if name not in ASSIGNMENTS:
         raise ConfigError(f"there is no assignment {name!r}; there are {', '.join(ASSIGNMENTS)}")
     try:

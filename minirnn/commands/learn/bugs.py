@@ -35,7 +35,7 @@ def show_all() -> None:
 
 
 def show(name: str) -> None:
-    """One mistake: what it is, where it was seen, what it does, and how the check shows it."""
+    """Show one mistake: its description, its source, its effect, and the report of the check."""
     try:
         found = specimen(name)
     except KeyError:
@@ -90,7 +90,7 @@ def _options(found: Specimen, rng: random.Random) -> list[str]:
 
 
 def _function(found: Specimen) -> Iterator[str]:
-    """The functions that hold the changed lines."""
+    """Return the functions that contain the changed lines."""
     added = [line[1:] for line in found.lines if line.startswith("+") and line[1:].strip()]
     wanted = added or [line[1:] for line in found.lines]
     blocks = [block for block in re.split(r"\n\n\n(?=def |_)", _section(found)) if block.startswith(("def ", "_"))]
@@ -107,7 +107,7 @@ def _section(found: Specimen) -> str:
 
 
 def functions(source: str) -> Functions:
-    """The functions of a specimen's text, which is our own, in this process."""
+    """Run the text of a specimen, which is part of minirnn, in this process, and return its functions."""
     code = compile(source, "specimen.py", "exec")
 
     def load() -> dict[str, Any]:
