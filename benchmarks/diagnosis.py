@@ -177,7 +177,7 @@ def thirds(args: argparse.Namespace) -> None:
 
 
 def pairs(args: argparse.Namespace) -> None:
-    """Score files with two mistakes; the expected places come from a comparison with the right file."""
+    """Score files with two mistakes; the expected places come from a comparison with the correct file."""
     pool = [m for m in mutants.MUTANTS if m.kind == "numbers" and m.task == m.cell]
     rng = random.Random(0)
     scores: list[Score] = []
@@ -208,7 +208,7 @@ def pairs(args: argparse.Namespace) -> None:
 
 
 def truth(source: str, style: str, cell: str, probe_name: str) -> dict[str, str] | None:
-    """Return where the gradients of a file differ from those of the right file, or None if it doesn't run."""
+    """Return the places where a file's gradients differ from those of the correct file, or None if it doesn't run."""
     task = TASKS[cell]
     probe = next(p for p in probes(task) if p.name == probe_name)
     given, into = problem(task, probe, 0, {})
@@ -243,7 +243,7 @@ def truth(source: str, style: str, cell: str, probe_name: str) -> dict[str, str]
 
 
 def odd(args: argparse.Namespace) -> None:
-    """Check that right files in unusual styles are judged right, and that float32 inside a file is noticed."""
+    """Check that correct files in unusual styles pass, and that float32 inside a file is detected."""
     alarms = checks = 0
     start = time.perf_counter()
     for name, (task, source) in odd_styles.STYLES.items():

@@ -3,7 +3,7 @@
     python benchmarks/memory_lag100.py [--keys 8] [--out FOLDER]
 
 The script prints a line for each network, and writes memory-lag100-DATE.json with the learning curves and the figure to
-FOLDER (benchmarks/results by default). Seconds are processor time of one thread. With --keys it runs only the
+FOLDER (benchmarks/results by default). Times are CPU seconds of one thread. With --keys it runs only the
 first-symbol task, and the names of the files contain the number of keys: memory-lag100-4keys-DATE.
 """
 

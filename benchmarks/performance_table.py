@@ -20,7 +20,7 @@ COLUMNS = ("torch", "torch compiled", "onnxruntime", "jax", "torch packed", "tor
 
 
 def section(document: dict[str, Any], name: str) -> str:
-    """Return the text between the markers: the machine, the LSTM sizes one by one, a row for each kind of run."""
+    """Return the text between the markers: the machine, a row for each LSTM size, and a row for each kind of run."""
     machine, most = document["machine"], max(run["threads"] for run in document["runs"])
     versions = ", ".join(f"{n} {v}" for n, v in machine["versions"].items() if n not in ("minirnn", "jaxlib"))
     flops = [row["peak"] for row in document["rows"] if row["threads"] == most and row["dtype"] == "float32"]

@@ -75,7 +75,8 @@ WORDS = ["dog", "man", "bites", "sees", "the", "a"]
 def sentences(batch: int, rng: np.random.Generator, dtype: Any = np.float32) -> tuple[Array, Array]:
     """Return one-hot words (5, batch, 6) and answers (batch,) for sentences such as "the dog bites a man".
 
-    The answer says who acts: 0 is the dog, 1 the man. Both answers have sentences with the same words.
+    The answer says who acts: 0 is the dog, 1 the man. For each sentence there is one with the same words and the other
+    answer.
     """
     who = rng.integers(0, 2, batch)
     verb = rng.integers(2, 4, batch)
@@ -147,7 +148,7 @@ def gates(model: SimpleRNN | LSTM) -> list[nn.Linear]:
 
 
 def largest_difference(model: SimpleRNN | LSTM, sentence: Array, rng: np.random.Generator) -> float:
-    """Return the largest difference in hidden states and gradients between the model and nn's equal layer."""
+    """Return the largest difference in hidden states and gradients between the model and the same layer of nn."""
     recurrent = as_recurrent(model)
     x, y = Tensor(sentence, requires_grad=True), Tensor(sentence, requires_grad=True)
     hiddens = every_hidden(model, x)

@@ -1,8 +1,8 @@
 """Checkpoints: nested dicts and lists of arrays and plain values, in one safetensors file, never pickle.
 
 The arrays are the file's tensors, named by their path ("model/rnn.weight_ih_l0"), so that any safetensors reader can
-show them. Everything else is JSON in one entry of the file's metadata. (Metadata values are strings. The entry is a
-single one because safetensors writes several entries in no fixed order, and equal states should give equal files.)
+show them. Everything else is JSON in one entry of the file's metadata. (Metadata values are strings. There is only one
+entry because safetensors writes several entries in no fixed order, and equal states should give equal files.)
 
     "minirnn checkpoint": {"version": 1, "tree": node}
 
@@ -45,8 +45,8 @@ def save(path: str | os.PathLike[str], state: Any) -> None:
     """Write `state`, nested dicts (str keys), lists and tuples of arrays, str, int, float, bool and None, to `path`.
 
     Arrays may have any memory layout and byte order; dtypes are those of safetensors (no complex128, no objects).
-    TypeError names the entry that can't be stored. CheckpointError gives the reason why the file can't be written; an
-    old file at `path` then does not change.
+    Raises TypeError, naming the entry, if an entry can't be stored, and CheckpointError, with the reason, if the file
+    can't be written. An existing file at `path` does not change then.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -63,8 +63,8 @@ def save(path: str | os.PathLike[str], state: Any) -> None:
 def load(path: str | os.PathLike[str]) -> Any:
     """Return the state that `save` wrote to `path`. Arrays are writable, in C order, with their dtype and shape.
 
-    CheckpointError if the file is missing, unreadable, truncated, not a checkpoint, of another format version, or
-    lacks an array that its tree names.
+    Raises CheckpointError if the file is missing, unreadable, truncated, not a checkpoint, of another format version,
+    or lacks an array that its tree names.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -83,7 +83,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 
 def _encode(value: Any, where: tuple[str, ...], arrays: dict[str, np.ndarray]) -> Any:
-    """Return the JSON node for `value`. Arrays are added to `arrays` under a name made of their path, `where`."""
+    """Return the JSON node for `value`. Arrays are added to `arrays` under a name made from their path, `where`."""
     if value is None or isinstance(value, (bool, str)) or type(value) is int:
         return value
     if type(value) is float:
@@ -99,7 +99,7 @@ def _encode(value: Any, where: tuple[str, ...], arrays: dict[str, np.ndarray]) -
         name = "/".join(where).encode("utf-8", "backslashreplace").decode("utf-8")
         while name in arrays or name == "__metadata__":  # {"a/b": x} and {"a": {"b": y}}, or safetensors' own key
             name += "'"
-        arrays[name] = np.asarray(value, order="C")  # safetensors writes the memory as it is
+        arrays[name] = np.asarray(value, order="C")  # safetensors writes the memory unchanged
         return {"array": name}
     if device_of(value) != "cpu":
         raise TypeError(f"checkpoint entry {'/'.join(where)!r}: an array on a GPU; copy it with minirnn.devices.host")
@@ -128,7 +128,7 @@ def _decode(node: Any, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def _read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the JSON record in the file's metadata. The checks distinguish a truncated checkpoint from another file.
+    """Return the JSON record in the file's metadata. The checks tell a truncated checkpoint from another kind of file.
 
     A safetensors file is 8 bytes with the header's length (little endian), the header (JSON), then the arrays.
     """

@@ -1,6 +1,6 @@
 """The command `minirnn`: declares the subcommands and their options. The modules in `minirnn.commands` do the work.
 
-Exit codes: 0 success, 1 a check failed, 2 a mistake of the user (one message on stderr), 130 stopped by Ctrl-C.
+Exit codes: 0 success, 1 a check failed, 2 a user error (one message on stderr), 130 stopped by Ctrl-C.
 Modules are imported when a subcommand runs, so that `minirnn --help` is fast.
 """
 
@@ -274,7 +274,7 @@ def check(
 ) -> None:
     """Find the mistakes in an assignment's file; without a file, check minirnn's own gradients in three ways.
 
-    Exit code 0: everything is right; 1: something is wrong; 2: the file can't be judged.
+    Exit code 0: everything is correct; 1: something is wrong; 2: the file can't be judged.
     """
     from minirnn.commands.check import check as command
 
@@ -325,7 +325,7 @@ def bench(
         bool, typer.Option("--quick", help="Two sizes, less time, and no measurement of the first use.")
     ] = False,
 ) -> None:
-    """Time the kernels against PyTorch, JAX and ONNX Runtime, after a proof that they are right.
+    """Time the kernels against PyTorch, JAX and ONNX Runtime, after a proof that they are correct.
 
     Repeat --cell, --size, --dtype, --threads and --what for several values. Exit code 1 if any result is wrong.
     """

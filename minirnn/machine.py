@@ -1,4 +1,4 @@
-"""Facts about this machine that results and checkpoints are stamped with: the CPU and the loaded BLAS libraries."""
+"""Facts about this machine that are stored with results and checkpoints: the CPU and the loaded BLAS libraries."""
 
 from __future__ import annotations
 

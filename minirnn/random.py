@@ -1,7 +1,7 @@
 """The library's random generator.
 
 Initialisers without the argument `rng`, dropout, and scheduled sampling in a `Trainer` draw from it, in the order of
-the calls; nothing else does. Data is never shuffled, and sampling text takes its own seed. So `manual_seed(n)` before
+the calls; nothing else does. Data is never shuffled, and text sampling has its own seed. So `manual_seed(n)` before
 building a model fixes its weights and every later dropout mask. The generator's state, stored in a checkpoint,
 continues the same sequence of draws.
 """
@@ -36,7 +36,7 @@ def get_state() -> dict[str, Any]:
 
 
 def set_state(state: dict[str, Any]) -> None:
-    """Restore a state that `get_state` returned. ValueError for anything else."""
+    """Restore a state that `get_state` returned. Raises ValueError for anything else."""
     try:
         generator().bit_generator.state = state
     except (TypeError, KeyError, ValueError, OverflowError) as error:

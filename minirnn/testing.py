@@ -1,4 +1,4 @@
-"""Tests of recurrent layers, ours or any others: Hypothesis strategies, and properties of every correct layer.
+"""Tests for any recurrent layer: Hypothesis strategies, and properties that every correct layer has.
 
 The properties take a pair of functions in the form that courses use,
 
@@ -43,7 +43,7 @@ Backward = Callable[[Array, Any], Sequence[Any]]
 
 @dataclass(frozen=True)
 class Configuration:
-    """A cell, its sizes, and the seed of all values. The sizes are pairwise distinct, so that every transpose shows."""
+    """A cell, its sizes, and the seed of all values. Distinct sizes make every wrong transpose visible."""
 
     cell: str
     N: int
@@ -95,7 +95,7 @@ def lengths(c: Configuration) -> SearchStrategy[Array]:
 
 
 def upstreams(c: Configuration, dtype: Any = np.float64) -> Array:
-    """Return a gradient into h, (N, T, H), with random values: all ones would hide permutations."""
+    """Return an upstream gradient of h, (N, T, H), with random values: all ones would hide permutations."""
     return c.rng(3).standard_normal((c.N, c.T, c.H)).astype(dtype)
 
 
@@ -110,7 +110,7 @@ def _near(a: Any, b: Any, what: str) -> None:
 
 
 def _all_near(found: Sequence[Any], expected: Sequence[Any], what: str, first: int = 0) -> None:
-    """Assert that the results of a backward are near the expected ones; `first` is the number of the first result."""
+    """Assert that a backward pass's results are near the expected ones; `first` is the number of the first result."""
     for k, (a, b) in enumerate(zip(found, expected, strict=True), first):
         _near(a, b, f"result {k} of backward {what}")
 

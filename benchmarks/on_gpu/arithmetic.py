@@ -121,7 +121,7 @@ def _kib(n: int) -> str:
 
 
 def rewritten(text: str, new: str) -> str:
-    """Return `text` with `new` between its markers. ValueError unless each marker occurs once, in order."""
+    """Return `text` with `new` between its markers. Raises ValueError unless each marker occurs once, in order."""
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError(f"expected the lines {BEGIN!r} and {END!r} once each, in this order")
     before, rest = text.split(BEGIN)

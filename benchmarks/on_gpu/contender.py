@@ -1,4 +1,4 @@
-"""The contenders of benchmarks/gpu.py: what each has in common, the numbers that they compute with, and clocks.
+"""The contenders of benchmarks/gpu.py: their common interface, the numbers that they compute with, and clocks.
 
 `Numbers` draws the numbers of a row on the host, with PyTorch's names. A contender gets several sets of them, so that
 repeated calls do not find x in the cache, and `run(k)` computes with set k. `seconds(n)` times n calls. `results(made)`

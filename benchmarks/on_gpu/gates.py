@@ -1,4 +1,4 @@
-"""The pointwise kernels alone, for benchmarks/gpu.py: checked, timed, and compared with a copy of as many bytes."""
+"""The pointwise kernels alone, for benchmarks/gpu.py: checked, timed, and compared with an equally large copy."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ Makers = dict[str, Callable[[Numbers], GpuContender]]
 
 
 def sets(row: GpuRow) -> int:
-    """Return how many sets of inputs the calls use in turn, so that no call finds its x in the cache."""
+    """Return the number of input sets through which the calls rotate, so that no call finds its x in the cache."""
     one = max(1, bytes_moved(row))
     return max(1, min(SETS, -(-SET_BYTES // one)))
 
@@ -76,10 +76,10 @@ def interleaved(
 def measured(
     row: GpuRow, reference: Callable[[Numbers], dict[str, Array]], makers: Makers, seconds: float, seed: int = 0
 ) -> dict[str, Any]:
-    """Return a row of the document: errors, times and ratios. A contender with wrong results is refused.
+    """Return a row of the document: errors, times and ratios. A contender with wrong results is not timed.
 
     reference(numbers): the exact results. makers: the contenders by name, including "ours". Each contender computes
-    with other numbers first, so that memory that it fails to write does not contain right results by chance.
+    with other numbers first, so that memory that it fails to write does not still contain the correct results.
     """
     numbers, other = Numbers(row, seed, sets(row)), Numbers(row, seed + 1, 1)
     limit = allowed(row)
@@ -134,7 +134,7 @@ def rated(found: dict[str, Any], row: GpuRow, peaks: dict[str, float], bandwidth
 
 
 def best_of(clock: Callable[[Callable[[], Any]], float], work: Callable[[], Any], tries: int = 7) -> float:
-    """Return the shortest of several times of some work, after a first run; other processes can only slow it down."""
+    """Return the shortest time of several calls after a warm-up call; other processes can only slow a call down."""
     clock(work)
     return min(clock(work) for _ in range(tries))
 

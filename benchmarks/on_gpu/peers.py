@@ -129,7 +129,7 @@ JAX_PRECISION = {"strict": "highest", "high": "tensorfloat32_3x", "tf32": "tenso
 
 
 def jax(numbers: Numbers, platform: str = "gpu") -> GpuContender:
-    """Return a jitted `lax.scan` as a contender, with the product of the input before the scan.
+    """Return a jitted `lax.scan` as a contender, with the input product before the scan.
 
     It computes one layer in one direction, without lengths.
     """

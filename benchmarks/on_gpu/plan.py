@@ -2,12 +2,12 @@
 
 Nothing here needs a GPU. A row is one problem: a cell, sizes, a mode, and what is computed.
 
-what        inference   the forward pass, which keeps nothing
+what        inference   the forward pass, without a cache
             forward     the forward pass of training
             training    forward pass and all gradients
             gates       the pointwise kernels alone, forward; "gates backward" likewise
-protocol    layer       includes the product of the input, with I as in the size
-            recurrence  almost without it: 8 inputs for every contender (PyTorch can't omit the product)
+protocol    layer       includes the input product, with the I of the size
+            recurrence  almost without the input product: I = 8 for every contender (PyTorch can't omit the product)
 mode        strict      float32, products in float32
             high        float32, products of 3 x TF32; the peer computes in strict mode
             tf32        float32, products in TF32
@@ -85,7 +85,7 @@ def of_dict(found: dict[str, Any]) -> GpuRow:
 
 
 def lengths(row: GpuRow, seed: int = 0) -> np.ndarray | None:
-    """Return lengths (B,), uniform in 1..T with at least one T, or None for a row without lengths."""
+    """Return lengths (B,), uniform in 1..T, at least one of them T; or None for a row without lengths."""
     if not row.ragged:
         return None
     drawn = np.random.default_rng(seed).integers(1, row.size.T + 1, row.size.B)
@@ -222,9 +222,9 @@ def _steps(row: GpuRow) -> int:
 
 
 def flop(row: GpuRow) -> int:
-    """Return the additions and multiplications of the products.
+    """Return the number of additions and multiplications in the products.
 
-    These are 2 K (I + H) per row and step of a layer, and three times as many in training.
+    There are 2 K (I + H) per row and step of a layer, and three times as many in training.
     """
     if row.gates:
         return 0
@@ -339,8 +339,8 @@ def judge(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return a line for each target: how many rows it has, how many meet it, the worst row, and a verdict.
 
     The verdict is "met", "not met" or "not measured". found: rows of the document, each with "row" and "figure". If our
-    results of a row were refused, the row does not meet the target. A row without a figure, because the peer is
-    missing, does not count.
+    results of a row are wrong, the row does not meet the target. A row without a figure, because the peer is missing,
+    does not count.
     """
     lines, known = [], [(of_dict(f["row"]), f) for f in found]
     for target in TARGETS:
@@ -361,5 +361,5 @@ def judge(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def key(part: str, row: GpuRow) -> str:
-    """Return the identity of a measured row. Parts differ, as a part can add contenders to another part's row."""
+    """Return the identity of a measured row. It includes the part, which can add contenders to another part's row."""
     return f"{part}: {row.name}, {row.size}"

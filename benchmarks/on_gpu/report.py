@@ -35,7 +35,7 @@ Document = dict[str, Any]
 
 
 def merged(old: Document | None, new: Document) -> Document:
-    """Return `new` with those rows of `old` that it does not replace. ValueError if the machines differ."""
+    """Return `new` with those rows of `old` that it does not replace. Raises ValueError if the machines differ."""
     if old is None:
         return new | {"targets": judge(new["rows"])}
     for name in ("gpu", "driver", "versions"):

@@ -1,4 +1,4 @@
-"""Integer arithmetic that several rooms need."""
+"""Integer arithmetic shared by several folders."""
 
 
 def ceil_div(n: int, d: int) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 class Cell:
     """One kind of recurrent cell."""
 
-    name: str  # as in `nn.LSTM(...).kind`, and as the prefix of its functions: "lstm" for `lstm_step`, `lstm_gates`
+    name: str  # the value of `nn.LSTM(...).kind`, and the prefix of its functions: "lstm" for `lstm_step`, `lstm_gates`
     gates: tuple[str, ...]  # the blocks of W_ih and W_hh, H rows each, in order; the RNN's only block computes h
     states: tuple[str, ...]  # the arrays carried from step to step; the first is the output
     biases: tuple[str, ...]  # the biases that a step takes, each with a block per gate
@@ -25,18 +25,18 @@ class Cell:
 
     @property
     def results(self) -> tuple[str, ...]:
-        """The results of a forward, in order, without the cache: out and the final states."""
+        """The results of a forward pass, in order, without the cache: out and the final states."""
         return ("out", *(f"{state}_n" for state in self.states))
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The arguments of a forward that have gradients, in order: x, the initial states, weights and biases."""
+        """The arguments of a forward pass that have gradients, in order: x, the initial states, weights and biases."""
         return ("x", *(f"{state}0" for state in self.states), "W_ih", "W_hh", *self.biases)
 
 
 RNN = Cell("rnn", gates=("h",), states=("h",), biases=("b",), nonlinearities=("tanh", "relu"))
 LSTM = Cell("lstm", gates=("i", "f", "g", "o"), states=("h", "c"), biases=("b",), sigmoids=("i", "f", "o"))
-# The GRU takes two biases, because r multiplies only the recurrent one of n.
+# The GRU takes two biases, because in n, r multiplies only the recurrent bias.
 GRU = Cell("gru", gates=("r", "z", "n"), states=("h",), biases=("b_ih", "b_hh"), sigmoids=("r", "z"))
 
 CELLS = {cell.name: cell for cell in (RNN, LSTM, GRU)}

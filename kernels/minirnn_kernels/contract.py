@@ -2,8 +2,8 @@
 
 `Gates` is the pointwise level: the functions that turn the pre-activations of one step into gates and states, in place.
 `Kernels` is the level of sequences: forward, backward and inference of one layer in one direction, and single steps.
-It holds gates as one of its fields. If you supply only gates, `reference.sequences.sequences` builds the rest.
-kernels/README.md states the contract in words, with the rules on aliasing, mutation, lengths and NaN;
+It holds gates as one of its fields. If you supply only gates, `reference.sequences.sequences` builds the other
+functions. kernels/README.md states the contract in words, with the rules on aliasing, mutation, lengths and NaN;
 `minirnn_kernels.proof` tests a record against it.
 
 Shapes of the sequences: x (T, B, I), time first; h0, c0 (B, H); W_ih (K, I), W_hh (K, H), biases (K,), where K is H
@@ -67,9 +67,9 @@ class Gates:
 class CellKernels:
     """The functions that compute one cell over whole sequences, and in single steps.
 
-    A forward returns a cache as its last result, and the backward consumes it: a second backward on the same cache
-    raises RuntimeError, unless the first was called with keep_cache=True. Inference takes the arguments of forward and
-    returns its results without the cache.
+    A forward function returns a cache as its last result, and the backward function consumes it: a second backward call
+    with the same cache raises RuntimeError, unless the first call had keep_cache=True. Inference takes the arguments of
+    forward and returns its results without the cache.
 
     | cell | forward | results |
     |---|---|---|
@@ -118,7 +118,7 @@ class Kernels:
 
 
 class Cache:
-    """The values that a forward keeps for its backward; they can be taken once, or repeatedly with keep=True."""
+    """The values that a forward pass keeps for the backward pass. They can be taken once, or often with keep=True."""
 
     def __init__(self, *kept: Any) -> None:
         self._kept: Arrays | None = kept
@@ -126,7 +126,7 @@ class Cache:
     def take(self, keep: bool) -> Arrays:
         """Return the kept values. Without `keep` the cache is empty afterwards, and the caller may overwrite them.
 
-        RuntimeError if the cache is empty.
+        Raises RuntimeError if the cache is empty.
         """
         if self._kept is None:
             raise RuntimeError(

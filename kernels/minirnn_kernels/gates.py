@@ -1,15 +1,15 @@
 """The equations of the cells, from pre-activations to states, forward and backward.
 
-This is the one place where RNN, LSTM and GRU are defined. Everything around the gates is a matrix product and is
-elsewhere: single steps in `minirnn.recurrent.cells`, whole sequences in the kernels of this package.
+This is the only file that defines RNN, LSTM and GRU. The matrix products around the gates are elsewhere: those of a
+single step in `minirnn.recurrent.cells`, those of a whole sequence in the kernels of this package.
 
-Every function is pure and uses only NumPy's functions, so the same lines run on float arrays, on complex arrays (the
-complex step: a derivative without a step size), on objects that implement NumPy's protocols and record a graph, and
-on CuPy arrays. Shapes: the last axis holds the blocks of the gates, H columns each, after any number of other axes. The
-results have the dtype of the arguments.
+Every function is pure and calls only NumPy functions, so the same lines run on float arrays, on complex arrays (for the
+complex step, which computes derivatives without subtracting), on objects that implement NumPy's protocols and record a
+graph, and on CuPy arrays. Shapes: the last axis holds the blocks of the gates, H columns each; any number of axes can
+come before it. The results have the dtype of the arguments.
 
 Notation: s is the logistic sigmoid, * is elementwise, dq is the derivative of the loss with respect to q. The
-derivatives of both activations are functions of their values, so no pre-activation has to be stored:
+derivatives of both activations are functions of their values, so the pre-activations need not be stored:
 
     s'(a) = s(a) (1 - s(a))         tanh'(a) = 1 - tanh(a)^2
 """
@@ -24,7 +24,7 @@ Array = Any  # an ndarray, or an object that implements NumPy's functions
 
 
 def check_nonlinearity(nonlinearity: str) -> None:
-    """Raise ValueError unless `nonlinearity` is one of the RNN's."""
+    """Raise ValueError unless the RNN has this nonlinearity."""
     if nonlinearity not in RNN.nonlinearities:
         expected = ", ".join(map(repr, RNN.nonlinearities))
         raise ValueError(f"nonlinearity is {nonlinearity!r}, expected one of {expected}")
@@ -41,7 +41,7 @@ def sigmoid(x: Array) -> Array:
 
 
 def _real(x: Array) -> Array:
-    """Return the part of x that decides on which side of a kink it is: the real part, or x if it has no such part."""
+    """Return the part of x that decides the side of a kink: its real part, or x itself if x has no real part."""
     return getattr(x, "real", x)
 
 
@@ -92,17 +92,16 @@ def lstm_gates(a: Array, c_prev: Array) -> tuple[Array, Array, tuple[Array, ...]
 
 
 # c affects the loss in two ways: through h of this step, and directly as c_prev of the next step (the argument dc). The
-# first way adds dh * dh/dc = dh * o * (1 - tanh(c)^2). With both in dc, the four factors of c and the factor o of h
-# give
+# path through h adds dh * dh/dc = dh * o * (1 - tanh(c)^2). Once dc includes both paths, the equations of c and h give
 #
 #     do = dh * tanh(c)       di = dc * g       df = dc * c_prev       dg = dc * i       dc_prev = dc * f
 #
-# and each gate has the derivative of its activation: da_i = di * i (1 - i), ..., da_g = dg * (1 - g^2).
-# From step to step dc is only multiplied by f: where f = 1, a gradient survives any number of steps.
+# The derivative of each gate's activation then gives da_i = di * i (1 - i), ..., da_g = dg * (1 - g^2). From step to
+# step, dc is only multiplied by f: where f = 1, a gradient survives any number of steps.
 
 
 def lstm_gates_backward(dh: Array, dc: Array, cache: tuple[Array, ...]) -> tuple[Array, Array]:
-    """Return da (..., 4H), dc_prev (..., H) for dh, dc (..., H), the gradients into h and c of `lstm_gates`."""
+    """Return da (..., 4H), dc_prev (..., H) for dh, dc (..., H), the gradients of `lstm_gates`' results."""
     i, f, g, o, c_prev, tanh_c = cache
     do = dh * tanh_c
     dc = dc + dh * o * (1 - tanh_c * tanh_c)
@@ -135,7 +134,7 @@ def gru_gates(a_ih: Array, a_hh: Array, h_prev: Array) -> tuple[Array, tuple[Arr
     return h, (r, z, n, a_hn, h_prev)
 
 
-#     dn = dh * (1 - z)       dz = dh * (h_prev - n)       dh_prev = dh * z    (the part past the product)
+#     dn = dh * (1 - z)       dz = dh * (h_prev - n)       dh_prev = dh * z    (the part that bypasses the product)
 #     da_n = dn * (1 - n^2)
 #     dr = da_n * a_hn        da_hn = da_n * r
 #
@@ -143,7 +142,7 @@ def gru_gates(a_ih: Array, a_hh: Array, h_prev: Array) -> tuple[Array, tuple[Arr
 
 
 def gru_gates_backward(dh: Array, cache: tuple[Array, ...]) -> tuple[Array, Array, Array]:
-    """Return da_ih (..., 3H), da_hh (..., 3H), dh_prev (..., H) for dh (..., H), the gradient into h of `gru_gates`."""
+    """Return da_ih (..., 3H), da_hh (..., 3H), dh_prev (..., H) for dh (..., H), the gradient of `gru_gates`' h."""
     r, z, n, a_hn, h_prev = cache
     dz = dh * (h_prev - n)
     da_n = dh * (1 - z) * (1 - n * n)

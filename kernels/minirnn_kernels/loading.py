@@ -1,4 +1,4 @@
-"""Loads a record of kernels from a user's Python file."""
+"""Load a record of kernels from a user's Python file."""
 
 import sys
 import traceback
@@ -20,7 +20,7 @@ def load(path: str | Path) -> Kernels:
     """Return the record that a Python file defines as KERNELS, or NumPy's sequences around its GATES.
 
     Each call runs the file again, as a module with the name of the file. The record is not proven here;
-    `minirnn_kernels.proof.prove` does that. KernelFileError if the file can't be run or defines neither.
+    `minirnn_kernels.proof.prove` does that. Raises KernelFileError if the file can't be run or defines neither.
     """
     path = Path(path).resolve()
     if not path.is_file():
@@ -69,7 +69,7 @@ def _run(path: Path) -> ModuleType:
 
 
 def _taken(name: str, path: Path) -> bool:
-    """Return whether the name belongs to another module, which is neither this file nor from an earlier `load`."""
+    """Return whether the name belongs to a module that is neither this file nor the result of an earlier `load`."""
     known = sys.modules.get(name)
     if known is not None and known is _loaded.get(name):
         return False

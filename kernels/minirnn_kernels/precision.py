@@ -24,7 +24,7 @@ class precision:
 
     A block affects only its own thread or asynchronous task. The default is "strict". A backward pass uses the
     precision of its forward pass.
-    ValueError for a name that isn't one of "strict", "high", "fast".
+    Raises ValueError for a name that isn't one of "strict", "high", "fast".
     """
 
     def __init__(self, name: str) -> None:

@@ -1,10 +1,10 @@
 """The engine: reverse-mode differentiation of NumPy programs.
 
 Read `graph.py` first (the walk), then `ops.py` (the table of derivatives), then `tensor.py` (how operations are
-recorded). `array_functions.py` composes NumPy's other functions from those of the table; `dtypes.py` and `devices.py`
-have the rules for mixed arguments; `switches.py` has `no_grad` and `detect_anomaly`.
+recorded). `array_functions.py` composes NumPy's other functions from the functions in the table; `dtypes.py` and
+`devices.py` have the rules for mixed arguments; `switches.py` has `no_grad` and `detect_anomaly`.
 
-The names below are what the rest of minirnn uses. `Fused` and `apply_fused` make a whole layer one node of the graph.
+The rest of minirnn uses the names below. `Fused` and `apply_fused` record a whole layer as one node of the graph.
 """
 
 from minirnn.autograd import array_functions, devices, ops

@@ -1,4 +1,4 @@
-"""The implementations of NumPy's functions on Tensors: arguments put in order for a primitive, or compositions.
+"""The implementations of NumPy's functions on Tensors: calls of a primitive with normalised arguments, or compositions.
 
 A NumPy function that has no entry here raises a TypeError that names the function. Signatures are NumPy's, without the
 options (out, dtype, where, initial, order) that have no meaning in a graph.
@@ -32,7 +32,7 @@ PLAIN.update(
 
 
 def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Enter the decorated function as the implementation of these NumPy functions on Tensors."""
+    """Register the decorated function as the implementation of these NumPy functions on Tensors."""
 
     def enter(handler: Callable[..., Any]) -> Callable[..., Any]:
         handler.__qualname__ = f"np.{functions[0].__name__}"  # Python's own TypeErrors show this name
@@ -43,7 +43,7 @@ def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]],
 
 
 def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    """Return the axes as a tuple of non-negative ints; None stands for all axes."""
+    """Return the axes as a tuple of non-negative ints; None means all axes."""
     if axis is None:
         return tuple(range(ndim))
     axes = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
@@ -54,7 +54,7 @@ def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def _size(x: Tensor, axis: Any) -> int:
-    """Return the number of elements of x that a reduction over axis combines into one."""
+    """Return the number of elements of x that a reduction over `axis` combines into one."""
     return math.prod(x.shape[a] for a in _axes(axis, x.ndim))
 
 
@@ -119,7 +119,7 @@ implements(np.std)(lambda a, axis=None, *, ddof=0, keepdims=False: unary(ops.roo
 
 @implements(np.prod)
 def _prod(a: Tensor, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-    """Multiply halves of the elements together, so that the derivative needs no division and zeros are no exception."""
+    """Multiply halves of the elements together: then the derivative needs no division, which a zero would forbid."""
     axes = _axes(axis, a.ndim)
     rest = [i for i in range(a.ndim) if i not in axes]
     n = math.prod(a.shape[i] for i in axes)
@@ -157,7 +157,7 @@ implements(np.transpose)(
 
 
 def _labelled(a: Tensor) -> Array:
-    """Return an array without elements whose axis i has length i: after a permutation, its shape is the permutation."""
+    """Return an empty array whose axis i has length i: after a permutation, its shape is the permutation."""
     return np.empty(tuple(range(a.ndim)))
 
 
@@ -194,7 +194,7 @@ implements(Tensor.__getitem__)(
 
 
 def _along(axis: int, part: Any) -> tuple[Any, ...]:
-    """Return the index that takes `part` of one axis and everything of the axes before it."""
+    """Return the index that selects `part` along one axis and all of the axes before it."""
     return (*(slice(None),) * axis, part)
 
 
@@ -312,7 +312,7 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
 
 @implements(np.einsum)
 def _einsum(subscripts: Any, *operands: Any) -> Tensor:
-    """Spell ellipses out and replace repeated indices by diagonals, so that the primitive needs neither."""
+    """Expand ellipses and replace repeated indices by diagonals, so that the primitive handles neither."""
     if not isinstance(subscripts, str):
         raise TypeError("np.einsum on Tensors: subscripts: expected a string such as 'ij,jk->ik' as the first argument")
     terms, out = _spelt_out(subscripts.replace(" ", ""), [np.ndim(x) for x in operands])

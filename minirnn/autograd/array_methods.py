@@ -1,4 +1,4 @@
-"""What a Tensor has in common with an ndarray: its attributes, its conversion to Python values, and NumPy's methods.
+"""The interface that a Tensor shares with an ndarray: attributes, conversion to Python values, and NumPy's methods.
 
 Nothing in this file touches the graph. A method that has a gradient calls the NumPy function of the same name, which
 `array_functions.py` records.
@@ -91,7 +91,7 @@ class ArrayMethods:
         return int(self._number("int"))
 
     def _number(self, kind: str) -> Any:
-        if self.requires_grad:  # `buffer[i] = t` calls float(t), and the gradient would be lost unnoticed
+        if self.requires_grad:  # `buffer[i] = t` calls float(t), and the gradient would be lost silently
             raise TypeError(f"{kind}() would lose the gradient of this Tensor: use .item(), or np.stack")
         return self.item()
 

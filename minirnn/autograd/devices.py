@@ -2,9 +2,9 @@
 
 An operation runs on the device of its arrays, which must all be on one device. A model is moved once with
 `model.to("cupy")`, and inputs with `to`. The engine itself moves to the GPU only arrays that are made on the host:
-indices, ids, targets and lengths, after validation; dropout masks; the values of initialisers; state dicts that are
-loaded. It copies to the host: state dicts, `.numpy()`, `.item()`, and numbers on which a decision in Python depends.
-Nothing else moves. CuPy is imported at first use.
+indices, ids, targets and lengths, after validation; dropout masks; initial values; and loaded state dicts. It copies to
+the host only state dicts, the results of `.numpy()` and `.item()`, and numbers on which a decision in Python depends.
+CuPy is imported at first use.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ INSTALL = "pip install 'minirnn[gpu]', or 'cupy-cuda12x[ctk]' for a driver of CU
 
 
 class DeviceError(RuntimeError):
-    """A device that is not available. The message says why, and what to install."""
+    """A device is not available. The message says why, and what to install."""
 
 
 def device_of(array: Array) -> str:
@@ -47,7 +47,7 @@ def host(array: Array) -> np.ndarray:
 def to(array: Array, device: str) -> Array:
     """Return the array on `device`, "cpu" or "cupy": itself if it is there, otherwise a copy.
 
-    ValueError for another name; DeviceError if there is no CuPy or no GPU.
+    Raises ValueError for another name; DeviceError if there is no CuPy or no GPU.
     """
     if named(device) == "cpu":
         return host(array)
@@ -55,7 +55,7 @@ def to(array: Array, device: str) -> Array:
 
 
 def like(array: Array, other: Array) -> Array:
-    """Return the array on the device of `other`: itself, or a copy from the host. TypeError for a GPU array."""
+    """Return the array on the device of `other`: itself, or a copy from the host. Raises TypeError for a GPU array."""
     if type(array) is type(other):
         return array
     if device_of(array) != "cpu":
@@ -90,7 +90,7 @@ def _own(part: Any, array: Array) -> Any:
 
 
 def number_like(array: Array, value: Any) -> Array:
-    """Return value as a 0-d array of the dtype and on the device of `array`."""
+    """Return `value` as a 0-d array with the dtype and the device of `array`."""
     # Not shape=(): CuPy's full_like treats it as None.
     return np.full_like(array, value, shape=(1,)).reshape(())
 
@@ -108,7 +108,7 @@ def from_name(name: str) -> str:
 
 
 def why_not_cupy() -> str | None:
-    """Return None if CuPy can use a GPU here, otherwise the reason, with what to install."""
+    """Return None if CuPy can use a GPU here, otherwise the reason and the package to install."""
     try:
         _cupy()
     except DeviceError as error:

@@ -14,9 +14,9 @@ from minirnn.autograd.graph import Array, name_of
 
 
 def constant(x: Any, dtype: Any, fn: Any, is_tensor: bool = False) -> Any:
-    """Return the constant x in the form in which `fn` can combine it with a Tensor of `dtype`.
+    """Convert the constant x so that `fn` can combine it with a Tensor of `dtype`.
 
-    With `is_tensor`, x is the data of another Tensor, and a 0-d array of another floating dtype is an error too.
+    With `is_tensor`, x is the data of another Tensor; then a 0-d array of another floating dtype is an error, too.
     """
     if x.__class__ is float or x.__class__ is int or x.__class__ is bool or x is None:
         return x
@@ -40,7 +40,7 @@ def common(p: Array, q: Array, fn: Any) -> tuple[Array, Array]:
 
 
 def in_floats(fn: Any, p: Any, q: Any, y: Any) -> tuple[Any, Any, Any]:
-    """Return p, q and y = fn(p, q), computed again in the arrays' floating dtype (or float32) if one is of integers."""
+    """Return p, q and y = fn(p, q), recomputed in the arrays' floating dtype (or float32) if one is integer."""
     if y.dtype.kind != "f" or not any(getattr(x, "dtype", np.dtype(float)).kind in "iub" for x in (p, q)):
         return p, q, y
     dtype = next((x.dtype for x in (p, q) if np.ndim(x) and x.dtype.kind == "f"), np.float32)

@@ -22,8 +22,8 @@ def grad(
     output, of its shape; optional for an output of one element. retain_graph: keep the graph; the default is
     `create_graph`. create_graph: record the computation, so that the results can be differentiated again.
 
-    Returns one Tensor per input, of its shape. RuntimeError if an input doesn't require grad or the outputs do not
-    depend on it.
+    Returns one Tensor per input, of its shape. Raises RuntimeError if an input doesn't require grad or the outputs do
+    not depend on it.
     """
     outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)

@@ -1,7 +1,7 @@
 """The graph behind the Tensors, and the walk that carries gradients backward through it.
 
 `walk` is reverse-mode differentiation: it visits the nodes in reverse topological order, so that a node comes after
-every node that used its result, and multiplies the gradient of the result with the Jacobian of the operation. The
+every node that used its result, and multiplies the gradient of the result by the Jacobian of the operation. The
 vector-Jacobian products (VJPs) are in the table `RULES`, which `ops.py` fills. They are written with NumPy functions
 and operators: given arrays they compute gradients; given Tensors (`create`) they are recorded, so that the gradients
 can be differentiated again.
@@ -120,7 +120,7 @@ def walk(
 def _plan(
     roots: Sequence[Tensor], inputs: Iterable[Tensor] | None
 ) -> tuple[list[Tensor], set[int] | None, set[Tensor]]:
-    """Return the Tensors to visit (last first), the ids of the Tensors that get a gradient, and those that keep it.
+    """Return the Tensors to visit (last first), the ids of those that get a gradient, and the Tensors that keep it.
 
     The ids are None if every Tensor gets a gradient. They are ids because references would keep freed data alive.
     """
@@ -138,17 +138,17 @@ def _plan(
 
 
 def _topological_order(roots: Sequence[Tensor]) -> list[Tensor]:
-    """Return the Tensors under the roots that operations made, each after the Tensors from which it was made.
+    """Return the non-leaf Tensors on which the roots depend, each after the Tensors from which it was made.
 
-    The traversal is iterative, so that a graph can have any depth. RuntimeError if a part of the graph was freed, or if
-    a Tensor in it was changed in place after the forward pass.
+    The traversal is iterative, so that a graph can have any depth. Raises RuntimeError if a part of the graph was
+    freed, or if a Tensor in it was changed in place after the forward pass.
     """
     order: list[Tensor] = []
     seen: set[Tensor] = set()
     stack: list[Any] = [t for t in roots if t._node is not None]
     while stack:
         t = stack.pop()
-        if t is None:  # a mark: everything from which the next Tensor on the stack was made is in `order`
+        if t is None:  # a marker: `order` contains all Tensors from which the next Tensor on the stack was made
             order.append(stack.pop())
         elif t not in seen:
             seen.add(t)
@@ -216,7 +216,7 @@ def _products(t: Tensor, g: Any, leading: set[int] | None, retain: bool, create:
 
 
 class Upstreams(list[Any]):
-    """The gradients of the outputs of a fused operation, None where an output has none. The sum merges two of them."""
+    """The gradients of a fused operation's outputs; None for no gradient. The sum of two objects merges them."""
 
     def __add__(self, other: Any) -> Upstreams:
         return Upstreams(a if b is None else b for a, b in zip(self, other, strict=True))
@@ -238,7 +238,7 @@ def _fused_products(
 
 
 def _with_parents(node: Node) -> tuple[Any, ...]:
-    """Return the arguments as recorded rules need them: the parents are Tensors."""
+    """Return the arguments for recorded rules, with the parents as Tensors."""
     args = list(node.args)
     for i, p in node.parents:
         args[i] = p

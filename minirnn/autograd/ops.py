@@ -1,13 +1,13 @@
-"""Every operation that the graph knows: each primitive next to its derivative, in one table.
+"""The table of all operations of the graph: each primitive next to its derivative.
 
 A rule is a vector-Jacobian product: `g` is the gradient of the result `y`, and the rule returns the gradient of one
-argument. Rules are written with operators and NumPy functions, so that they run on arrays, and on Tensors when the
-gradient is to be differentiated again. They do not undo broadcasting: the walk does, in one place.
+argument. Rules are written with operators and NumPy functions, so that they run on arrays, and also on Tensors if the
+gradient has to be differentiable. They do not undo broadcasting; the walk does that for all rules.
 
 `array_functions.py` composes NumPy's other functions from these primitives.
 
-Conventions where a function has no derivative: abs and relu: 0 at 0. maximum and minimum: half to each of two equal
-arguments. max and min: equal shares to all elements that attain the value. clip: 1 on the bounds. sqrt: infinite at 0,
+Conventions where a function has no derivative: abs and relu: 0 at 0. maximum and minimum: half for each of two equal
+arguments. max and min: equal shares for all elements that attain the value. clip: 1 at the bounds. sqrt: infinite at 0,
 but std: 0 where all values are equal. power: x**0 has the derivative 0 in x also at 0, and 0**p has the derivative 0 in
 p.
 """
@@ -30,12 +30,12 @@ sum_to = unbroadcast
 
 
 def rule(fn: Callable[..., Any], *vjps: Rule | None) -> None:
-    """Enter a NumPy function into the table, with one vector-Jacobian product per array argument."""
+    """Add a NumPy function to the table, with one vector-Jacobian product per array argument."""
     RULES[fn] = vjps
 
 
 def primitive(name: str, fn: Callable[..., Any], *vjps: Rule | None) -> Callable[..., Any]:
-    """Enter a function that NumPy does not have in this form; return it under `name`.
+    """Add a function that NumPy does not have in this form to the table; return it under `name`.
 
     The array arguments are positional. Everything that has no gradient is a keyword argument.
     """

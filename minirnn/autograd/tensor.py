@@ -3,7 +3,7 @@
 Every operation on a Tensor (an operator, or a NumPy function through the protocols NEP 13 and NEP 18) makes a new
 Tensor with a node: the function and its arguments. `ops.py` has the derivatives, `graph.py` walks the nodes backward.
 
-Conventions, each of them tested:
+The conventions, each of which is tested:
 
 * Data are never converted silently (`dtypes.py`).
 * The gradients of leaves are arrays in `.grad` that share no memory. They accumulate.
@@ -27,13 +27,13 @@ from minirnn.autograd.dtypes import common, constant, in_floats
 from minirnn.autograd.graph import RULES, Array, Fused, Node, name_of, pick, walk
 from minirnn.autograd.switches import calling_line, recording, watching
 
-# NumPy function -> its implementation on Tensors: a primitive with its arguments in order, or a composition.
+# NumPy function -> its implementation on Tensors: a call of a primitive, or a composition.
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
-# NumPy functions without a derivative, or with a derivative of zero. They get and return plain arrays.
+# NumPy functions without a derivative, or with a derivative of zero. They take and return plain arrays.
 PLAIN: set[Callable[..., Any]] = set()
 
-# Method of a ufunc, which Tensors do not support -> what to write instead.
+# Method of a ufunc that Tensors do not support -> the replacement to suggest.
 INSTEAD = {
     "add.reduce": "np.sum",
     "multiply.reduce": "np.prod",
@@ -81,7 +81,7 @@ class Tensor(ArrayMethods):
 
     Methods and NumPy functions follow NumPy's semantics. Comparisons, `argmax` and similar methods return plain arrays.
 
-    TypeError if the data are not numeric, or if integers or complex numbers are to require a gradient.
+    Raises TypeError if the data are not numeric, or for integers or complex numbers with `requires_grad`.
     """
 
     data: Array
@@ -130,8 +130,8 @@ class Tensor(ArrayMethods):
         """Add d self / d leaf to `.grad` of every leaf that requires grad.
 
         `grad`: the gradient of self, of self's shape; optional (1) for one element. The graph is freed unless
-        `retain_graph`. RuntimeError if there is no graph, if it was freed, or if a Tensor in it was changed in place
-        after the forward pass.
+        `retain_graph`. Raises RuntimeError if there is no graph, if it was freed, or if a Tensor in it was changed in
+        place after the forward pass.
         """
         walk([self], [plain(seed_of(self, grad, "grad"))], None, retain_graph, False)
 
@@ -154,7 +154,7 @@ class Tensor(ArrayMethods):
     def numpy(self) -> Any:
         """Return the data as a NumPy array: the same memory, or a copy if they are on a GPU.
 
-        TypeError if this Tensor requires grad: write `.detach().numpy()`.
+        Raises TypeError if this Tensor requires grad: write `.detach().numpy()`.
         """
         if self.requires_grad:
             raise TypeError("numpy() would lose the gradient of this Tensor: use .detach().numpy(), or .data")
@@ -283,7 +283,7 @@ def of_array(array: Any) -> Tensor:
 
 
 def plain(x: Any) -> Any:
-    """Return x with arrays in the place of Tensors, also inside lists and tuples."""
+    """Return x with each Tensor replaced by its array, also inside lists and tuples."""
     if isinstance(x, Tensor):
         return x.data
     if isinstance(x, (list, tuple)):
@@ -363,7 +363,7 @@ def binary(fn: Callable[..., Any], a: Any, b: Any) -> Tensor:
 
 
 def apply(fn: Callable[..., Any], *args: Any, **params: Any) -> Tensor:
-    """Compute and record fn(*args, **params). The params are constants that the rules get too."""
+    """Compute and record fn(*args, **params). The params are constants, which are also passed to the rules."""
     dtypes = [a.data.dtype for a in args if isinstance(a, Tensor)]
     dtype = next((d for d in dtypes if d.kind == "f"), dtypes[0])
     arrays = tuple(constant(plain(a), dtype, fn, isinstance(a, Tensor)) for a in args)

@@ -1,4 +1,4 @@
-"""The benchmark: kernels against the fastest libraries on this machine, proven right before a time is shown.
+"""The benchmark: kernels against the fastest libraries on this machine, proven correct before they are timed.
 
     sizes       well-known sizes, with their sources
     problems    the arguments of one size, their cost, and when two results agree

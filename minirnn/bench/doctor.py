@@ -142,7 +142,7 @@ def _cuda(version: int) -> str:
 def cuda_levels() -> list[str]:
     """Return how the kernels "cupy" would compute LSTMs of a few sizes on this GPU; empty if they can't run.
 
-    An estimate makes the choice; nothing is measured.
+    The choice is based on estimates, not on measurements.
     """
     if minirnn_kernels.available()["cupy"] is not None:
         return []

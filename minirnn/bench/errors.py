@@ -1,7 +1,7 @@
-"""The error for a mistake in the request for a benchmark."""
+"""The error for an invalid request for a benchmark."""
 
 __all__ = ["BenchError"]
 
 
 class BenchError(Exception):
-    """A mistake in the request; the message is written for the user."""
+    """The request for a benchmark is invalid; the message explains the problem to the user."""

@@ -29,7 +29,7 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def use_cores(count: int) -> None:
-    """Restrict this process to `count` logical CPUs, on different cores if possible; JAX uses every CPU it may."""
+    """Restrict this process to `count` logical CPUs, on different cores if possible. JAX uses all of them."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores()[:count])
 

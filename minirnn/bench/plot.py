@@ -1,4 +1,4 @@
-"""The document as a figure: a roofline, and the ratios. Markers and hatching make it readable without colours."""
+"""Draw a benchmark's document as a roofline and a chart of ratios, readable without colours."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check(path: Path) -> None:
 
 
 def draw(document: dict[str, Any], path: Path) -> None:
-    """Write the figure to `path` atomically. OSError if the file can't be written."""
+    """Write the figure to `path` atomically. Raises OSError if the file can't be written."""
     figure_module = importlib.import_module("matplotlib.figure")
     rows = [row for row in document["rows"] if row["ours"] in row["times"]]
     figure = figure_module.Figure(figsize=(11, 2.5 + max(3.0, 0.28 * len(rows))), layout="constrained")

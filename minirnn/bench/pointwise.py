@@ -86,8 +86,8 @@ class PointwiseProblem:
     def draw(self, still: bool) -> dict[str, Array]:
         """Draw new arguments, in the order of the function.
 
-        still: choose values that calls in place do not change (the factor of a backward is 1). Gradients that shrink
-        from call to call would soon be subnormal, and slow.
+        still: choose values that do not change in repeated calls in place (the factor of a backward pass is 1).
+        Gradients that shrink from call to call would soon be subnormal, and arithmetic with them is slow.
         """
         rng, shape = np.random.default_rng(self.seed), (self.size.B, self.size.H)
         blocks = 1 if self.cell == "rnn" else BLOCKS

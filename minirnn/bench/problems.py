@@ -1,8 +1,8 @@
-"""One problem that every contender computes: its arguments, its cost, and when two results agree.
+"""One problem that every contender computes: its arguments, its cost, and a criterion for equal results.
 
 training    forward and backward: the gradients of out with respect to x, the initial states and all weights
-forward     the forward of training, which keeps a cache for the backward
-inference   the forward without a cache
+forward     the forward pass of training, which keeps a cache for the backward pass
+inference   the forward pass without a cache
 lengths     training, with lengths drawn from 1..T
 step        T single steps from Python, without recording gradients (times are for one step)
 """
@@ -41,7 +41,7 @@ class Problem:
 
     @property
     def gradients(self) -> list[str]:
-        """The names of the gradients that a backward returns, in order."""
+        """The names of the gradients that a backward pass returns, in order."""
         return [f"d{name}" for name in self.spec.inputs]
 
     @property

@@ -92,7 +92,7 @@ def duration(seconds: float) -> str:
 
 
 def write(path: Path, document: dict[str, Any]) -> None:
-    """Write the document as JSON, atomically. OSError if the file can't be written."""
+    """Write the document as JSON, atomically. Raises OSError if the file can't be written."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -1,8 +1,8 @@
 """The sizes that are measured, with plain names and their sources.
 
-DeepBench: https://github.com/baidu-research/DeepBench, which leaves out the product of the input; here it is always
-included, with I = H. char-rnn: https://github.com/karpathy/char-rnn, its defaults. FlashRNN: arXiv 2412.07752,
-figure 4. PyTorch: the size of the LSTM case in its own benchmarks.
+DeepBench: https://github.com/baidu-research/DeepBench, which leaves out the input product; here it is always included,
+with I = H. char-rnn: https://github.com/karpathy/char-rnn, its defaults. FlashRNN: arXiv 2412.07752, figure 4. PyTorch:
+the size of the LSTM case in its own benchmarks.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class BenchPlan:
 
 
 def run(plan: BenchPlan, tell: Callable[[Event], None]) -> dict[str, Any]:
-    """Measure and return the document; `tell` is called with every event. BenchError if a worker fails."""
+    """Measure and return the document; `tell` is called with every event. Raises BenchError if a worker fails."""
     document: dict[str, Any] = {"schema": SCHEMA, "seed": plan.seed, "machine": {}, "runs": [], "rows": []}
     for threads in plan.threads:
         found: dict[str, Any] = {
@@ -185,7 +185,7 @@ def summaries(rows: list[Event]) -> list[dict[str, Any]]:
 
 
 def refusals(document: dict[str, Any]) -> list[str]:
-    """Return a sentence for each wrong result; empty if all measured results are right."""
+    """Return a sentence for each wrong result; empty if all measured results are correct."""
     found = [
         f"{error} ({each['threads']} threads)"
         for each in document["runs"]

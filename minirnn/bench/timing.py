@@ -89,7 +89,7 @@ def ratio(theirs: Sequence[Sequence[float]], ours: Sequence[Sequence[float]]) ->
 
 
 def geometric_mean(ratios: Sequence[float]) -> float:
-    """Return the geometric mean, which is 1 for a and 1/a. ValueError for an empty sequence."""
+    """Return the geometric mean, which is 1 for a and 1/a. Raises ValueError for an empty sequence."""
     if not ratios:
         raise ValueError("the geometric mean of no ratios is not defined")
     return statistics.geometric_mean(ratios)

@@ -4,7 +4,8 @@ Libraries read their number of threads when they load, so each number of threads
 the number in its environment. Events: {"event": "machine" | "peak" | "proof" | "begin" | "row" | "end", ...}.
 
 Only correct contenders are timed: `minirnn_kernels.proof` proves each record, and at each size the results and
-gradients of every contender are compared with those of the NumPy kernels in float64. Wrong ones are refused by name.
+gradients of every contender are compared with those of the NumPy kernels in float64. Contenders with wrong results are
+named and not timed.
 """
 
 from __future__ import annotations

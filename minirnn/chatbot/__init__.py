@@ -1,6 +1,6 @@
 """The chatbot: generated conversations, its network, training, scores, and the trained weights.
 
-Other rooms import the names below from here, and the generated conversations from `minirnn.chatbot.conversations`.
+Other packages import the names below from here, and the generated conversations from `minirnn.chatbot.conversations`.
 """
 
 from minirnn.chatbot.bot import Answer, Chatbot, Conversation

@@ -1,4 +1,4 @@
-"""How a command ends when something is wrong: one message on stderr and exit code 2, never a traceback."""
+"""User errors of a command: one message on stderr and exit code 2, never a traceback."""
 
 import contextlib
 import os
@@ -43,7 +43,7 @@ def usable(device: str) -> str:
 
 @contextlib.contextmanager
 def reported(command: str) -> Iterator[None]:
-    """Turn the exceptions that a user can cause into a message and an exit. Any other exception is a bug and passes."""
+    """Turn the exceptions that a user can cause into a message and an exit. Other exceptions are bugs and propagate."""
     try:
         if kernels := os.environ.get("MINIRNN_KERNELS"):
             try:

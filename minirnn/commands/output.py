@@ -1,4 +1,4 @@
-"""What the commands share: plain lines on the console, text on stdout, and the checks of a path before the work."""
+"""Functions shared by the commands: printing plain lines, writing text to stdout, and checking paths in advance."""
 
 import os
 import sys

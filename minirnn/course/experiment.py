@@ -1,4 +1,4 @@
-"""What an experiment is, the list of all experiments, and what their runs share.
+"""The definition of an experiment, the list of all experiments, and code that their runs share.
 
 An experiment is a module of `minirnn.course.experiments`. Its docstring explains the claim, its source and the method.
 The module defines
@@ -59,7 +59,7 @@ class Outcome:
     numbers: the measurements; the tables and the figure are made from them.
     measured: the result in one sentence.
     verdict: whether the claim held.
-    why: one or two sentences on what the numbers show instead; required unless the claim held.
+    why: one or two sentences that explain the verdict from the numbers; required unless the claim held.
     """
 
     numbers: Numbers
@@ -107,7 +107,7 @@ def tracked(
     label: Callable[[Item], str],
     cost: Callable[[Item], float] = lambda _: 1.0,
 ) -> Iterator[tuple[Item, Callable[[float], None]]]:
-    """Yield each item with a function that reports which share of this item's work is done.
+    """Yield each item with a function that reports the completed share of its work.
 
     The progress over all items counts each with its `cost`, in any unit; `label` names the item that is being run.
     """
@@ -133,5 +133,5 @@ def where(rows: Sequence[Numbers], **values: Any) -> list[Numbers]:
 
 
 def percent(share: float | None, digits: int = 0) -> str:
-    """Return a share as a percentage with `digits` decimals; "-" for None, a share of nothing."""
+    """Return a share as a percentage with `digits` decimals, or "-" for None, which means that nothing was counted."""
     return "-" if share is None else f"{share:.{digits}%}"

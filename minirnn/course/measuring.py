@@ -13,7 +13,7 @@ __all__ = ["cpu_seconds", "tracing"]
 def cpu_seconds(work: Callable[[], object], repeats: int) -> np.ndarray:
     """Return the CPU time of each of `repeats` calls of `work`, in seconds, (repeats,).
 
-    Other programs can only add to these times, so the least of them, or a low percentile, is the one to report.
+    Other programs can only add to these times, so report the minimum or a low percentile.
     """
     times = np.empty(repeats)
     for k in range(repeats):

@@ -49,7 +49,7 @@ class MemoryTask:
         return nn.mse_loss(scores[..., 0], targets)
 
     def error(self, scores: Array, targets: Array) -> float:
-        """Return the share of wrong answers, or the mean squared error, relative to the best constant answer's."""
+        """Return the share of wrong answers, or the mean squared error, divided by that of the best constant answer."""
         wrong = scores.argmax(-1) != targets if self.classes else (scores[..., 0] - targets) ** 2
         return float(wrong.mean()) / self.nothing
 

@@ -1,4 +1,4 @@
-"""Shared by the experiments on generated English: word ids, batches of sentences, and a network that reads them."""
+"""Code for the experiments on generated English: word ids, batches of sentences, and a network that reads them."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

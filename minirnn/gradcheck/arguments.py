@@ -1,4 +1,4 @@
-"""Validate the arguments of a check and the results of the caller's functions, and put them in order."""
+"""Validate the arguments of a check and the results of the caller's functions, and bring them into a common form."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def output(i: int, value: Any) -> Array:
 
 
 def upstreams_for(outputs: Sequence[Array], given: Any, rng: np.random.Generator) -> list[Array | None]:
-    """Return the gradient into each output: the given one, or one drawn from the standard normal distribution.
+    """Return each output's upstream gradient: the given one, or one drawn from the standard normal distribution.
 
     The drawn gradients are random because the gradient of a plain sum (an upstream of ones) hides transposed and
     permuted results.
@@ -110,7 +110,7 @@ def upstreams_for(outputs: Sequence[Array], given: Any, rng: np.random.Generator
 
 
 def matched(result: Any, arguments: Sequence[Any], targets: Sequence[int]) -> dict[int, Any] | str:
-    """Return backward's gradients by the position of their input, or a sentence if their number fits nothing.
+    """Return backward's gradients by the position of their input, or an error message if their number is wrong.
 
     backward can return one gradient per input, one per input of floats, or one per input that is judged.
     """

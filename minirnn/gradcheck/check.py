@@ -51,8 +51,8 @@ def check(
     Both functions are called several times. They get copies: `inputs` never change.
 
     inputs: arrays of float16, float32 or float64, of any shape and strides, and any other arguments of forward.
-    upstream: the gradient into the output, or a sequence with one per output, in which None stands for zero (and is
-        passed on as None). By default the gradients are drawn from `seed`.
+    upstream: the upstream gradient of the output, or a sequence with one per output, in which None means zero (and is
+        passed to backward as None). By default the gradients are drawn from `seed`.
     mode: "full" compares every entry; "directional" compares one inner product <v, gradient> per tensor with a
         random v, which is faster.
     judge: "complex" is the complex step in float64; "differences" are central differences, in float64 if forward
@@ -83,7 +83,7 @@ def check(
 
 
 def compare(analytic: Any, trusted: Any, *, names: Sequence[str] | None = None) -> Report:
-    """Judge a gradient against one that is known to be right. Both are plain arrays.
+    """Judge a gradient against one that is known to be correct. Both are plain arrays.
 
     Give two arrays, two sequences of arrays, or two mappings by name. The precision is that of the coarsest array.
     """
@@ -169,7 +169,7 @@ def _evidence(
 def _by_confirmed_complex_step(
     objective: Objective, directions: Directions, rng: np.random.Generator
 ) -> tuple[dict[int, Evidence], dict[int, str]]:
-    """Return the derivatives that a directional difference confirms; for the other inputs, the reason against them."""
+    """Return the derivatives that a directional difference confirms; for the other inputs, why they are not trusted."""
     double = objective.sharpened()
     claims: dict[int, Evidence] = {}
     reasons: dict[int, str] = {}

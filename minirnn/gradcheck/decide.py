@@ -27,11 +27,11 @@ class Magnitudes:
 
     @classmethod
     def of(cls, gradients: Mapping[int, Array], values: float, lengths: Mapping[int, float]) -> Magnitudes:
-        """Return the magnitudes of the judge's gradients. The caller's are not used: a wrong one can have any size."""
+        """Return the magnitudes of the judge's gradients; a wrong gradient of the caller could have any magnitude."""
         return cls(max((_largest(g) * lengths[k] for k, g in gradients.items()), default=0.0), values, lengths)
 
     def lost(self, k: int, eps: float) -> float:
-        """Return the rounding error that a right backward can have in an entry of tensor k."""
+        """Return the rounding error that a correct backward can have in an entry of tensor k."""
         return LOST_ULPS * eps * self.values / self.lengths[k]
 
     def floor(self, k: int, eps: float) -> float:
@@ -40,7 +40,7 @@ class Magnitudes:
 
 
 def malformed(name: str, shape: tuple[int, ...], gradient: Any) -> Row | None:
-    """Return a failing row if the gradient isn't an array of finite floats of the right shape, else None."""
+    """Return None for an array of finite floats with the right shape, and a failing row for any other gradient."""
     problem = _malformation(shape, gradient)
     return Row(name, Verdict.FAIL, "-", size=int(np.prod(shape)), problem=problem) if problem else None
 
@@ -68,8 +68,8 @@ def decide(
     """Return PASS, FAIL or CANNOT TELL for one well-formed gradient.
 
     Entries that disagree are measured again with more care, the worst first, until one is proven wrong or all are
-    explained. An entry at a kink, where every value between the one-sided derivatives is a gradient, is left out. An
-    entry so close to a kink that the second measurement is too noisy is left out too, if there are few of them.
+    explained. An entry at a kink, where every value between the one-sided derivatives is a gradient, is left out.
+    Entries so close to a kink that the second measurement is too noisy are left out, too, if they are few.
     """
     array = np.asarray(gradient)
     full = array.astype(np.float64)
@@ -162,7 +162,7 @@ def _look(analytic: float, again: Estimate, allowed: float, sharp: float) -> int
 
 
 def _worst(errors: Array, status: Array) -> int:
-    """Return the position of the entry that is proven wrong, else of the largest error among entries that count."""
+    """Return the position of the entry proven wrong, else that of the largest error among the entries not left out."""
     if np.any(status == _PROVEN):
         return int(np.argmax(status == _PROVEN))
     return int(np.argmax(np.where(status == _KINK, -1.0, np.nan_to_num(errors, nan=np.inf))))

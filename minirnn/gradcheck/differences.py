@@ -1,7 +1,7 @@
 """Derivatives of a function of one variable by finite differences, with error bounds.
 
-A `Line` is a function t -> (displacement, rise): the distance by which a point really moved (x + t is rounded), and the
-change of the function. tolerances.py derives the step and its error.
+A `Line` is a function t -> (displacement, rise): the distance by which the point actually moved (x + t is rounded), and
+the change of the function. tolerances.py derives the step and its error.
 """
 
 from __future__ import annotations
@@ -53,11 +53,12 @@ def slope(line: Line, step: float) -> Slope:
 
 
 def refine(line: Line, first: float, sigma: float, doubt: float, rungs: int = RUNGS) -> Estimate:
-    """Return the best derivative over decreasing steps, from `first` until rounding alone could explain `doubt`.
+    """Return the best derivative over decreasing steps, starting with the step `first`.
 
-    The truncation error at a step is close to its change at finer steps, whose own error is about 1/256 of it. The
-    largest change plus a tenth, plus the rounding error, therefore bounds the error. Steps shorter than the distance
-    to a kink don't see the kink; if all steps see one, the estimate has `sides`.
+    The steps end when rounding alone could explain an error of `doubt`. The truncation error of an estimate is close to
+    its difference from the estimates at smaller steps, whose error is about 256 times smaller. The largest difference
+    plus a tenth of it, plus the rounding error, therefore bounds the error. Steps shorter than the distance to a kink
+    don't see the kink; if all steps see one, the estimate has `sides`.
     """
     seen = [slope(line, first)]
     while len(seen) < max(rungs, 2):
@@ -93,9 +94,9 @@ def _kink(seen: list[Slope], sigma: float) -> tuple[float, float] | None:
 
 
 def _apart(coarse: Slope, fine: Slope, sigma: float) -> tuple[float, float] | None:
-    """Return the one-sided derivatives, the smaller first, if their difference stays as the step shrinks.
+    """Return the one-sided derivatives, the smaller first, if their difference does not shrink with the step.
 
-    For a smooth function they differ by h f'', which decreases by RATIO from step to step; at a kink it stays.
+    For a smooth function they differ by h f'', which decreases by RATIO from step to step; at a kink it stays the same.
     """
     stays = _gap(fine) > max(_blur(fine, sigma), 0.5 * _gap(coarse))
     return (min(fine.left, fine.right), max(fine.left, fine.right)) if stays else None

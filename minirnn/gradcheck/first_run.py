@@ -20,11 +20,11 @@ class FirstRun:
 
     forward: Callable[..., Any]  # the caller's function, or one made from a function on Tensors
     backward: Callable[..., Any]
-    arguments: tuple[Any, ...]  # forward's arguments; the functions only ever get copies of them
+    arguments: tuple[Any, ...]  # forward's arguments; the functions get only copies of them
     labels: list[str]  # one name per argument
     targets: list[int]  # the positions of the arguments whose gradients are judged
     outputs: list[Array]  # forward's outputs, without the cache
-    upstreams: list[Array | None]  # the gradient into each output; None stands for zero
+    upstreams: list[Array | None]  # the upstream gradient of each output; None means zero
     gradients: dict[int, Any]  # backward's gradients, by the position of their argument
     problem: str = ""  # why backward's results can't be assigned to the arguments
 

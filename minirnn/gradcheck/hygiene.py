@@ -1,4 +1,4 @@
-"""Mistakes that don't show in the numbers: changes in place, unequal results of equal calls, a nonlinear backward.
+"""Mistakes that don't show in the numbers: changes in place, unequal results of equal calls, a nonlinear backward pass.
 
 A backward pass is a linear function of its upstream gradient, changes nothing but its own arrays, and gives the same
 result at each call. These properties can be checked without knowing a single derivative.
@@ -58,7 +58,7 @@ def _forward(run: FirstRun) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
 
 
 def _calls(run: FirstRun, cache: tuple[Any, ...], first: list[Any], remarks: list[str]) -> list[str]:
-    """Compare the second call with the first one, and a second call on one cache with the first on that cache."""
+    """Compare the second call with the first, and a second call with one cache with the first call with that cache."""
     before = list(run.gradients.values())
     if len(before) == len(first) and not _same(before, first):
         return ["two calls with the same arguments give different gradients: a value is kept between them"]
@@ -71,7 +71,7 @@ def _calls(run: FirstRun, cache: tuple[Any, ...], first: list[Any], remarks: lis
 
 
 def _linear(run: FirstRun) -> list[str]:
-    """Scale the upstreams by 1024 and 1/1024 (4 and 1/4 in half precision), which rounds nothing."""
+    """Scale the upstream gradients by 1024 and 1/1024 (4 and 1/4 in half precision); this is exact."""
     base = 4.0 if run.eps > 1e-4 else 1024.0
     for factor in (base, 1 / base):
         scaled = [None if u is None else np.asarray(u * factor, u.dtype) for u in run.upstreams]
@@ -98,7 +98,7 @@ def _ignored(run: FirstRun, outputs: tuple[Any, ...]) -> list[str]:
             try:
                 if _same(split(run.forward(*moved))[0], outputs):
                     found.append(f"forward doesn't depend on {run.labels[k]}")
-            except (ValueError, ArithmeticError):  # outside of the domain of forward, which therefore depends on it
+            except (ValueError, ArithmeticError):  # outside of the domain of forward, so forward depends on this input
                 continue
     return found
 

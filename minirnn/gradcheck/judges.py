@@ -66,7 +66,7 @@ def by_differences(
 
 
 def by_complex_step(objective: Objective, k: int, v: Array | None) -> Evidence:
-    """Return imag F(x + ih) / h: the derivative without a difference and its error. `objective` has complex inputs.
+    """Return imag F(x + ih) / h: the derivative without a subtraction and its error. `objective` has complex inputs.
 
     (W. Squire and G. Trapp, Using Complex Variables to Estimate Derivatives of Real Functions, SIAM Review 40, 1998.)
 
@@ -94,9 +94,9 @@ def by_complex_step(objective: Objective, k: int, v: Array | None) -> Evidence:
 
 
 def confirm(objective: Objective, k: int, v: Array, claimed: float, size: float, sigma: float) -> None:
-    """Raise Untrusted unless a directional difference with one of several steps finds the same slope.
+    """Raise Untrusted unless a directional difference with one of several steps confirms the slope.
 
-    size: the expected magnitude of <v, gradient>. A difference whose error bound is too large compared with it
+    size: the expected magnitude of <v, gradient>. A difference whose error bound is too large relative to `size`
     confirms nothing.
     """
     line = objective.along(k, v)

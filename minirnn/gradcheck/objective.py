@@ -1,7 +1,7 @@
-"""The function that a check differentiates: F = sum_k <u_k, y_k>, with outputs y = forward(*inputs) and upstreams u.
+"""The function that a check differentiates: F = sum_k <u_k, y_k>, for outputs y and upstream gradients u.
 
-The gradient of F is the result of backward for these upstreams. The caller's functions get copies of the caller's
-arrays at each evaluation, so a function that works in place changes nothing.
+The gradient of F is the result of backward for these u. The caller's functions get copies of the caller's
+arrays at each evaluation, so a function that works in place does not change the originals.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def duplicate(value: Any) -> Any:
 class Objective:
     """F as a function of its inputs.
 
-    weights: the upstreams, flattened and concatenated, in float64. eps: the coarsest machine epsilon among inputs and
-    outputs.
+    weights: the upstream gradients, flattened and concatenated, in float64. eps: the coarsest machine epsilon among
+    inputs and outputs.
     """
 
     forward: Callable[..., Any]
@@ -70,13 +70,13 @@ class Objective:
         return replace(self, inputs=inputs, eps=float(np.finfo(dtype).eps))
 
     def sharpened(self) -> Objective:
-        """Return F in float64 if forward keeps that precision, else F. A check must not judge forward's rounding."""
+        """Return F in float64 if forward keeps that precision, else F: a check must not judge forward's rounding."""
         if self.eps == DOUBLE_EPS:
             return self
         double = self.astype(np.float64)
         try:
             outputs, _ = split(self.forward(*map(duplicate, double.inputs)))
-        except Exception:  # forward insists on its dtype
+        except Exception:  # forward accepts only its own dtype
             return self
         return double if all(np.asarray(y).dtype == np.float64 for y in outputs) else self
 
@@ -87,7 +87,8 @@ class Objective:
     def rise(self, changed: Mapping[int, Array]) -> float:
         """Return F at the changed point minus F at the base point.
 
-        The outputs are subtracted before they are summed, which rounds less than the difference of two sums.
+        The outputs are subtracted before they are summed; the rounding error is smaller than that of the difference of
+        two sums.
         """
         return float(self.weights @ (self.values(changed) - self.base))
 
@@ -124,7 +125,7 @@ class Objective:
         The result is at least the error of rounding the outputs. The measured points start a small distance from the
         base point, which can be at a kink. A kink between them looks like noise: if the noise is large, shorter
         distances are tried, and the second smallest result counts (the smallest can be small by chance). The result is
-        inf if the noise is larger than rounding can be: forward draws random numbers, or varies between the points.
+        inf if the noise is too large to be rounding: then forward draws random numbers, or varies between the points.
         """
         floats = {k: x for k, x in enumerate(self.inputs) if real(x)}
         directions = {k: rng.standard_normal(x.shape) * self.length(k) for k, x in floats.items()}

@@ -44,7 +44,7 @@ class Row:
     wrong: int = 0  # entries whose error exceeds tolerance and noise
     size: int = 0  # entries of the tensor
     kinks: int = 0  # entries left out because the function has a kink there
-    problem: str = ""  # what is wrong with a gradient that can't be compared
+    problem: str = ""  # the reason why the gradient can't be compared
     note: str = ""
     gradient: Any = field(default=None, repr=False, compare=False)  # backward's whole array
     estimate: Any = field(default=None, repr=False, compare=False)  # the judge's whole array, in full mode

@@ -1,7 +1,7 @@
 """The V curve: the distance between a gradient and the difference quotient, as a function of the step.
 
 The truncation error of a central difference decreases with the square of the step, and the rounding error increases as
-the step shrinks: the curve of a right gradient is a V that reaches down to about eps**(2/3). The curve of a wrong
+the step shrinks: the curve of a correct gradient is a V that reaches down to about eps**(2/3). The curve of a wrong
 gradient has a plateau at the size of its error. If only the rounding part, 1/step, is visible, the function isn't
 smooth, isn't repeatable, or has too low a precision.
 """

@@ -2,8 +2,8 @@
 
 Errors are relative to a tensor's scale, the size of its largest gradient entries, not to each entry: an entry that is
 small because large terms cancel has the rounding error of those terms, so an error relative to the entry would fail a
-right backward. A tensor whose gradient is small compared with the others is judged on the scale `SMALL_TENSOR` times
-theirs.
+correct backward. A tensor whose gradient is small compared with the others is judged on their scale times
+`SMALL_TENSOR`.
 
 eps is the coarsest machine epsilon among inputs, outputs and gradient.
 
@@ -14,7 +14,7 @@ eps**(1/5), where it is eps**(4/5): 3e-13 in float64, 3e-6 in float32. (The plai
 eps**(2/3) at h = eps**(1/3).)
 
 The tolerance, eps**(3/5), is 4e-10 in float64 and 7e-5 in float32: hundreds of times the judge's own error and the
-rounding error of a right backward (eps times the number of terms), and far below the effect of any mistake.
+rounding error of a correct backward (eps times the number of terms), and far below the effect of any mistake.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 
 DOUBLE_EPS = float(np.finfo(np.float64).eps)
-COMPLEX_STEP = 1e-30  # nothing is subtracted, so it only has to be small: its square is negligible compared with 1
+COMPLEX_STEP = 1e-30  # nothing is subtracted, so the step can be so small that its square is negligible next to 1
 SMALL_TENSOR = 1e-2  # see above
 RESOLVED = 10.0  # a gradient this many times the judge's uncertainty is known, even if the others are far larger
-LOST_ULPS = 16.0  # units in the last place of F's terms that a right backward can lose
+LOST_ULPS = 16.0  # units in the last place of F's terms that a correct backward can lose
 SIGMAS = 6.0  # a rounding error of more than six standard deviations is ruled out
 RUNGS = 10  # steps for an entry that disagrees: h, h/4, h/16, ... to 4e-6 h
 RATIO = 4.0  # of successive steps; the truncation error decreases by 256, the rounding error grows by 4

@@ -1,6 +1,6 @@
 """Language modelling: text, its tokens and batches, the recurrent language model, its training, and generated text.
 
-Other rooms import the names below from here.
+Other packages import the names below from here.
 """
 
 from minirnn.language.baselines import bigram_loss, unigram_loss

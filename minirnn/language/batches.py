@@ -28,8 +28,8 @@ class Batches:
     The ids at the end of the streams that do not fill a window are left out; with `keep_tail` they form a shorter
     window.
 
-    `position` is the index of the window that `next` returns next: store it to stop, set it to continue. Iteration runs
-    from `position` to the end of the text and resets `position` to 0.
+    `position` is the index of the window that `next` returns next: store it to stop a run, set it to continue one.
+    Iteration runs from `position` to the end of the text and resets `position` to 0.
     """
 
     def __init__(self, ids: np.ndarray, batch: int, seq: int, *, keep_tail: bool = False) -> None:
@@ -59,7 +59,7 @@ class Batches:
         return np.ascontiguousarray(self._x[place]), np.ascontiguousarray(self._y[place])
 
     def next(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the window at `position` and advance `position` by one, from the last window to the first."""
+        """Return the window at `position` and advance `position` by one; after the last window it is 0."""
         window = self[self.position]
         self.position = (self.position + 1) % self._count
         return window

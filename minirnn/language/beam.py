@@ -1,8 +1,8 @@
 """Beam search: a likely text instead of a sampled one.
 
-Each step extends every text of the beam by every token and keeps the `width` most likely results. A width of 1 is the
-greedy choice; a width of all possible texts finds the most likely text. All texts have the same length, so their
-log-probabilities are comparable. Source: Graves 2012, "Sequence transduction with recurrent neural networks",
+Each step extends every text of the beam by every token and keeps the `width` most likely results. A width of 1 is
+greedy search; a width equal to the number of possible texts finds the most likely text. All texts have the same length,
+so their log-probabilities are comparable. Source: Graves 2012, "Sequence transduction with recurrent neural networks",
 algorithm 1, without the blanks.
 """
 
@@ -32,8 +32,8 @@ def beam_search(
     """Return the `width` most likely continuations of `prompt` by `length` tokens that the search finds, best first.
 
     The list is shorter if there are fewer than `width` texts. The prompt is read as in `sampling.generate`. The unknown
-    token is never chosen: the probabilities of the other tokens are scaled to sum to 1. Of equally likely texts, the
-    one with the lower ids comes first.
+    token is never chosen: the probabilities of the other tokens are scaled to sum to 1. If texts are equally likely,
+    the one with the lower ids comes first.
 
     Raises SamplingError for a prompt with unknown tokens, for length < 0 or width < 1, and for weights that give scores
     that are not finite.

@@ -73,7 +73,7 @@ class TrainConfig:
         trainer has the chosen number.
     teacher: how the share of true inputs falls to `teacher_end` at the end of the run, one of
         `scheduled_sampling.DECAYS`; "always" is teacher forcing.
-    validate_every: steps from one validation to the next; None is a twentieth of the run.
+    validate_every: steps from one validation to the next; None means a twentieth of the run.
     """
 
     text: str = "python-docs"

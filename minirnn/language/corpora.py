@@ -1,4 +1,4 @@
-"""Sources of text: the documentation that every Python ships, one named download, or any UTF-8 file."""
+"""Sources of text: the documentation that comes with every Python, one named download, or any UTF-8 file."""
 
 import hashlib
 import importlib

@@ -26,7 +26,7 @@ class Loop(NamedTuple):
 
 
 def ending_loop(tokens: Sequence[Hashable], times: int = 3, least: int = 1) -> Loop | None:
-    """Return the loop at the end of `tokens`, or None. Of several loops: the one that begins first, then the shortest.
+    """Return the loop at the end of `tokens`, or None. Earlier loops take precedence, then shorter ones.
 
     A loop must contain its period at least `times` times and be at least `least` tokens long in total. With `least`, a
     few spaces or dashes at the end are not a loop.

@@ -25,8 +25,8 @@ def distribution(
 
     The scores are divided by `temperature` (0: all probability on the best token). Then the `top_k` best tokens are
     kept, and of these the smallest number of best tokens whose probabilities sum to at least `top_p` (nucleus sampling;
-    source: Holtzman, Buys, Du, Forbes, Choi, 2020). The kept probabilities are scaled to sum to 1. Of equal scores, the
-    lower id is the better one.
+    source: Holtzman, Buys, Du, Forbes, Choi, 2020). The kept probabilities are scaled to sum to 1. If scores are equal,
+    the token with the lower id is the better one.
     """
     if not temperature >= 0 or not np.isfinite(temperature):
         raise SamplingError(f"temperature must be a finite number >= 0, got {temperature}")

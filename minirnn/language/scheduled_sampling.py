@@ -28,7 +28,7 @@ Decay = Callable[[int], float]  # a training step, counted from 0 -> ε
 
 
 def decay(kind: str, steps: int, end: float) -> Decay:
-    """Return ε as a function of the step i. It falls from (nearly) 1 at step 0 to `end` at step `steps`, no lower.
+    """Return ε as a function of the step i: it falls from (nearly) 1 at step 0 to `end` at step `steps`, and no lower.
 
     "always" is 1: teacher forcing. The others are those of section 2.4 of the paper, with the constant chosen so that
     ε(steps) = end: "linear" 1 - c·i, "exponential" kⁱ, "inverse-sigmoid" k / (k + exp(i/k)).

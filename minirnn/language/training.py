@@ -1,4 +1,4 @@
-"""Training a language model so that a run can be stopped at any step and continued with the same bits.
+"""Training a language model so that a run can be stopped at any step and continued with bitwise equal results.
 
 A `Trainer` holds everything that the next step depends on: weights, optimiser, schedule, the carried state, the
 position in the text and the random generator. Its `state_dict` is a checkpoint. A step depends on nothing else (no
@@ -181,7 +181,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore `state`. Raises ValueError, KeyError or TypeError if it is not the state of a run like this one."""
+        """Restore `state`. Raises ValueError, KeyError or TypeError if it does not fit this run's settings."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -215,7 +215,7 @@ class Trainer:
 
 
 def build_model(config: TrainConfig, vocab_size: int) -> LanguageModel:
-    """Return a new model with these settings. A `dropout` of None gives no dropout."""
+    """Return a new model with these settings. A `dropout` of None means no dropout."""
     return LanguageModel(
         vocab_size,
         config.cell,
@@ -228,7 +228,7 @@ def build_model(config: TrainConfig, vocab_size: int) -> LanguageModel:
 
 
 def environment(device: str = "cpu") -> dict[str, Any]:
-    """Return what the bits of a step on this device depend on in addition to the checkpoint."""
+    """Return the settings, besides the checkpoint, that affect the exact result of a step on this device."""
     blas = sorted(describe_blas(library) for library in blas_libraries())
     return {"numpy": np.__version__, "blas": blas, "kernels": backends.chosen(devices.to(np.zeros(1), device)).name}
 

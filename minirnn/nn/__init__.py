@@ -1,6 +1,6 @@
 """Modules, losses and initialisers, with PyTorch's names.
 
-`module.py` has the base class. `recurrent.py` has RNN, LSTM, GRU and their cells, `layers.py` the layers without time,
+`module.py` has the base class. `recurrent.py` has RNN, LSTM, GRU and their cells, `layers.py` the other layers,
 and `attention.py` two kinds of attention. `functional.py` has the losses and activations as functions, and `init.py`
 the initialisers, which are used as `nn.init`. `detach` truncates backpropagation through time.
 """

@@ -2,7 +2,7 @@
 
 A step of a small cell takes a few microseconds, less than the checks and wrappers of the general path. The functions
 here check only that the arguments have the usual form: a batch, and a state of arrays in the parameters' dtype. For all
-other arguments they return None; then the general path (`_recurrent_base.py`) converts the arguments or raises errors.
+other arguments they return None, and the general path (`_recurrent_base.py`) converts the arguments or raises errors.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def of_cell(cell: RecurrentCell, x: Any, state: Any) -> Any:
 
 
 def of_layers(layers: RecurrentLayers, x: Any, state: Any) -> tuple[Tensor, Any] | None:
-    """Return out and the final state of layers for an x that has one time step, or None."""
+    """Return the layers' out and final state for an x with one time step, or None."""
     arrays = _unrecorded_arrays(layers.kind, x, state, layers._weights("_l0")[1].data)
     if arrays is None or layers.bidirectional or (layers.dropout and layers.training):
         return None
@@ -56,7 +56,7 @@ def of_layers(layers: RecurrentLayers, x: Any, state: Any) -> tuple[Tensor, Any]
 def stack(
     layers: RecurrentLayers, x: Array, states: Sequence[Sequence[Array]]
 ) -> tuple[Array, list[tuple[Array, ...]]]:
-    """Compute `RecurrentLayers.step` for layers in one direction."""
+    """Compute `RecurrentLayers.step` for layers that are not bidirectional."""
     after = []
     for k in range(layers.num_layers):
         after.append(sequence.step(layers.kind, x, states[k], layers._weights(f"_l{k}"), **layers._options))
@@ -67,7 +67,7 @@ def stack(
 def _unrecorded_arrays(kind: str, x: Any, state: Any, like: Array) -> tuple[Array, ...] | None:
     """Return x and the parts of the state as arrays, or None.
 
-    The result is None if a graph is recorded, if there is no state, and if x or a part is not an array of the type and
+    The result is None if a graph is recorded, if there is no state, or if x or a part is not an array with the type and
     dtype of `like`, the data of a parameter. The caller checks the shapes.
     """
     if is_grad_enabled():

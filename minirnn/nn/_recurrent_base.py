@@ -150,9 +150,9 @@ class RecurrentLayers(RecurrentModule):
     def step(self, x: Array, states: Sequence[Sequence[Array]]) -> tuple[Array, list[tuple[Array, ...]]]:
         """Compute one time step on plain arrays, without a graph, without dropout and without checks.
 
-        This is the fast form for a stream of steps, such as text generation. x: (B, input_size). states: for each layer
-        its h, or h and c, (B, hidden_size). Returns the last layer's h and the next states. Raises ValueError for
-        layers in two directions.
+        This is the fast form for a stream of steps, such as text generation. x: (B, input_size). states: one tuple per
+        layer, (h,) or (h, c), each (B, hidden_size). Returns the last layer's h and the next states. Raises ValueError
+        for bidirectional layers.
         """
         if self.bidirectional:
             raise ValueError(
@@ -203,9 +203,7 @@ class RecurrentCell(RecurrentModule):
 
 
 def checked_lengths(lengths: Any, T: int, B: int) -> Array | None:
-    """Return lengths as an array (B,) of integers in 1..T on the host. None stays None, and lengths that are all T
-    become None.
-    """
+    """Return lengths as an array (B,) of integers in 1..T on the host. None stays None. If all are T, return None."""
     if lengths is None:
         return None
     lengths = devices.host(lengths.data if isinstance(lengths, Tensor) else lengths)

@@ -1,4 +1,4 @@
-"""Losses and activations as functions. Logits and inputs are Tensors or arrays; the losses are Tensors.
+"""Losses and activations as functions. Arguments are Tensors or arrays; the losses are Tensors.
 
 Names, defaults and shapes are PyTorch's, except that `axis` has NumPy's name. Losses are in nats.
 """
@@ -47,7 +47,7 @@ def cross_entropy(logits: Array, targets: Array, ignore_index: int = -100, reduc
     logits: (N, C) or (N, C, d1, …) with the classes along axis 1, or (C,). targets: integers in 0..C-1 of the same
     shape without C. Rows whose target is `ignore_index` do not count. "mean" divides by the number of the other rows
     (NaN if there are none), "sum" adds them up, and "none" returns (N, d1, …) with 0 for ignored rows. The targets can
-    be on the host when the logits are on a GPU: they are checked where they are and then moved.
+    be on the host when the logits are on a GPU: they are checked there and then moved.
 
     Raises TypeError for targets that are not integers, ValueError for shapes that do not match, and IndexError for
     targets out of range.
@@ -93,7 +93,7 @@ def _reduced(losses: Tensor, shape: tuple[int, ...], count: int, reduction: str)
 
 
 class _CrossEntropy:
-    """The losses log Σ_j exp(x_j) - x_target of each row as one node: x (R, C), targets (R,) -> losses (R,).
+    """The losses log Σ_j exp(x_j) - x_target of all rows, as one node: x (R, C), targets (R,) -> losses (R,).
 
     The exponentials are computed once: dx = (softmax(x) - onehot(target)) · dloss, and the rows of dx sum to 0.
     """

@@ -37,7 +37,7 @@ def _data(tensor: Any) -> Array:
 
 
 def chosen_generator(rng: Any) -> np.random.Generator:
-    """Return rng, or for None the generator that `minirnn.manual_seed` seeds. TypeError for any other value."""
+    """Return rng, or for None the generator that `minirnn.manual_seed` seeds. Raises TypeError for any other value."""
     if rng is None:
         return random.generator()
     if not isinstance(rng, np.random.Generator):
@@ -92,8 +92,8 @@ def orthogonal_(tensor: Filled, gain: float = 1.0, rng: np.random.Generator | No
     """Draw gain times a random matrix whose rows are orthonormal, or whose columns are if there are fewer columns.
 
     The matrix is uniform over all such matrices. Q of the QR decomposition of a Gaussian matrix is uniform only if the
-    diagonal of R is made positive. Sources: Saxe, McClelland and Ganguli 2014; for the signs, Mezzadri 2007. Fill a
-    recurrent weight of several gates block by block:
+    diagonal of R is made positive. Sources: Saxe, McClelland and Ganguli 2014; for the signs, Mezzadri 2007. If a
+    recurrent weight holds several gates, fill it block by block:
     `for block in np.split(lstm.weight_hh_l0.data, 4): orthogonal_(block)`.
     """
     rows, columns = _matrix_shape(tensor, "orthogonal_")
@@ -106,9 +106,9 @@ def orthogonal_(tensor: Filled, gain: float = 1.0, rng: np.random.Generator | No
 def forget_bias_(lstm: Filled, value: float) -> Filled:
     """Set the bias of the forget gates of an LSTM or LSTMCell to `value`, in every layer and direction.
 
-    The gate adds bias_ih and bias_hh, so the block f of bias_ih becomes `value` and that of bias_hh becomes 0. A value
-    of 1 or 2 lets early gradients through. Sources: Gers, Schmidhuber and Cummins 2000; Jozefowicz, Zaremba and
-    Sutskever 2015.
+    The gate adds bias_ih and bias_hh, so the block f of bias_ih becomes `value` and that of bias_hh becomes 0. With a
+    value of 1 or 2, gradients pass through the cell from the start of training. Sources: Gers, Schmidhuber and Cummins
+    2000; Jozefowicz, Zaremba and Sutskever 2015.
     """
     gates, biases = _gate_biases(lstm)
     if "f" not in gates or not biases:
@@ -121,11 +121,12 @@ def forget_bias_(lstm: Filled, value: float) -> Filled:
 
 
 def chrono_(rnn: Filled, longest: float, rng: np.random.Generator | None = None) -> Filled:
-    """Set the biases of an LSTM or GRU, or of a cell of one, so that its units remember for 1 to about `longest` steps.
+    """Set the biases of an LSTM, a GRU or their cells so that the units remember for 1 to about `longest` steps.
 
     A forget gate that stays at σ(b) keeps its state for 1/(1 - σ(b)) = 1 + eᵇ steps. For each unit, b = log u is drawn
-    with u uniform over [1, longest - 1). The input gates of an LSTM start at -b; they are as open as the forget gates
-    are closed. A GRU has one gate for both, z. All other biases become 0. Source: Tallec and Ollivier 2018, section 2.
+    with u uniform over [1, longest - 1). The biases of an LSTM's input gates become -b, so that they are as open as the
+    forget gates are closed. In a GRU, z serves as both gates. All other biases become 0. Source: Tallec and Ollivier
+    2018, section 2.
     """
     gates, biases = _gate_biases(rnn)
     kept = next((gate for gate in ("f", "z") if gate in gates), None)
@@ -146,7 +147,7 @@ def chrono_(rnn: Filled, longest: float, rng: np.random.Generator | None = None)
 
 
 def _gate_biases(module: Any) -> tuple[tuple[str, ...], dict[str, Tensor]]:
-    """Return the gates of a recurrent module in the order of the blocks, and its biases; both can be empty."""
+    """Return the gates of a recurrent module in the order of the blocks, and its biases. Both can be empty."""
     cell = CELLS.get(getattr(module, "kind", ""))
     biases = {n: p for n, p in vars(module).items() if n.startswith(("bias_ih", "bias_hh")) and isinstance(p, Tensor)}
     return (cell.gates if cell else ()), biases

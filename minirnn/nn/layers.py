@@ -1,4 +1,4 @@
-"""Layers without time: Linear, Embedding, Dropout, LayerNorm, and the activations as modules.
+"""Layers other than recurrent ones: Linear, Embedding, Dropout, LayerNorm, and the activations as modules.
 
 Names, shapes, defaults and initial values are PyTorch's. x can be a Tensor or an array of the parameters' dtype.
 """
@@ -46,7 +46,7 @@ class Linear(Module):
 
     def forward(self, x: Array) -> Tensor:
         _check_features("x", x, (self.in_features,), self.weight)
-        # One product of matrices. For x (T, B, I), matmul would compute T small ones, and T gradients of W to add.
+        # One matrix product. For x (T, B, I), matmul would compute T small products, and T gradients of W to add up.
         rows = x if x.ndim <= 2 else x.reshape(math.prod(x.shape[:-1]), self.in_features)
         y: Tensor = rows @ self.weight.T
         if self.bias is not None:
@@ -60,9 +60,9 @@ class Linear(Module):
 class Embedding(Module):
     """A table of vectors: ids (...), integers in 0..num_embeddings-1 -> vectors (..., embedding_dim).
 
-    weight (num_embeddings, embedding_dim) starts normal (0, 1). The ids can be on the host when weight is on a GPU:
-    they are checked where they are and then moved. Raises TypeError for ids that are not integers, and IndexError for
-    an id out of range; a negative id does not count from the end.
+    weight (num_embeddings, embedding_dim) is drawn from the normal distribution (0, 1). The ids can be on the host when
+    weight is on a GPU: they are checked there and then moved. Raises TypeError for ids that are not integers, and
+    IndexError for an id out of range; negative ids are out of range.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Embedding(Module):
 
 
 class Dropout(Module):
-    """`functional.dropout` in training mode, the identity otherwise.
+    """`functional.dropout` in training mode, and the identity otherwise.
 
     The random numbers come from `rng`; without it, from the generator that `minirnn.manual_seed` seeds.
     """
@@ -111,8 +111,9 @@ class Dropout(Module):
 class LockedDropout(Dropout):
     """Dropout for a sequence (T, ...) that drops the same units at all of its steps.
 
-    A unit's value at one step is often predictable from the next step, so dropping it at single steps withholds little.
-    Source: Gal and Ghahramani 2016, arXiv:1512.05287; for language models, Merity et al. 2017, arXiv:1708.02182.
+    A unit's value at one step is often predictable from the next step, so dropping it at single steps hides little
+    information. Source: Gal and Ghahramani 2016, arXiv:1512.05287; for language models, Merity et al. 2017,
+    arXiv:1708.02182.
     """
 
     locked = True

@@ -31,7 +31,7 @@ class Parameter(Tensor):
 
 
 class LoadResult(NamedTuple):
-    """The names that `load_state_dict` did not find on both sides; both lists are empty after a strict load."""
+    """The names that `load_state_dict` found on one side only; both lists are empty after a strict load."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -49,7 +49,7 @@ class Module:
         return self.forward(*args, **kwargs)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # `m.weight = m.weight * 2` would replace the parameter by the result of an operation, which is not trained.
+        # `m.weight = m.weight * 2` would replace the parameter with the result of an operation, which is not trained.
         if isinstance(vars(self).get(name), Parameter) and not (value is None or isinstance(value, Parameter)):
             raise TypeError(
                 f"{type(self).__name__}.{name} is a Parameter and can only be replaced by a Parameter or None, "
@@ -79,7 +79,7 @@ class Module:
         return (module for _, module in self.named_modules())
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Return an iterator over (dotted name, parameter), each parameter once, a shared one under its first name."""
+        """Return an iterator over (dotted name, parameter), each parameter once; a shared one has its first name."""
         return _once(self._all_parameters())
 
     def parameters(self) -> Iterator[Parameter]:
@@ -102,9 +102,9 @@ class Module:
     # State
 
     def state_dict(self) -> dict[str, npt.NDArray[Any]]:
-        """Return a copy of each parameter's values by its dotted name, a shared parameter under each of its names.
+        """Return a copy of each parameter's values by its dotted name, and a shared parameter under each of its names.
 
-        The copies are NumPy arrays, also for parameters on a GPU.
+        The copies are NumPy arrays, even if the parameters are on a GPU.
         """
         return {name: devices.host(parameter.data).copy() for name, parameter in self._all_parameters()}
 
@@ -149,8 +149,8 @@ class Module:
     def to(self, dtype_or_device: npt.DTypeLike) -> Self:
         """Convert all parameters and gradients to float32 or float64, or move them to "cpu" or "cupy", in place.
 
-        Create optimisers after this call. Raises TypeError for any other argument, and DeviceError without CuPy or a
-        GPU; then nothing is moved.
+        Create optimisers after this call. Raises TypeError for any other argument, and DeviceError if there is no CuPy
+        or no GPU. If an error is raised, nothing is moved.
         """
         made: Callable[[Array], Array]
         if isinstance(dtype_or_device, str) and dtype_or_device in devices.DEVICES:
@@ -248,7 +248,7 @@ Named = TypeVar("Named")
 
 
 def _once(pairs: Iterable[tuple[str, Named]]) -> Iterator[tuple[str, Named]]:
-    """Yield each pair of a name and an object, except those whose object came before."""
+    """Yield each pair of a name and an object, without the objects that were already yielded."""
     seen: set[int] = set()
     for name, value in pairs:
         if id(value) not in seen:
@@ -271,7 +271,7 @@ def _moved(data: Array, device: str) -> Array:
 
 
 def _mismatches(name: str, own: Tensor, given: npt.NDArray[Any]) -> list[str]:
-    """Return what is wrong with an array for a parameter, one text for its shape and one for its dtype."""
+    """Return the reasons why an array does not fit a parameter: one text for its shape and one for its dtype."""
     shape = f"{name}: shape {given.shape}, expected {own.shape}"
     dtype = f"{name}: dtype {given.dtype}, expected {own.dtype} (convert the arrays, or the module with .to())"
     return [shape] * (given.shape != own.shape) + [dtype] * (given.dtype != own.dtype)
@@ -289,7 +289,7 @@ def float_dtype(dtype: Any, expected: str = "np.float32 or np.float64") -> np.dt
 
 
 def _aligned_copy(array: Array) -> Array:
-    """Return a contiguous copy whose address is a multiple of 64 bytes, so that no vector is in two cache lines."""
+    """Return a contiguous copy whose address is a multiple of 64 bytes, so that no vector spans two cache lines."""
     if type(array) is not np.ndarray:
         return array.copy(order="C")
     room = np.empty(array.nbytes + 64, np.uint8)

@@ -20,10 +20,10 @@ def clip_grad_norm_(params: Iterable[Tensor] | Tensor, max_norm: float, error_if
     """Scale all gradients by max_norm/(norm + 1e-6) if their common norm exceeds max_norm. Return the norm.
 
     The norm is the one before clipping, and 0.0 without gradients. If it is nan, every gradient becomes nan; if it is
-    inf, finite entries become 0 and infinite ones nan. With `error_if_nonfinite`, both raise a FloatingPointError and
-    change nothing. `max_norm` may be inf: finite gradients then stay as they are. On a GPU the squared norms are read
-    back as one short array, and more only if one of them is 0 or out of range. Source: Pascanu, Mikolov and Bengio
-    2013, section 3.2.
+    inf, finite entries become 0 and infinite ones nan. With `error_if_nonfinite`, a norm of nan or inf raises a
+    FloatingPointError, and no gradient changes. `max_norm` may be inf: finite gradients then do not change. On a GPU,
+    only the squared norms are copied to the host, as one short array, unless one of them is 0 or out of range. Source:
+    Pascanu, Mikolov and Bengio 2013, section 3.2.
     """
     if not max_norm >= 0:
         raise ValueError(f"max_norm: expected a number >= 0, got {max_norm}")
@@ -55,7 +55,7 @@ def _gradients(params: Iterable[Tensor] | Tensor) -> list[Array]:
 
 
 def _norms(grads: list[Array]) -> list[float]:
-    """Return the norm of each gradient, from scaled values where the squares leave the range of the dtype."""
+    """Return the norm of each gradient; where the squares leave the range of the dtype, the values are scaled first."""
     flat = [g.reshape(-1) for g in grads]
     with np.errstate(over="ignore"):
         squares = devices.host(np.stack([np.dot(g, g) for g in flat])).tolist() if flat else []

@@ -23,8 +23,9 @@ class Optimizer:
     """Base of the optimisers. It keeps the parameters and their states; `_update` computes one step of one parameter.
 
     `options`: the names of the hyperparameters, which are attributes. They can be changed between steps, as schedules
-    change `lr`, but a momentum can't be switched on or off. ValueError if there are no parameters, if one appears
-    twice, or if a hyperparameter is out of range; TypeError if a parameter is not a leaf Tensor that requires grad.
+    change `lr`, but a momentum can't be switched on or off. Raises ValueError if there are no parameters, if one
+    appears twice, or if a hyperparameter is out of range; TypeError if a parameter is not a leaf Tensor that requires
+    grad.
     """
 
     options: tuple[str, ...]
@@ -73,7 +74,7 @@ class Optimizer:
         return {"optimizer": type(self).__name__, "options": options, "state": state}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Set hyperparameters and state. ValueError, and no change, if they belong to another kind of optimiser."""
+        """Set hyperparameters and state. A state of another kind of optimiser raises ValueError and changes nothing."""
         try:
             name, options, states = (state_dict[k] for k in ("optimizer", "options", "state"))
         except (KeyError, TypeError, IndexError):
@@ -118,12 +119,12 @@ class Optimizer:
         raise NotImplementedError
 
     def _update(self, data: Array, g: Array, state: State) -> None:
-        """Do one step of one parameter, in place in `data` and `state`. g is only read."""
+        """Update one parameter by one step: changes `data` and `state` in place, and only reads g."""
         raise NotImplementedError
 
 
 class SGD(Optimizer):
-    """p ← p - lr·g; with momentum μ: v ← μv + g, p ← p - lr·v; nesterov: p ← p - lr·(g + μv). v starts as the first g.
+    """p ← p - lr·g; with momentum μ: v ← μv + g, p ← p - lr·v; nesterov: p ← p - lr·(g + μv). At the first step v = g.
 
     Source of this form of momentum: Sutskever, Martens, Dahl and Hinton 2013, with lr outside v as in PyTorch.
     """
@@ -310,7 +311,7 @@ def _description(value: Any) -> str:
 
 
 def tensors(params: Any) -> list[Tensor]:
-    """Return params as a list. TypeError unless they are a sequence of Tensors."""
+    """Return params as a list. Raises TypeError unless they are a sequence of Tensors."""
     if isinstance(params, Tensor):
         raise TypeError("params: expected several parameters, as from module.parameters(), got one Tensor: write [t]")
     listed = list(params)

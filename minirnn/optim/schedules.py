@@ -83,10 +83,10 @@ class ExponentialLR(Schedule):
 
 
 class CosineLR(Schedule):
-    """A linear rise over warmup_steps, then half a cosine down to min_lr at total_steps, and min_lr from there on.
+    """A linear rise over warmup_steps, then half a cosine down to min_lr at total_steps, and min_lr after that.
 
-    The first step of a warm-up of n steps has lr base_lr/n, the n-th has base_lr. Source of the cosine: Loshchilov and
-    Hutter 2017, equation 5. Without warm-up it equals PyTorch's CosineAnnealingLR up to total_steps.
+    In a warm-up of n steps, the first step has lr = base_lr/n and the n-th has lr = base_lr. Source of the cosine:
+    Loshchilov and Hutter 2017, equation 5. Without warm-up it equals PyTorch's CosineAnnealingLR up to total_steps.
     """
 
     def __init__(self, optimizer: Optimizer, total_steps: int, warmup_steps: int = 0, min_lr: float = 0.0) -> None:

@@ -13,15 +13,15 @@ import minirnn_kernels
 from minirnn.autograd.devices import device_of, refuse_mixed
 from minirnn_kernels.contract import Kernels
 
-_process: str | None = None  # the choice of a call; None before the first one
-_inside: ContextVar[str | None] = ContextVar("kernels", default=None)  # the choice of a with block
+_process: str | None = None  # chosen by a call; None before the first one
+_inside: ContextVar[str | None] = ContextVar("kernels", default=None)  # chosen by a with block
 
 
 class kernels:
     """Choose the kernels by name: `minirnn.kernels("numpy")` for the process, or `with minirnn.kernels("numpy"):`.
 
-    The environment variable MINIRNN_KERNELS sets the default choice of a process. Without it the default is "cupy" for
-    arrays on a GPU, and for other arrays "numba" if it is available, else "numpy". A layer remembers the kernels of its
+    The environment variable MINIRNN_KERNELS sets the default choice of a process. Without it, the default is "cupy" for
+    arrays on a GPU; for other arrays it is "numba" if available, else "numpy". A layer remembers the kernels of its
     forward pass, so a later choice does not affect the backward pass.
 
     Raises ValueError for an unknown name, and ImportError, with the reason, for kernels that cannot run here.

@@ -1,14 +1,14 @@
 """One step of each cell, forward and backward, as pure functions: the matrix products around the gates.
 
-A step is two products and the gates. Its backward is the gates' backward and four products. The equations of the gates
-and their derivations are in `minirnn_kernels.gates`. A sequence is a loop over these steps; `sequence.unroll` is that
-loop, and the kernels compute a faster form of it that is proven equal.
+A step consists of two products and the gates; its backward pass, of the gates' backward function and four products. The
+equations of the gates and their derivations are in `minirnn_kernels.gates`. A sequence is a loop over these steps;
+`sequence.unroll` is that loop, and the kernels compute the same thing faster (`minirnn_kernels.proof` tests that they
+agree).
 
 Shapes: x (B, I); h, c (B, H); W_ih (K, I), W_hh (K, H) and biases (K,). K is H times the number of gates in
-`minirnn_kernels.cell`, and the blocks of H rows are in the order of the gates, as in PyTorch. All arguments have one
-dtype, and the results have the same. A step changes no argument in place and stores nothing outside the returned
-cache. It can therefore be checked alone: by finite differences, by complex arguments, or by running the forward on
-Tensors.
+`minirnn_kernels.cell`, and the blocks of H rows are in the order of the gates, as in PyTorch. All arguments and results
+have the same dtype. A step changes no argument in place and stores nothing outside the returned cache. Each step can
+therefore be checked alone: by finite differences, with complex arguments, or by running the forward step on Tensors.
 
 The products. Each step computes a = x W_ih^T + h W_hh^T + b. For row p and column j of a, this is
 
@@ -47,7 +47,7 @@ def rnn_step(
 
 
 def rnn_step_backward(dh_next: Array, cache: tuple[Any, ...]) -> tuple[Array, ...]:
-    """Return dx, dh, dW_ih, dW_hh, db for dh_next (B, H), the gradient into the h that `rnn_step` returned."""
+    """Return dx, dh, dW_ih, dW_hh, db for dh_next (B, H), the gradient of the h that `rnn_step` returned."""
     x, h, W_ih, W_hh, h_next, nonlinearity = cache
     da = rnn_gates_backward(dh_next, h_next, nonlinearity)
     return da @ W_ih, da @ W_hh, da.T @ x, da.T @ h, da.sum(axis=0)
@@ -60,22 +60,22 @@ def lstm_step(x: Array, h: Array, c: Array, W_ih: Array, W_hh: Array, b: Array) 
 
 
 def lstm_step_backward(dh_next: Array, dc_next: Array, cache: tuple[Any, ...]) -> tuple[Array, ...]:
-    """Return dx, dh, dc, dW_ih, dW_hh, db for dh_next and dc_next (B, H), the gradients into `lstm_step`'s states."""
+    """Return dx, dh, dc, dW_ih, dW_hh, db for dh_next and dc_next (B, H), the gradients of `lstm_step`'s states."""
     x, h, W_ih, W_hh, gates = cache
     da, dc = lstm_gates_backward(dh_next, dc_next, gates)
     return da @ W_ih, da @ W_hh, dc, da.T @ x, da.T @ h, da.sum(axis=0)
 
 
 def gru_step(x: Array, h: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array) -> tuple[Array, tuple[Any, ...]]:
-    """Return the next h (B, H) and a cache for x (B, I) and h (B, H). r multiplies the block n of b_hh, not of b_ih."""
+    """Return the next h (B, H) and a cache for x (B, I) and h (B, H). r multiplies block n of b_hh but not of b_ih."""
     h_next, gates = gru_gates(x @ W_ih.T + b_ih, h @ W_hh.T + b_hh, h)
     return h_next, (x, h, W_ih, W_hh, gates)
 
 
 def gru_step_backward(dh_next: Array, cache: tuple[Any, ...]) -> tuple[Array, ...]:
-    """Return dx, dh, dW_ih, dW_hh, db_ih, db_hh for dh_next (B, H), the gradient into the h of `gru_step`."""
+    """Return dx, dh, dW_ih, dW_hh, db_ih, db_hh for dh_next (B, H), the gradient of `gru_step`'s h."""
     x, h, W_ih, W_hh, gates = cache
-    da_ih, da_hh, dh = gru_gates_backward(dh_next, gates)  # dh: the part past the gates, z * dh_next
+    da_ih, da_hh, dh = gru_gates_backward(dh_next, gates)  # dh: the part that bypasses the products, z * dh_next
     return da_ih @ W_ih, dh + da_hh @ W_hh, da_ih.T @ x, da_hh.T @ h, da_ih.sum(axis=0), da_hh.sum(axis=0)
 
 

@@ -1,7 +1,6 @@
-"""The inside of a recurrent layer: the values of its gates over time, and how far its gradients reach back.
+"""Inspect a recurrent layer: the values of its gates over time, and how far back its gradients reach.
 
-The functions use the steps and gates of the cells, so the results follow the equations, whichever kernels run the
-layer.
+The functions use the steps and gates of the cells, so the results do not depend on the kernels that run the layer.
 """
 
 from __future__ import annotations
@@ -102,8 +101,8 @@ def _gru_back(module: Any, dh: Array, dc: Array, cache: Any, W_hh: Array) -> tup
     return dh_before + da_hh @ W_hh, dc, dc
 
 
-# The gradients into h and c after a step, (n, B, H) -> those into h and c before the step, and the sum of both
-# gradients into c after it: the direct one, and the one through h.
+# The gradients of h and c after a step, (n, B, H) -> the gradients of h and c before the step, and the total gradient
+# of c after it: the direct one plus the one through h.
 _BACK: dict[str, Callable[..., tuple[Array, Array, Array]]] = {"rnn": _rnn_back, "lstm": _lstm_back, "gru": _gru_back}
 
 
@@ -120,7 +119,7 @@ def _passing(module: Any, through: Collection[str] | None) -> Array:
 
 
 def _forward(module: Any, x: Any, state: Any) -> list[tuple[dict[str, Array], Any]]:
-    """Return for each step the gates and states by name, and the cache of the gates, which their backward takes."""
+    """Return for each step the gates and states by name, and the cache for the backward function of the gates."""
     xs, states = _arguments(module, x, state)
     own, cell = vars(module), CELLS[module.kind]
     names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")

@@ -8,7 +8,7 @@ columns are the blocks of the gates, H each.
 Biases have the form that the steps in `minirnn.cells` take: one vector (K,) for the RNN and the LSTM, two for the GRU
 (input side, recurrent side). Some libraries store them differently. For the RNN and the LSTM, add PyTorch's `bias_ih`
 and `bias_hh`, and the two halves of ONNX's B (2K,). Keras's GRU bias (2, K) has the two vectors as rows. The GRU here
-applies r after the recurrent product: that is PyTorch's only GRU, Keras's reset_after=True and ONNX's
+applies r after the recurrent product, as PyTorch always does, and as Keras and ONNX do with reset_after=True and
 linear_before_reset=1. ONNX's leading axis of directions is left out.
 """
 
@@ -26,10 +26,10 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Layout:
-    """How one library stores the weights of a recurrent layer."""
+    """The layout in which one library stores the weights of a recurrent layer."""
 
     transposed: bool  # W_ih is (I, K) and W_hh is (H, K)
-    orders: Mapping[str, str]  # cell: its gates in the order of the blocks, one letter each; cells of the library only
+    orders: Mapping[str, str]  # cell: its gates in the order of the blocks, one letter each; only the library's cells
 
 
 # Other libraries' orders, with our letters. i f g o: input, forget, candidate, output. r z n: reset, update, candidate.

@@ -1,8 +1,8 @@
-"""Recurrent layers over time: layers, directions and lengths around the loop over time that the kernels compute.
+"""Recurrent layers over time: stacks of layers, directions and lengths. The kernels compute the loop over time.
 
-`nn.RNN`, `nn.LSTM` and `nn.GRU` call `run`. Each layer in each direction is one node of the graph, and the backward of
-that node is a kernel's hand-written backpropagation through time. `unroll` is the same layer as a loop over the steps
-in `cells.py`. It is the reference, and it is recorded when gradients are to be differentiated again.
+`nn.RNN`, `nn.LSTM` and `nn.GRU` call `run`. Each layer in each direction is one node of the graph; the node's backward
+pass is a kernel's hand-written backpropagation through time. `unroll` is the same layer as a loop over the steps in
+`cells.py`. It is the reference, and it is recorded if gradients have to be differentiated again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def unroll(kind: str, x: Any, *args: Any, lengths: Array | None = None, **option
     """
     count = len(CELLS[kind].states)
     states, weights = args[:count], args[count:]
-    if lengths is not None:  # values in the padding, NaN included, must not reach any result
+    if lengths is not None:  # values in the padding, even NaN, must not affect any result
         x = np.where((np.arange(len(x), like=lengths)[:, None] < lengths)[:, :, None], x, 0)
     outputs = []
     for t in range(len(x)):

@@ -1,6 +1,6 @@
-"""The state of a recurrent layer outside the layer: the one representation, how to truncate it and how to convert it.
+"""The state of a recurrent layer outside the layer: its representation, and functions that truncate and convert it.
 
-A state is what the layer returns and takes: h for an RNN or a GRU, the tuple (h, c) for an LSTM. The parts of a state
+A layer takes and returns a state: h for an RNN or a GRU, the tuple (h, c) for an LSTM. The parts of a state
 are its arrays in the order of `Cell.states`; every function here works for any number of them. None is the initial
 state of zeros.
 """
@@ -21,7 +21,7 @@ def parts(state: State) -> tuple[Any, ...]:
 
 
 def from_parts(values: Iterable[Any]) -> State:
-    """Return the state with these parts: h itself if it is the only one, else the tuple."""
+    """Return the state with these parts: h itself if it is the only part, else the tuple."""
     values = tuple(values)
     return values if len(values) > 1 else values[0]
 
@@ -48,7 +48,7 @@ def to_arrays(state: State) -> list[Array]:
 
 
 def from_arrays(arrays: Sequence[Array] | None) -> State:
-    """Return the state to pass to a layer for the arrays of `to_arrays`. None stays None."""
+    """Convert the arrays of `to_arrays` to a state that a layer takes. None stays None."""
     return None if arrays is None else from_parts(arrays)
 
 

@@ -3,8 +3,9 @@
 There are three kinds of error; one error is planted at a time:
 
 * `wrong`: one vector-Jacobian product of one primitive is multiplied by 1.01;
-* `cut`: the product is computed from detached values, so that first derivatives are right and second ones lack a term;
-* `bent`: the value of a composed function is right, and its gradient is multiplied by 1.01.
+* `cut`: the product is computed from detached values, so that first derivatives are correct and second derivatives lack
+  a term;
+* `bent`: the value of a composed function is correct, and its gradient is multiplied by 1.01.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tests.autograd.op_draw import Draw
 from tests.autograd.op_judges import JUDGES, first, second
 
 FACTOR = 1.01
-SEEDS = range(8)  # draws per case, to find which rules it reaches and to judge a planted error
+SEEDS = range(8)  # draws per case: they show which rules the case reaches, and judge a planted error
 
 
 class PlantingPlace(NamedTuple):

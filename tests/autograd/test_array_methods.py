@@ -1,4 +1,4 @@
-"""What a Tensor has in common with an ndarray: attributes, Python values, NumPy's methods."""
+"""The interface that a Tensor shares with an ndarray: attributes, Python values, NumPy's methods."""
 
 import numpy as np
 import pytest

@@ -275,7 +275,7 @@ def test_accumulation_inside_the_graph_is_never_in_place():
     y = a * 1.0
     z = y + b
     upstream = np.ones(3)
-    (z + y + (y + c)).backward(upstream)  # the first gradient of y is the array that b and c get too
+    (z + y + (y + c)).backward(upstream)  # the first gradient of y is the same array that b and c receive
     assert a.grad.tolist() == [3, 3, 3]
     assert b.grad.tolist() == c.grad.tolist() == upstream.tolist() == [1, 1, 1]
 

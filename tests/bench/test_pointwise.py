@@ -1,4 +1,4 @@
-"""The gates alone: right ones pass, wrong ones are named, and repeated calls in place keep ordinary numbers."""
+"""The gates alone: correct gates pass, wrong ones are named, and repeated calls in place keep ordinary numbers."""
 
 from dataclasses import replace
 

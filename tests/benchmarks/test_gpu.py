@@ -1,4 +1,4 @@
-"""benchmarks/gpu.py measures, judges and writes, with libraries of the host and with fake clocks."""
+"""benchmarks/gpu.py measures rows, judges targets and writes files; here it runs CPU libraries with fake clocks."""
 
 import json
 import os
@@ -29,7 +29,7 @@ LARGE = Size("a", 32, 100, 512, 512, "a test")
 
 
 class Fake:
-    """A contender whose calls take `each` seconds of a fake clock, and whose results can be spoilt."""
+    """A contender whose calls take `each` seconds of a fake clock, and whose results can be corrupted."""
 
     def __init__(self, name, each, spoil=lambda results: results, missing=None):
         self.name, self.each, self.spoil, self.missing, self.calls = name, each, spoil, missing, 0

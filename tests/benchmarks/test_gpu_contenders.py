@@ -1,4 +1,4 @@
-"""on_gpu/contender.py, peers.py, ours.py and gates.py: every contender computes the right results, on the host."""
+"""on_gpu/contender.py, peers.py, ours.py and gates.py: every contender computes the correct results, on the host."""
 
 import os
 from dataclasses import replace

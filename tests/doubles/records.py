@@ -1,4 +1,4 @@
-"""Records with one function replaced, for tests that plant a mistake in a right record."""
+"""Records with one function replaced, for tests that plant a mistake in a correct record."""
 
 from dataclasses import replace
 from operator import attrgetter

@@ -48,7 +48,7 @@ class StressProblem:
 
 
 def draw(gpu: Any, team: str, cell: str, dtype: str, mode: str, rng: np.random.Generator) -> StressProblem:
-    """Draw sizes that the team can run in both directions; most are not multiples of the tile sizes."""
+    """Draw sizes that the team can run forward and backward; most are not multiples of the tile sizes."""
     storage = plans.STORAGES[dtype]
     words = CELLS[cell], storage
     largest = 16 if team == "block" else 600

@@ -1,4 +1,4 @@
-"""`check` passes right backwards with every judge, finds planted mistakes, and never calls noise wrong."""
+"""`check` passes correct backward functions with every judge, finds planted mistakes, and never calls noise wrong."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def layer(x, W, b, s):
 
 
 def layer_backward(dy, dz, cache):
-    """Return the gradients. With a = x W^T + b: the gradient into y is dy + 2 dz s y, into a that times 1 - y**2."""
+    """Return the gradients. With a = x W^T + b: the gradient of y is dy + 2 dz s y, that of a 1 - y**2 times this."""
     x, W, y, s = cache
     da = (dy + 2 * dz * s * y) * (1 - y * y)
     return da @ W, da.T @ x, da.sum(axis=0), dz * np.sum(y * y)

@@ -1,4 +1,4 @@
-"""Each fault makes a check fail even though the numbers are right."""
+"""Each fault makes a check fail even though the numbers are correct."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""`shrink` finds the smallest sizes that still fail, and throws as many switches as possible."""
+"""`shrink` finds the smallest sizes that still fail, and sets as many switches as possible."""
 
 from minirnn.gradcheck import shrink
 

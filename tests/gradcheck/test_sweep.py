@@ -1,4 +1,4 @@
-"""The V curve: the error of a right gradient falls to rounding, that of a wrong gradient stays on a plateau."""
+"""The V curve: the error of a correct gradient falls to rounding; that of a wrong gradient stays on a plateau."""
 
 import numpy as np
 import pytest

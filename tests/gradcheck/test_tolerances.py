@@ -1,4 +1,4 @@
-"""The tolerances lie as far from the rounding errors as their derivation says."""
+"""The ratios of tolerances to rounding errors are those that the derivation states."""
 
 import numpy as np
 import pytest

@@ -23,7 +23,7 @@ FORWARDS = {  # name: (forward, {argument: its number of blocks})
 
 
 def backward(cell, arguments, upstream):
-    """Return the gradients into all arguments by the hand-written backward."""
+    """Return the gradients of all arguments from the hand-written backward function."""
     if cell.startswith("rnn"):
         kind = cell.removeprefix("rnn-")
         return [gates.rnn_gates_backward(*upstream, gates.rnn_gates(*arguments, kind), kind)]

@@ -1,4 +1,4 @@
-"""kernels/README.md: the worked example is proven as printed, and wrong variants of it are not."""
+"""kernels/README.md: the worked example passes the proof as printed, and wrong variants of it fail."""
 
 import re
 import subprocess

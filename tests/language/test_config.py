@@ -1,4 +1,4 @@
-"""The settings of a run: an error message names a value that can't be used."""
+"""The settings of a run: an error message names the value that can't be used."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The language model: shapes, carried state, dropout only in training, and gradients into every weight."""
+"""The language model: shapes, carried state, dropout only in training, and gradients for every weight."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Figures of reach show the given arrays."""
+"""The figures of the gradients' reach show the given arrays."""
 
 import numpy as np
 import pytest

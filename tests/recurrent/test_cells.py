@@ -1,4 +1,4 @@
-"""cells.py: every gradient of every step by complex step, with a random upstream gradient into every result."""
+"""cells.py: every gradient of every step, against the complex step, with a random upstream gradient of every result."""
 
 import numpy as np
 import pytest

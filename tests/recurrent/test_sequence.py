@@ -264,7 +264,7 @@ def test_weights_changed_in_place_after_the_forward_pass_are_noticed():
 
 
 def test_run_stacks_layers_and_directions():
-    """Two layers in two directions equal their composition from single layers."""
+    """Two bidirectional layers equal their composition from single layers."""
     rng = np.random.default_rng(4)
     H, lengths = 3, np.array([4, 2])
     weights = [

@@ -1,1 +1,1 @@
-"""The kernels for CPUs, compiled by Numba, in three rungs: loops, fused gates, whole sequences."""
+"""The kernels for CPUs, compiled by Numba, in three stages: loops, fused gates, whole sequences."""

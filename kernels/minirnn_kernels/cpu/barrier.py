@@ -1,4 +1,4 @@
-"""The barrier at which parts that share units wait for each other, once before the first step and after each step.
+"""The barrier for parts that share units: they wait for each other before the first step and after each step.
 
 The barrier is one counter of arrivals in the job. Numba gives no guarantee that all requested threads run at the same
 time, so the parts first find out whether they do.
@@ -14,10 +14,11 @@ CLOSED = -(1 << 40)  # the value of the counter once one part works alone; arriv
 
 @compiled
 def parts_at_once(part: int, job: Any) -> int:
-    """Arrive for the first time. Return how many parts work together: all of them, or 1, or 0 for no work here.
+    """Arrive for the first time. Return how many parts work together: all, or 1; or 0 if this part has no work.
 
-    Parts that share rows never wait, so each works on its own: 1. Parts that share units all have to arrive. After a
-    timeout, one part closes the group and takes all the work; for it the result is 1, and for late arrivals 0.
+    Parts that share rows never wait, so each works alone and the result is 1. Parts that share units all have to
+    arrive. After a timeout, one part closes the group and takes all the work. It gets the result 1; parts that arrive
+    later get 0.
     """
     if not job.by_units:
         return 1

@@ -41,7 +41,7 @@ class Rows:
         self.starts = np.cumsum([0, *map(len, groups)])[:-1]
         self.counts = np.array([(lengths[g] > np.arange(self.T)[:, None]).sum(axis=1) for g in groups])
         self.first = np.cumsum(self.counts.ravel()).reshape(self.counts.shape) - self.counts
-        # of each row: its step, and the index of its sequence in the caller's batch
+        # for each row: its step, and the index of its sequence in the caller's batch
         self.times = np.concatenate([np.repeat(np.arange(self.T), counts) for counts in self.counts])
         self.sequences = order[_runs(np.broadcast_to(self.starts[:, None], self.counts.shape), self.counts)]
 
@@ -88,8 +88,8 @@ class Rows:
     def schedule(self, chunk: int, whole_G: bool, whole_c: bool) -> Array:
         """Return the schedule (shares, T, 6) that `sequence_pass.py` describes.
 
-        With whole_G, G has a row for each row of the batch, else only for `chunk` steps; with whole_c, c has one, else
-        only for one step.
+        With whole_G, G has a row for each row of the batch, otherwise only for `chunk` steps. With whole_c, c has a row
+        for each row of the batch, otherwise only for one step.
         """
         key = chunk, whole_G, whole_c
         if key not in self._schedules:
@@ -111,7 +111,7 @@ class Rows:
 
 
 def _runs(first: Array, counts: Array) -> Array:
-    """Return the integers of all runs, one run after the other; run k has counts[k] integers from first[k] on."""
+    """Return the concatenation of runs of consecutive integers; run k has counts[k] of them, starting at first[k]."""
     counts = counts.ravel()
     ends = np.cumsum(counts)
     return np.repeat(first.ravel() + counts - ends, counts) + np.arange(ends[-1])

@@ -1,8 +1,8 @@
 """Compiling the kernels, and their cache on disk.
 
 Numba caches compiled functions on disk, and recompiles a function when its own source file has changed. These functions
-also contain code that other files of this folder emit, so here the stamp that decides is that of all these files
-together, and of `cell.py`, whose gate counts are compiled in.
+also contain code that other files in this folder emit, so their stamp covers all these files and `cell.py`, whose gate
+counts are compiled in.
 """
 
 from collections.abc import Callable

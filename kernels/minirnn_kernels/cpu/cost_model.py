@@ -1,6 +1,6 @@
 """The cost model of the CPU kernels: when threads, a barrier at every step, or prefetching pay.
 
-The constants are thresholds that were measured on x86 servers with a second-level cache of about 1 MB per core.
+The constants are thresholds that were measured on x86 servers with an L2 cache of about 1 MB per core.
 """
 
 from minirnn_kernels.cpu import launch
@@ -11,7 +11,7 @@ MIN_MULTIPLY_ADDS_FOR_THREADS = 1_000_000
 MIN_MULTIPLY_ADDS_FOR_BARRIER = 50_000
 # Sequences: with fewer batch rows per thread, reading the weights costs more than multiplying by them.
 MIN_ROWS_PER_THREAD = 8
-# Sequences: this many weights fill a second-level cache of 1 MB. With more, each thread should read only a part.
+# Sequences: this many weights fill an L2 cache of 1 MB. With more, each thread should read only a part.
 MIN_WEIGHTS_TO_SHARE_UNITS = 250_000
 # Sequences: this many weights come from main memory at every step, so the kernels prefetch them.
 MIN_WEIGHTS_FOR_PREFETCH = 4_000_000
@@ -19,7 +19,7 @@ MIN_WEIGHTS_FOR_PREFETCH = 4_000_000
 MIN_UNITS_FOR_THREADS = 20_000
 # Single steps: with more rows than this, packing the weights for the tiles of a product pays.
 MAX_ROWS_FOR_STEP_KERNELS = 8
-# Single steps: this many bytes of weights fill the second-level cache of one core.
+# Single steps: this many bytes of weights fill the L2 cache of one core.
 MIN_WEIGHT_BYTES_FOR_THREADS = 1_000_000
 
 
@@ -48,7 +48,7 @@ def prefetches(weights: int) -> int:
 
 
 def rest_after_step(seconds: float, weight_bytes: int) -> float:
-    """Return for how many seconds steps should avoid threads, given how long a step on threads took; 0 if not at all.
+    """Return the number of seconds for which steps should avoid threads, given the time of a step on threads, or 0.
 
     A step counts as delayed if it took a millisecond longer than reading the weights at 10 GB/s, a tenth of what one
     core can do.

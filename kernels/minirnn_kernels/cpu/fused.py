@@ -1,6 +1,7 @@
-"""The record "fused": sequences with fused, vectorised gates between products by NumPy, the second of three rungs.
+"""The record "fused": products by NumPy, and fused, vectorised gates; the second of three stages.
 
-With NUMBA_DISABLE_JIT=1 no vector code can be compiled: then NumPy computes the gates, and a line on stderr says so.
+With NUMBA_DISABLE_JIT=1 no vector code can be compiled; NumPy then computes the gates too, and a line on stderr says
+so.
 """
 
 import sys

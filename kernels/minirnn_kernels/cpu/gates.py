@@ -1,8 +1,8 @@
-"""The gates of a step in one pass over memory, a vector of units at a time: the second of three rungs.
+"""The gates of a step in one pass over memory, a vector of units at a time: the second of three stages.
 
-The first rung, `cpu/loops.py`, has the same equations for one unit at a time, and calls the exponentials one by one.
+The first stage, `cpu/loops.py`, has the same equations for one unit at a time, and computes one exponential at a time.
 Here the functions of `emit/gates.py` compute as many units at once as a vector holds, and the values stay in registers
-from loading the pre-activations to storing h. The third rung, `sequence_pass.py`, applies the same functions while the
+from loading the pre-activations to storing h. The third stage, `sequence_pass.py`, applies the same functions while the
 product that made the pre-activations is still in the cache.
 
 Large batches are divided among threads by rows. `part` is the number of a thread's part, of `parts`; the arrays are
@@ -37,7 +37,7 @@ Array = Any
 
 @compiled
 def rnn_rows(part: int, parts: int, a: Array, relu: bool) -> None:
-    zeros = np.zeros((1, lanes(a)), a.dtype)  # of biases: a has them already
+    zeros = np.zeros((1, lanes(a)), a.dtype)  # no biases: a already includes them
     b, (B, H) = at(zeros, 0, 0), a.shape
     for j in range(B * part // parts, B * (part + 1) // parts):
         for u in range(0, H, lanes(a)):
@@ -50,7 +50,7 @@ def rnn_rows(part: int, parts: int, a: Array, relu: bool) -> None:
 
 @compiled
 def rnn_backward_rows(part: int, parts: int, h: Array, dh: Array, relu: bool) -> None:
-    zeros = np.zeros((1, lanes(h)), h.dtype)  # of dout: dh is the whole gradient of h
+    zeros = np.zeros((1, lanes(h)), h.dtype)  # no dout: dh is the whole gradient of h
     dout, (B, H) = at(zeros, 0, 0), h.shape
     for j in range(B * part // parts, B * (part + 1) // parts):
         for u in range(0, H, lanes(h)):

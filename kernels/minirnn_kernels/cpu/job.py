@@ -1,4 +1,4 @@
-"""The job: everything that the compiled stretches of a pass over a sequence are told, as one record of integers.
+"""The job: all arguments of the compiled stretches of a pass over a sequence, as one record of integers.
 
 A batch is one matrix of rows, one row for each step of each sequence. H, the number of hidden units, and I, the number
 of inputs, are padded with zeros: to whole vectors (Hp) or to whole panels (Hw, Iw).
@@ -8,7 +8,7 @@ import numpy as np
 
 from minirnn_kernels import cell
 
-# The number of gates in a layer's weights. `job.gates` has one of these values, which also tells the cells apart.
+# The number of gates in a layer's weights. `job.gates` has one of these values, which also identifies the cell.
 RNN_GATES, LSTM_GATES, GRU_GATES = (len(kind.gates) for kind in (cell.RNN, cell.LSTM, cell.GRU))
 
 FIELDS = [  # name, meaning

@@ -1,4 +1,4 @@
-"""The gates as plain loops, row by row and unit by unit, compiled by Numba: the first of three rungs.
+"""The gates as plain loops, row by row and unit by unit, compiled by Numba: the first of three stages.
 
     1. this file: one number at a time. The equations of `gates.py` under the same names
     2. vectors: the same equations for many units at once, in one pass over a row
@@ -7,12 +7,12 @@
 Read this file together with `gates.py`, which has the derivations. `reference/sequences.py` has the sequences around
 these gates. With NUMBA_DISABLE_JIT=1 the same lines run as plain Python, slowly, so that you can step through them.
 
-Each function repeats one of `gates.py`, with its result in the arrays that it is given: `rnn_tanh` and `rnn_relu` are
+Each function repeats one from `gates.py`, but writes its result into the given arrays: `rnn_tanh` and `rnn_relu` are
 the two cases of `rnn_gates`, `lstm` is `lstm_gates`, `gru` is `gru_gates`; likewise for their backward functions.
 
 Numbers are loaded and stored in the arrays' dtype. In between, Numba converts a number to float64 if it meets a
-constant such as 1.0: with float32 arrays, the exp in a sigmoid is that of float32, its further use is computed in
-float64, and the result is rounded when it is stored. That is accurate, but slower than float32 alone; the next rung
+constant such as 1.0: with float32 arrays, the exp in a sigmoid is computed in float32, the rest of the sigmoid in
+float64, and the result is rounded when it is stored. This is accurate, but slower than float32 alone; the next stage
 stays in one dtype.
 """
 
@@ -37,7 +37,7 @@ Array = npt.NDArray[Any]
 
 
 def _compiled(function: Callable[..., Any]) -> Any:
-    """Compile the function at its first call for each dtype; as plain Python, silence its warnings."""
+    """Compile the function at its first call for each dtype; if it runs as plain Python, silence its warnings."""
     return np.errstate(over="ignore", invalid="ignore")(function) if numba.config.DISABLE_JIT else compiled(function)
 
 

@@ -1,7 +1,7 @@
 """Memory for the compiled kernels: aligned, and reused.
 
-The operating system maps fresh memory page by page, at the first access, and for a short sequence that takes as long
-as the computation. So the arrays that a pass needs only for itself are kept in a pool for the next pass.
+The operating system maps fresh memory page by page, at the first access, which for a short sequence takes as long as
+the computation. So the temporary arrays of a pass are kept in a pool for the next pass.
 """
 
 import math

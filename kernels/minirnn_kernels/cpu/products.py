@@ -1,7 +1,7 @@
 """Packed matrices and their products.
 
 A panel is a vertical strip of a matrix, some vectors wide, written row after row into contiguous memory, so that the
-inner loop of a product reads memory in order. Weights are packed once for a whole sequence. The rows of every array
+inner loop of a product reads memory sequentially. Weights are packed once for a whole sequence. The rows of every array
 here fill whole vectors or whole panels, with zeros at their ends (`cpu/sequences.py` lays them out).
 
 The parameters of these functions, and of those in `sequence_pass.py`:

@@ -1,18 +1,18 @@
-"""The recurrent cells over a sequence, in stretches of work that threads share.
+"""The recurrent cells over a sequence, in stretches of work that are divided among threads.
 
     forward     packs the weights; then the steps in order
     backward    packs the weights; then the steps in reverse order, in which gates become their gradients; then, in any
                 order, dx and the gradients of the weights
 
 A batch is one matrix of rows, a row for each step of each sequence; a step is a run of rows. The schedule (T, 6) has
-one entry per step, whose columns are FIRST (the first row), COUNT (the number of rows), and the first of the rows that
-belong to the step in h, c and G: H_BEFORE, C_BEFORE (the states before the step), C_AFTER, G_FIRST. Sequences that end
-sooner come last, so that the rows of a step belong to the first sequences of the step before.
+one entry per step, whose columns are FIRST (the first row), COUNT (the number of rows), and the first row of the step
+in h, c and G: H_BEFORE, C_BEFORE (the states before the step), C_AFTER, G_FIRST. Shorter sequences come last, so that
+the sequences of a step are the first ones of the step before.
 
 Threads share a pass in one of two ways. *By rows*: each thread computes all steps of some sequences, and never waits.
 *By units*: each thread computes, at every step, some units of all sequences, and then waits at a barrier for the other
-threads. That is better with few sequences, or if the weights are larger than the second-level cache, because each
-thread then reads only a part of them.
+threads. This is better with few sequences, or if the weights do not fit in the L2 cache, because each thread then reads
+only a part of them.
 
 G (rows, blocks * Hp) holds first the pre-activations, then the gates, then their gradients, as in
 `reference/sequences.py`:
@@ -23,8 +23,8 @@ G (rows, blocks * Hp) holds first the pre-activations, then the gates, then thei
     GRU         n r z q         n r z         r z q
 
 `job.py` documents the arrays and their widths: the padding is zero, and stays zero. In inference h has no gradient, so
-its rows have no padding. After each row of G one cache line stays empty: if rows began a power of two bytes apart, the
-same entry of all of them would compete for a few places of the first-level cache.
+its rows have no padding. One cache line after each row of G is unused: if the distance between rows were a power of
+two, the same entry of all rows would compete for a few sets of the L1 cache.
 
 Parameters are those of `products.py`, and
 
@@ -62,9 +62,9 @@ from minirnn_kernels.cpu.job import GRU_GATES, LSTM_GATES, RNN_GATES
 from minirnn_kernels.cpu.products import PANEL, multiply, pack_columns, pack_rows
 
 FIRST, COUNT, H_BEFORE, C_BEFORE, C_AFTER, G_FIRST = range(6)  # the columns of the schedule
-K_BLOCK = 1024  # rows of a panel that are used together, few enough to stay in the second-level cache
+K_BLOCK = 1024  # rows of a panel that are used together, few enough to stay in the L2 cache
 TERMS_BLOCK = 768  # terms that a weight's gradient sums in registers between loading and storing it
-ROWS_BLOCK = 96  # rows that are multiplied by one panel after the other
+ROWS_BLOCK = 96  # rows that are multiplied by all panels, one panel at a time
 BLOCKS = 4  # blocks of G for the LSTM and the GRU; the RNN has one
 
 
@@ -92,7 +92,7 @@ def gates_array(job: Any, like: Any) -> Any:
 
 @compiled
 def share(part: int, parts: int, n: int) -> Any:
-    """Return the first and the last of n items that are this part's, without the last."""
+    """Return the range (first, last) of this part's share of n items; `last` is not included."""
     return n * part // parts, n * (part + 1) // parts
 
 
@@ -154,8 +154,8 @@ def forward_steps(part: int, job: Any, like: Any) -> None:
 def packed(part: int, job: Any, address: int, panels: int, size: int, like: Any) -> Any:
     """Return the array of packed weights that this part fills and reads; parts that share units share one array.
 
-    If parts share rows, each has its own copy: fetching data that another core has written is slow, on some CPUs slower
-    than packing it again.
+    If parts share rows, each has its own copy: reading data that another core has written is slow, on some CPUs slower
+    than packing the weights again.
     """
     first = 0 if job.by_units else part * panels
     return matrix(address, first + panels, size, like)[first:]
@@ -176,7 +176,7 @@ def project(s: Any, t0: int, t1: int, P: Any, first: int, last: int, job: Any, l
                 t += 1
             multiply_bundle(like, p, n, at(x, row, 0), x.strides[0], P, at(G, to, 0), G.strides[0], 0, job)
     if job.gates == GRU_GATES:
-        q = 3 * job.Hp  # this block gets no part of the input product
+        q = 3 * job.Hp  # this block receives nothing from the input product
         for t in range(t0, t1):
             for row in range(s[t, G_FIRST], s[t, G_FIRST] + s[t, COUNT]):
                 G[row, q + first * L : q + last * L] = 0
@@ -204,7 +204,7 @@ def step(now: Any, P: Any, first: int, last: int, job: Any, like: Any) -> None:
 
 @compiled
 def clear_beyond(H: int, u: int, G: Any, to: int, n: int, job: Any, L: int) -> None:
-    """Zero the entries of a vector of units beyond H: there, NaN or infinity in x times a zero weight gives NaN."""
+    """Zero the entries of a vector of units beyond H, where NaN or infinity in x times a zero weight gives NaN."""
     if u + L <= H:
         return
     for row in range(to, to + n):
@@ -350,7 +350,7 @@ def gradients_x(part: int, job: Any, like: Any) -> None:
 
 @compiled
 def gradients_weights(part: int, job: Any, like: Any) -> None:
-    """dW_ih = dG^T x, dW_hh = dG^T h_prev and db = the sums of dG, for the rows of the results that are this part's.
+    """dW_ih = dG^T x, dW_hh = dG^T h_prev and db = the sums of dG, for this part's rows of the results.
 
     TERMS_BLOCK rows of all matrices are packed at a time: x and h_prev into panels, and G panel by panel; the columns
     of a panel of G are the rows of the product's left side.
@@ -399,7 +399,7 @@ def rows_of_gradient(
         )  # fmt: skip
 
 
-# ---- the stretches of work, which are called by address; all parts of one end before the next begins ---------------
+# ---- the stretches of work, called by address; all parts of one stretch end before the next begins ---------------
 
 
 def forward(part: int, job: Any, like: Any) -> None:

@@ -1,4 +1,4 @@
-"""Whole sequences compiled by Numba: the record "numba", the fast one for CPUs.
+"""Whole sequences compiled by Numba: the record "numba", the fastest on CPUs.
 
 `sequence_pass.py` has the computation; this file lays out its memory and divides the work among threads. Arrays whose
 rows do not fill whole vectors are padded with zeros, and the results are cut to size; no copies are needed for sizes
@@ -30,7 +30,7 @@ from minirnn_kernels.reference.sequences import accepts
 class _Inputs(NamedTuple):
     """The arguments of a forward pass, in one form for the three cells."""
 
-    gates: int  # gates in the weights; also tells the cells apart
+    gates: int  # gates in the weights; this number also identifies the cell
     x: Array  # (T, B, I)
     h0: Array  # (B, H)
     c0: Any  # (B, H), or None for a cell without c
@@ -220,5 +220,5 @@ _COMPILED = Kernels(
 )
 
 
-# If NUMBA_DISABLE_JIT is set, the record is that of the second rung, which says so.
+# If NUMBA_DISABLE_JIT is set, the record is that of the second stage, which prints a line that says so.
 KERNELS = replace(fused.KERNELS, name="numba") if numba.config.DISABLE_JIT else _COMPILED

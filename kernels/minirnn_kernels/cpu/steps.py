@@ -1,10 +1,10 @@
 """One step of a cell for a few rows, for the record "numba"; `emit/step.py` has the instructions.
 
-A call from Python costs as much as a hundred units of a cell, so it does little: no argument is checked unless the
-compiled function, which takes only contiguous arrays of one dtype, has refused it.
+A call from Python costs as much as a hundred units of a cell, so the Python code does little. It checks the arguments
+only if the compiled function, which takes only contiguous arrays of one dtype, has rejected them.
 
-If the weights are larger than the second-level cache of a core, memory limits the speed. Then two threads, each with
-half of the units, have twice the cache.
+If the weights do not fit in the L2 cache of a core, memory bandwidth limits the speed. Two threads, each with half of
+the units, then have twice the cache.
 """
 
 from collections.abc import Callable
@@ -157,7 +157,7 @@ def _on_threads(function: Callable[..., None], weight_bytes: int, arguments: tup
 
 
 def steps(rnn_inference: Any, lstm_inference: Any, gru_inference: Any) -> dict[str, Callable[..., Any]]:
-    """Return the record's functions of a step, by cell. A step of many rows is computed as a sequence of one step."""
+    """Return the record's step functions, by cell. A step of many rows is computed as a sequence of one step."""
 
     def rnn_step(x: Array, h: Array, W_ih: Array, W_hh: Array, b: Array, *, nonlinearity: str = "tanh") -> Array:
         """Return h'; shapes as in `contract`."""

@@ -18,7 +18,7 @@ from cupy.cuda import driver, runtime
 from minirnn_kernels.cuda import source
 from minirnn_kernels.cuda.device import Array, Kernel, Properties
 
-# Bytes per cycle that a multiprocessor reads from the second-level cache: an estimate, since no attribute has it.
+# Bytes per cycle that a multiprocessor reads from the L2 cache: an estimate, because no device attribute reports it.
 L2_BYTES_PER_CYCLE = 24.0
 
 _DATA_TYPES = {

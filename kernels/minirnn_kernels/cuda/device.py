@@ -24,8 +24,8 @@ class Properties:
     shared_bytes: int = 232_448  # the most dynamic shared memory that one block can have
     clock: float = 1.8e9  # cycles per second of a multiprocessor
     bandwidth: float = 3.3e12  # bytes per second from the device's memory
-    l2_bandwidth: float = 5.5e12  # bytes per second from the second-level cache
-    l2_bytes: int = 50 << 20  # size of the second-level cache
+    l2_bandwidth: float = 5.5e12  # bytes per second from the L2 cache
+    l2_bytes: int = 50 << 20  # size of the L2 cache
 
     @property
     def largest_cluster(self) -> int:

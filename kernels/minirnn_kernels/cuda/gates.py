@@ -98,7 +98,7 @@ def by_gate(rows: Array, cell: Cell) -> Array:
 
 
 def is_relu(nonlinearity: str) -> bool:
-    """Return whether a nonlinearity is "relu". ValueError unless it is "relu" or "tanh"."""
+    """Return whether a nonlinearity is "relu". Raises ValueError unless it is "relu" or "tanh"."""
     check_nonlinearity(nonlinearity)
     return nonlinearity == "relu"
 

@@ -24,9 +24,9 @@ BETWEEN_NODES_US = 1.3
 # Microseconds of a step that no arithmetic hides: reading the projected gates, activations, storing.
 STEP_US = 0.7
 # Microseconds for the two barriers of a team in one step. A block: two block barriers. A cluster: two hardware barriers
-# and a write to each neighbour. The grid: a flag in the second-level cache, seen by polling.
+# and a write to each neighbour. The grid: a flag in the L2 cache, seen by polling.
 BARRIER_US = {"block": 0.1, "cluster": 1.0, "grid": 1.5, "": 0.0}
-# Microseconds from a request to the second-level cache to its answer, and the loads that a block requests at a time:
+# Microseconds from a request to the L2 cache to its answer, and the loads that a block requests at a time:
 # 8 by each of 256 threads. A load has 16 bytes, or one number where W_hh is read along its columns.
 ROUND_TRIP_US = 0.6
 LOADS_IN_FLIGHT = 256 * 8
@@ -73,7 +73,7 @@ def parts(plan: PassPlan, work: Work, properties: Properties) -> dict[str, float
     shared      reads of shared memory by that block, in parallel with the product
     state       waiting for the state that other blocks wrote
     weights     waiting for weights that are not resident
-    traffic     states and weights of all blocks, through the second-level cache or the memory, in parallel
+    traffic     states and weights of all blocks, through the L2 cache or the memory, in parallel
     barrier     waiting for the other blocks
     rest        reading the projected gates, activations, storing
     """
@@ -88,7 +88,7 @@ def parts(plan: PassPlan, work: Work, properties: Properties) -> dict[str, float
 
 
 def step(plan: PassPlan, found: dict[str, float]) -> float:
-    """Return the microseconds of a step, given its parts. Of parts that run in parallel, the longest counts."""
+    """Return the microseconds of a step, given its parts. Only the longest of the parts that run in parallel counts."""
     if plan.level == 1:  # the device waits for the host, or the host for the device
         return max(found["launch"], 2 * BETWEEN_LAUNCHES_US + max(found["product"], found["traffic"]))
     block = max(found["product"], found["shared"]) + found["state"] + found["weights"]
@@ -134,7 +134,7 @@ def _flop_per_cycle(work: Work) -> float:
 
 
 def _weight_bandwidth(work: Work, properties: Properties) -> float:
-    """Return the bytes per second at which weights are read: from the second-level cache if they fit."""
+    """Return the bytes per second at which weights are read: from the L2 cache if they fit."""
     return properties.l2_bandwidth if work.weight_bytes < properties.l2_bytes * 0.8 else properties.bandwidth
 
 
@@ -147,7 +147,7 @@ def _microseconds(amount: float, per_second: float) -> float:
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen plan, and the estimates of all plans that it was chosen from."""
+    """The chosen plan, and the estimates of all plans considered."""
 
     plan: PassPlan
     estimates: dict[str, float]  # name of a plan: microseconds
@@ -160,7 +160,7 @@ class Choice:
 
 
 def forced_level() -> int | None:
-    """Return the level in MINIRNN_CUDA_LEVEL, or None. ValueError unless it is 1, 2, 3 or empty."""
+    """Return the level in MINIRNN_CUDA_LEVEL, or None. Raises ValueError unless it is 1, 2, 3 or empty."""
     value = os.environ.get(VARIABLE, "")
     if value not in ("", "1", "2", "3"):
         raise ValueError(f"{VARIABLE} is {value!r}, expected 1, 2 or 3")
@@ -171,7 +171,7 @@ def forced_level() -> int | None:
 def choose(work: Work, properties: Properties, level: int | None = None, team: str | None = None) -> Choice:
     """Return the plan for a pass with B > 0. level and team ("block", "cluster 4", "grid", ...) restrict the choice.
 
-    ValueError if no plan is left: the message says what each way needs and what the device has.
+    Raises ValueError if no plan is left: the message says what each way needs and what the device has.
     """
     wanted = {
         name: plan

@@ -156,7 +156,7 @@ class PassPlan:
     """One way to run a pass."""
 
     level: int  # 1: cuBLAS and gates, step by step; 2: one launch per step, replayed as graphs; 3: a single launch
-    team: str = ""  # what shares the units of a tile at level 3: "block", "cluster" or "grid"
+    team: str = ""  # the group that shares the units of a tile at level 3: "block", "cluster" or "grid"
     cluster: int = 1  # blocks in a cluster
     units: int = 0  # hidden units per block
     chunk: int = 0  # columns of the state in shared memory at a time
@@ -192,7 +192,7 @@ class PassPlan:
 
 
 def plans(work: Work, properties: Properties) -> dict[str, PassPlan | str]:
-    """Return every way to run a pass with B > 0, by name; a way that is impossible has its reason instead of a plan.
+    """Return every way to run a pass with B > 0, by name; an impossible way has the reason instead of a plan.
 
     The names are "1", "2" and the teams of level 3: "block", "cluster 2", "cluster 4", "cluster 8" and "grid". A reason
     reads "needs ..., there is ...".

@@ -8,8 +8,8 @@ that `cuda/levels.py` chooses:
     2   for each step, a kernel multiplies and computes the gates; its launches are replayed as CUDA graphs
     3   one kernel computes all steps, with W_hh on the chip
 
-The arrays are the same at every level, so a forward and its backward can run at different levels. S is the dtype of the
-arguments and A the dtype of sums and gates: float64 for float64, otherwise float32.
+The arrays are the same at every level, so a forward pass and its backward pass can run at different levels. S is the
+dtype of the arguments and A the dtype of sums and gates: float64 for float64, otherwise float32.
 
     h       (T+1, B, H)   S   h[0] is the initial state; `out` is h[1:]
     c       (T+1, B, H)   A   LSTM; in inference (B, H), overwritten by every step
@@ -68,7 +68,7 @@ def kernels(device: Device, *, level: int | None = None, team: str | None = None
 def accepts(device: Device, *arrays: Any) -> bool:
     """Return whether all arrays are on this device and all float32, float64, float16 or bfloat16 (of ml_dtypes).
 
-    TypeError if only some of the arrays are on the device: nothing is moved implicitly.
+    Raises TypeError if only some of the arrays are on the device: nothing is moved implicitly.
     """
     here = [type(a) is device.xp.ndarray for a in arrays]
     if not any(here):
@@ -94,7 +94,7 @@ def accepts(device: Device, *arrays: Any) -> bool:
 
 @dataclass(frozen=True)
 class Arguments:
-    """The arguments of a forward, an inference or a step. The blocks of W_ih and b are in the order of `gates`."""
+    """The arguments of a forward pass, inference or a step. The blocks of W_ih and b are in the order of `gates`."""
 
     cell: Cell
     x: Array  # (T, B, I); in a step (B, I)
@@ -164,7 +164,7 @@ def _project(device: Device, rows: Array, given: Arguments, gates: Array, mode: 
 
 
 def _begin(run: Runner, given: Arguments, training: bool) -> tuple[Array, Pass]:
-    """Return x without padding, and a pass that is ready for its forward."""
+    """Return x with its padding zeroed, and a pass that is ready for its forward computation."""
     run.check()
     xp, mode, cell = run.device.xp, precision.current(), given.cell
     T, (B, H) = len(given.x), given.h.shape

@@ -19,7 +19,7 @@ CLUSTERS = (1, 2, 4, 8)  # cluster sizes that every GPU with clusters can launch
 
 @dataclass(frozen=True)
 class KernelConfiguration:
-    """One compiled module. ValueError for a value that is not listed below."""
+    """One compiled module. Raises ValueError for a value that is not listed below."""
 
     cell: str  # one of TITLES
     storage: str  # a key of PRODUCT_KINDS: the C++ type in which arrays are stored

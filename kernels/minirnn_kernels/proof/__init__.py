@@ -10,7 +10,7 @@ AssertionError that names the cell or function, the dtype, the case, the result 
     gates        the pointwise level
     loop         the plain loop over the gates that sequences are compared with
     cases        the shapes, lengths and values
-    rounding     what 16-bit storage and TF32 products may round
+    rounding     the errors allowed for 16-bit storage and TF32 products
     comparison   arrays against their expected values; records on another device
 """
 

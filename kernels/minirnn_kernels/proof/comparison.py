@@ -1,4 +1,4 @@
-"""The comparison of arrays with their expected values, which names the worst entry; and `Transfer` to a device.
+"""The comparison of arrays with their expected values, which names the worst entry, and `Transfer` for other devices.
 
 The proof draws and compares arrays on the host.
 """

@@ -209,7 +209,7 @@ def cases(function: GatesFunction) -> list[GatesCase]:
 
 
 def _draw(function: GatesFunction, case: GatesCase, dtype: Any, rng: np.random.Generator) -> Arrays:
-    """Return the inputs: pre-activations and states of order 1, or gates and states from a forward for a backward."""
+    """Return the inputs: pre-activations and states of order 1; for a backward function, results of a forward pass."""
 
     def normal(name: str) -> Array:
         shape = (BLOCKS, case.B, case.H) if name in BLOCKED else (case.B, case.H)
@@ -278,7 +278,7 @@ def prove_gates(
 def prove_gates_case(
     gates: Gates, function: str, *, B: int, H: int, strided: bool = False, seed: int = 0, dtype: Any = np.float64
 ) -> None:
-    """Raise AssertionError unless one function is right in one case; for tests that draw sizes.
+    """Raise AssertionError unless one function is correct in one case; for tests that draw sizes.
 
     function: a name in FUNCTIONS, such as "lstm_backward" or "rnn-tanh".
     """

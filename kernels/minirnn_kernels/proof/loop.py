@@ -30,8 +30,8 @@ class CellVariant:
     cell: Cell
     # (a_ih, a_hh, *states) -> the next states, cache
     forward: Callable[..., tuple[list[Array], Any]]
-    # (the next h as it was stored, cache, *gradients into the next states)
-    # -> da_ih, da_hh, the gradients into the states that do not pass through the products
+    # (the next h as it was stored, cache, *gradients of the next states)
+    # -> da_ih, da_hh, the parts of the states' gradients that bypass the products
     backward: Callable[..., tuple[Array, Array, list[Array]]]
     nonlinearity: str | None = None
 
@@ -96,8 +96,8 @@ def reference(
 ) -> Arrays:
     """Return all results and gradients of a batch: {"out", "h_n", ..., "dx", "dh0", ..., "db"}.
 
-    inputs: the arrays named in `cell.inputs`. upstream: the gradients "dout", "dh_n", ... into `cell.results`.
-    rounds: what is rounded along the way.
+    inputs: the arrays named in `cell.inputs`. upstream: the gradients "dout", "dh_n", ... of `cell.results`.
+    rounds: the roundings to apply.
     """
     if lengths is None:
         return _loop(variant, inputs, upstream, rounds)

@@ -25,8 +25,8 @@ The errors that float32's own roundings can cause are added to both. The record 
 cases with eight seeds; with three bits less it fails.
 
 The derivative of relu jumps at 0. Where a rounding moves h across the jump, the gradient is wrong by its own size. The
-runs have such entries too; this cell gets more runs, so that they do not occur in the record only. Results with few
-entries also get more runs, so that no entry is accidentally right in all of them.
+runs have such entries too; this cell gets more runs, so that such entries do not occur only in the record. Results with
+few entries also get more runs, so that no entry is accidentally correct in all runs.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ import numpy as np
 
 from minirnn_kernels.proof.comparison import Array, Arrays
 
-MANY = 32  # entries, from which their root mean square is meaningful
+MANY = 32  # the number of entries from which their root mean square is meaningful
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ SIXTEEN_BIT_STORAGE = {"float16": Rounding(stored=2.0**-11), "bfloat16": Roundin
 
 
 def rounding_of(dtype: Any, products: str) -> Rounding:
-    """Return what a record may round with arrays of this dtype; `products` only matters for float32."""
+    """Return the roundings allowed to a record for arrays of this dtype; `products` only matters for float32."""
     if products not in FLOAT32_PRODUCTS:
         raise ValueError(f"rounding is {products!r}, expected one of {', '.join(map(repr, FLOAT32_PRODUCTS))}")
     name = np.dtype(dtype).name
@@ -87,7 +87,7 @@ class Exact:
 
 
 class Unlucky(Exact):
-    """Roundings in the worst way: every number changes by a full rounding, up or down at random."""
+    """The worst possible roundings: every number changes by the largest rounding error, up or down at random."""
 
     def __init__(self, rounding: Rounding, rng: np.random.Generator) -> None:
         self._rounding, self._rng = rounding, rng

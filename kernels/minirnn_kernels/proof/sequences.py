@@ -1,7 +1,7 @@
 """The proof of a whole record: every function against the plain loop of `loop.py`, in float64.
 
 `prove` first proves the gates of the record (`proof/gates.py`), then runs each cell through `CASES` and `STEP_CASES`
-in each dtype that the record accepts. `rounding.py` derives what 16-bit storage and TF32 products may round.
+in each dtype that the record accepts. `rounding.py` derives the errors allowed for 16-bit storage and TF32 products.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def prove(
 ) -> None:
     """Raise AssertionError unless `record` keeps the contract in every case, for each dtype that it accepts.
 
-    rounding: what products of float32 arrays may round: "strict", "high" (3xTF32) or "fast" (TF32).
+    rounding: the precision allowed for products of float32 arrays: "strict", "high" (3xTF32) or "fast" (TF32).
     only_dtypes, only_cells: limit the proof to these dtypes and to these names of `VARIANTS`.
     transfer: how arrays reach the device of the record; the lengths stay NumPy arrays.
     """
@@ -56,7 +56,7 @@ def prove_case(
     rounding: str = "strict",
     transfer: Transfer = Transfer(),  # noqa: B008 (it is immutable)
 ) -> None:
-    """Raise AssertionError unless one cell is right in one case; for tests that draw sizes.
+    """Raise AssertionError unless one cell is correct in one case; for tests that draw sizes.
 
     cell: a name of `VARIANTS`: "rnn-tanh", "rnn-relu", "lstm" or "gru". The other arguments are those of `prove`.
     """
@@ -73,7 +73,7 @@ class _Setting:
     case: SequenceCase
     dtype: Any
     seed: int
-    rounding: str  # what products of float32 may round
+    rounding: str  # the precision allowed for products of float32
 
     def __str__(self) -> str:
         rounded = f" {self.rounding}" if self.dtype == np.float32 and self.rounding != "strict" else ""

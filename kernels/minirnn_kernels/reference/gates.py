@@ -1,9 +1,9 @@
 """The gates in NumPy, in place: the reference record of the contract's pointwise level.
 
 Each function repeats one function of `minirnn_kernels/gates.py`, under the same names: `rnn` repeats `rnn_gates`,
-`lstm_backward` repeats `lstm_gates_backward`, and so on. The derivations are there. The difference is the memory: every
-function writes into existing arrays (`out=`), and the array of a later result holds intermediate products first.
-Contiguous blocks are fastest: functions of views with gaps take up to three times as long.
+`lstm_backward` repeats `lstm_gates_backward`, and so on. The derivations are there. The difference is the use of
+memory: every function writes into existing arrays (`out=`), and uses the array of a later result as a buffer for
+intermediate products. Contiguous blocks are fastest: on strided views, NumPy takes up to three times as long.
 """
 
 from typing import Any

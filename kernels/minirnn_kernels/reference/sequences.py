@@ -4,11 +4,11 @@ A record of gates computes everything between the products, so `sequences` turns
 NumPy's own (`reference/gates.py`) it makes the record "numpy". This file decides where the numbers are stored:
 
 - The input products of all steps, x_t W_ih^T, do not depend on the recurrence, so one large product before the loop
-  computes them. The same holds for dx and the gradients of the weights after the loop. Only h_{t-1} W_hh^T, and
-  da_t W_hh in the backward pass, stay inside the loop.
+  computes them. Likewise, one large product each computes dx and the gradients of the weights after the loop. Only
+  h_{t-1} W_hh^T, and da_t W_hh in the backward pass, stay inside the loop.
 - One buffer G (T, B, 4H) holds first the input product, then the gates, and in the backward pass the gradient da. Each
   step overwrites its own slice. Products read a slice as (B, 4H); gates are stored in the same memory as (4, B, H),
-  where each gate is one contiguous block, because functions of views with gaps take three times as long.
+  where each gate is one contiguous block, because NumPy takes three times as long on strided views.
 - h and c are stored as (T+1, B, H) with the initial state in front. The states *before* each step are then the view
   [:-1], and `out` is the view [1:].
 - Inside the loops every product and every function writes into existing memory (`out=`). A function whose name ends in
@@ -16,12 +16,13 @@ NumPy's own (`reference/gates.py`) it makes the record "numpy". This file decide
 
 In addition to its arguments and arrays as large as the weights, a training step holds, in floats per step and row:
 
-    RNN     H in the forward (h, which is also out),                   H + I more in the backward (da, dx)
-    LSTM    6H in the forward (the gates 4H, c, and h, also out),      I more in the backward (dx)
-    GRU     5H in the forward (the gates 3H, a_hn, and h, also out),   I more in the backward (dx)
+    RNN     H in the forward pass (h, which is also out),                   H + I more in the backward pass (da, dx)
+    LSTM    6H in the forward pass (the gates 4H, c, and h, also out),      I more in the backward pass (dx)
+    GRU     5H in the forward pass (the gates 3H, a_hn, and h, also out),   I more in the backward pass (dx)
 
-keep_cache=True adds 4H for the LSTM and the GRU. Lengths that differ add I: a copy of x with zeros in the padding, so
-that no value there, NaN included, can reach the gradient of a weight. Inference holds the input product and out.
+keep_cache=True adds 4H for the LSTM and the GRU. Sequences of different lengths add I for a copy of x with zeros in the
+padding: no value in the padding, NaN included, can then reach the gradient of a weight. Inference holds the input
+product and out.
 """
 
 from collections.abc import Callable
@@ -81,7 +82,7 @@ class _Ends:
             state_n[rows] = state[rows]
 
     def add_last_(self, t: int, d: Array, d_n: Array | None) -> None:
-        """Add d_n, the gradient into the final state, to the rows of d (B, H) whose last step is t."""
+        """Add d_n, the gradient of the final state, to the rows of d (B, H) whose last step is t."""
         if d_n is not None and t + 1 >= self.first:
             rows = self.lengths == t + 1
             d[rows] += d_n[rows]
@@ -209,7 +210,7 @@ def lstm_forward(
 def lstm_inference(
     gates: CellGates, x: Array, h0: Array, c0: Array, W_ih: Array, W_hh: Array, b: Array, lengths: Array | None = None
 ) -> tuple[Array, Array, Array]:
-    """Return out, h_n, c_n: the forward without its memory."""
+    """Return out, h_n, c_n: the forward pass without a cache."""
     return _lstm(gates, False, x, (h0, c0), (W_ih, W_hh, b), lengths)[:3]
 
 
@@ -247,7 +248,7 @@ def lstm_backward(
 # ---- GRU -----------------------------------------------------------------------------------------------------------
 #
 # The buffer G (T, B, 4H) has the blocks n, r, z, q, where q = a_hn is the part of the candidate that r multiplies. In
-# this order, which is not `cell.GRU.gates`, the gradients into both products are column ranges of G without copies:
+# this order, which is not `cell.GRU.gates`, the gradients of both products are column ranges of G, without copies:
 #
 #     da_ih = columns n, r, z       da_hh = columns r, z, q
 #
@@ -319,7 +320,7 @@ def gru_inference(
     b_hh: Array,
     lengths: Array | None = None,
 ) -> tuple[Array, Array]:
-    """Return out, h_n: the forward without its memory."""
+    """Return out, h_n: the forward pass without a cache."""
     return _gru(gates, False, x, h0, (W_ih, W_hh, b_ih, b_hh), lengths)[:2]
 
 
@@ -353,7 +354,7 @@ def gru_backward(
 
 
 def sequences(name: str, gates: Gates, accepts: Callable[..., bool] = accepts) -> Kernels:
-    """Return a record with the sequences of this file around any gates that take the arrays that `accepts` admits."""
+    """Return a record that combines the sequences of this file with any gates. accepts: see `contract.Kernels`."""
 
     def of_cell(of: CellGates, forward: Any, backward: Any, inference: Any, step: Any) -> CellKernels:
         return CellKernels(partial(forward, of), partial(backward, of), partial(inference, of), step)

@@ -2,7 +2,7 @@
 
 `rnn_step` repeats `rnn_gates` of `minirnn_kernels/gates.py`, `lstm_step` repeats `lstm_gates`, `gru_step` repeats
 `gru_gates`. The products go into one array of pre-activations; the functions after them work in place (`out=`), and the
-last one creates the result. At B = 1 the number of NumPy calls decides the time, not the size of their arrays.
+last one creates the result. At B = 1 the time depends on the number of NumPy calls, not on the size of the arrays.
 """
 
 from typing import Any
@@ -42,7 +42,7 @@ def lstm_step(x: Array, h: Array, c: Array, W_ih: Array, W_hh: Array, b: Array) 
     H = h.shape[1]
     a = _sum(x, h, W_ih, W_hh, b)
     g = np.tanh(a[:, 2 * H : 3 * H])
-    sigmoid_(a)  # also of g's block, unused: one call for the whole row is cheaper than two
+    sigmoid_(a)  # includes g's block, whose result is unused: one call for the whole row is cheaper than two
     c_next = a[:, H : 2 * H] * c
     g *= a[:, :H]
     c_next += g

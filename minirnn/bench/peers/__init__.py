@@ -21,7 +21,7 @@ COMPILED = "torch compiled"  # takes part only on request
 
 
 class Missing(Exception):
-    """The reason why a contender can't take part."""
+    """A contender can't be measured; the message gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def of_record(record: Kernels, problem: Problem) -> Contender:
 
 
 def of_peer(name: str, problem: Problem) -> Contender:
-    """Return one of `PEERS`, or `COMPILED`, as a contender; raise `Missing` if it can't take part."""
+    """Return one of `PEERS`, or `COMPILED`, as a contender; raise `Missing` if it is not available."""
     from minirnn.bench.peers import jax_peer, onnx_peer, torch_compiled, torch_peer
 
     if name == COMPILED:

@@ -1,4 +1,4 @@
-"""JAX: a `lax.scan` over time, compiled by `jit`, with the product of the input moved out of the loop.
+"""JAX: a `lax.scan` over time, compiled by `jit`, with the input product moved out of the loop.
 
 JAX has no LSTM; this is the fastest form that its users commonly write. The equations in `scan` repeat `rnn_gates`,
 `lstm_gates` and `gru_gates` of `minirnn_kernels/gates.py` in JAX's functions.

@@ -1,6 +1,6 @@
 """PyTorch, compiled: `torch.compile` does not change `torch.nn.LSTM`, `GRU` and `RNN`, so one step is compiled.
 
-The product of the input is moved out of the loop over time, as a user would write it for speed. Compilation takes 10 to
+The input product is moved out of the loop over time, as a user would write it for speed. Compilation takes 10 to
 30 seconds for each size and needs a C++ compiler, so this peer takes part only on request. The equations in `_step`
 repeat `rnn_gates`, `lstm_gates` and `gru_gates` of `minirnn_kernels/gates.py` in PyTorch's functions.
 """

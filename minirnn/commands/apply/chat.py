@@ -56,7 +56,7 @@ def chat(model: Path | None, figure: Path | None, console: Console) -> None:
 
 @dataclass
 class Session:
-    """A bot in a conversation, and what the commands need to know about it."""
+    """A bot in a conversation, and the values that the commands need."""
 
     bot: Chatbot
     answer: Answer | None = None  # to the last turn

@@ -61,7 +61,7 @@ def run(config: ChatbotConfig, out: Path, console: Console) -> bool:
 
 
 def _command(config: ChatbotConfig) -> str:
-    """Return the command that repeats this training, with the options that are not at their defaults."""
+    """Return the command that repeats this training, with all options that differ from their defaults."""
     usual = ChatbotConfig()
     words = ["minirnn train-chatbot"]
     words += [f"--{name} {getattr(config, name)}" for name in ("cell", "hidden", "steps", "seed")
@@ -96,7 +96,7 @@ def evaluate(bot: Chatbot, console: Console, count: int = SCORED) -> dict[str, A
 
 
 def shown(number: Any) -> str:
-    """Return a count as it is, and a share in percent."""
+    """Return a count unchanged, and a share in percent."""
     return f"{number:.2%}" if isinstance(number, float) else f"{number:,}" if isinstance(number, int) else str(number)
 
 

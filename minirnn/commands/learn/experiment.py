@@ -83,7 +83,7 @@ def conclusion(document: dict[str, Any]) -> str:
 
 
 def _stored(document: dict[str, Any], file: Path) -> Any:
-    """Write the document, one line per key. Return its numbers as a reader of the file gets them."""
+    """Write the document, one line per key. Return the numbers as they are after reading the file."""
     lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in document.items()]
     text = "{" + ",\n ".join(lines) + "}"
     try:

@@ -1,4 +1,4 @@
-"""`minirnn bench`: the kernels against the fastest libraries on this machine, proven right before they are timed."""
+"""`minirnn bench`: times the kernels against the fastest libraries on this machine, after a proof of correctness."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ SECONDS, QUICK_SECONDS = 2.0, 0.5  # per row
 def bench(
     console: Console, plan: BenchPlan, *, first_use: bool, json_file: Path | None, plot_file: Path | None
 ) -> bool:
-    """Measure, print the tables, and write the files. Return True if all measured results are right."""
+    """Measure, print the tables, and write the files. Return True if all measured results are correct."""
     for option, path in (("--json", json_file), ("--plot", plot_file)):
         if path is not None:
             require_parent(option, path)

@@ -1,4 +1,4 @@
-"""`minirnn doctor`: what this machine offers, and what would make minirnn faster."""
+"""`minirnn doctor`: facts about this machine, and advice on speed."""
 
 from collections.abc import Iterable
 

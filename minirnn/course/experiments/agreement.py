@@ -17,11 +17,11 @@ time. Neither this noun nor the first noun of the sentence determines the number
 several numbers at once, and use them in the reverse order.
 
 The method. A network reads the words and, before each verb, predicts whether the verb is plural. It is trained on newly
-generated sentences of depths 0 to 2 and tested on depths 0 to 5, of which the last three are deeper than any sentence
-in training. The accuracy is reported by depth and by distance, the number of words from the subject to its verb. It
-covers the verbs that words separate from their subject, and also, on its own, those for which the last noun has the
-other number, so that the rule "agree with the last noun" is always wrong. Chance is 50%. The networks are an RNN, a GRU
-and an LSTM with 64 units and, because a gated unit has three or four times as many weights, an RNN with 128 units.
+generated sentences of depths 0 to 2 and tested on depths 0 to 5, of which depths 3 to 5 do not occur in training. The
+accuracy is reported by depth and by distance, the number of words from the subject to its verb. It covers the verbs
+that words separate from their subject, and is also given separately for the verbs whose last noun has the other number,
+where the rule "agree with the last noun" is always wrong. Chance is 50%. The networks are an RNN, a GRU and an LSTM
+with 64 units and, because a gated unit has three or four times as many weights, an RNN with 128 units.
 """
 
 import itertools
@@ -67,9 +67,9 @@ EFFORTS = {  # training steps, test sentences per depth, seeds
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb in a sentence: the positions of the verb and its subject, the depth, and the numbers of three nouns.
+    """A verb in a sentence: the positions of the verb and its subject, the depth, and whether three nouns are plural.
 
-    `plural` is the number of the verb and its subject.
+    `plural` says whether the verb and its subject are plural.
     """
 
     at: int
@@ -204,11 +204,11 @@ def rows(who: str, depth: int, verbs: Sequence[Verb], plural: Sequence[Any]) -> 
 
 
 def judge(answers: Sequence[Numbers], steps: int, seeds: int) -> Outcome:
-    """Judge the claim by the verbs with a misleading last noun, in sentences as deep as in training and in deeper ones.
+    """Judge the claim by the verbs with a misleading last noun, in sentences of the trained depths and in deeper ones.
 
-    The claim held if the LSTM carries the number in both and the RNN in neither. It held in part if the LSTM carries
-    the number in the first, and is `ahead` of the RNN in at least one of them. Verbs that only a phrase separates from
-    their subject are not counted.
+    The claim held if the LSTM carries the number at the trained and at the greater depths, and the RNN at neither. It
+    held in part if the LSTM carries the number at the trained depths and is `ahead` of the RNN in at least one group.
+    Verbs that only a phrase separates from their subject are not counted.
     """
     right = {deep: {who: nested_and_misled(answers, who, deep) for who in NETWORKS} for deep in (False, True)}
     seen, deeper = ({who: float(np.mean(r)) for who, r in right[deep].items()} for deep in (False, True))
@@ -240,7 +240,7 @@ def judge(answers: Sequence[Numbers], steps: int, seeds: int) -> Outcome:
 
 
 def nested_and_misled(answers: Sequence[Numbers], who: str, deep: bool) -> list[bool]:
-    """Return whether each answer was right, for verbs after a clause and with a misleading last noun.
+    """Return whether each answer was correct, for verbs after a clause and with a misleading last noun.
 
     deep: whether the sentences are deeper than in training.
     """
@@ -252,7 +252,7 @@ def nested_and_misled(answers: Sequence[Numbers], who: str, deep: bool) -> list[
 
 
 def ahead(one: Sequence[bool], other: Sequence[bool]) -> bool:
-    """Return whether the first share of right answers exceeds the second by more than two standard errors.
+    """Return whether the first share of correct answers exceeds the second by more than two standard errors.
 
     The standard error is that of the difference of two such shares. It covers the random choice of the test verbs, but
     not the variation between training seeds.
@@ -289,7 +289,7 @@ def _accuracy(answers: Sequence[Numbers]) -> float | None:
 
 
 def examples() -> list[dict[str, Any]]:
-    """Return one sentence of each depth from 0 to 3; they are always the same."""
+    """Return one sentence of each depth from 0 to 3; the sentences are the same in every call."""
     made = [sentence(np.random.default_rng([10, depth]), depth) for depth in range(4)]
     return [
         {

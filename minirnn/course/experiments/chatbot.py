@@ -2,10 +2,10 @@
 
 An RNN, an LSTM and a GRU are compared as encoders, with and without attention and copying, on the same conversations
 and with the same training. The units of the LSTM and the GRU start with long memories (`nn.init.chrono_`); an RNN has
-no gates for such a start. Each chatbot then holds held-out conversations, and the experiment counts how often its
-answer contains the requested value, by the number of turns since the value was given. Seen values occur in the training
-conversations. Unseen values do not, so a chatbot can produce them only by copying. Without attention, the state has to
-carry every value through all the words that follow it.
+no gates for such an initialisation. Each chatbot then holds held-out conversations, and the experiment counts how often
+its answer contains the requested value, by the number of turns since the value was given. Seen values occur in the
+training conversations. Unseen values do not, so a chatbot can produce them only by copying. Without attention, the
+state has to carry every value through all the words that follow it.
 
 By default, the experiment compares the RNN and the LSTM on two topics, the name and the favourite colour, with short
 training that fits into five minutes: 800 steps without attention and 300 with it, about a minute each. With --full, it
@@ -94,17 +94,18 @@ def _far(scores: Scores) -> float:
 
 
 def chance(topics: Sequence[str]) -> float:
-    """Return the accuracy of a random training value of the right topic, with all topics equally frequent."""
+    """Return the accuracy of guessing a random training value for the correct topic, with equally frequent topics."""
     kinds = {"pet": "name", "relation": "name", "timer": "count", "alarm": "time", "reminder": "errand"}
     lists = LISTS | NUMBERS
     return sum(1 / len(lists[kinds.get(topic, topic)]["train"]) for topic in topics) / len(topics)
 
 
 def judge(numbers: Numbers) -> Outcome:
-    """Judge the claim by the seen values given at least FAR turns ago, without attention, at 128 units.
+    """Judge the claim by the recall of seen values given at least FAR turns ago, without attention, at 128 units.
 
     It held if the LSTM recalls at least 80% of them and the RNN at most half as many as the LSTM. It held in part if
-    the LSTM does, or if the RNN recalls at most half as many and the LSTM more than twice as many as by chance.
+    only the first condition is true, or if only the second is true and the LSTM recalls more than twice as many as by
+    chance.
     """
     lstm, rnn, copying = (
         where(numbers["rows"], hidden=128, cell=cell, attention=attention)[0]

@@ -14,12 +14,12 @@ runs combine several learning rates and seeds with no clipping, clipping by norm
 min-char-rnn with its windows of 25 characters, the gradient is 25 times as long, and a limit of 5 corresponds to a
 limit of 0.2 here.
 
-A run is judged by its end. It exploded if it reached a number that is not finite, or if its mean loss over the last 20
-steps is above the loss of a unigram model, which knows only the frequency of each character. A temporary jump of the
-loss is not an explosion. Runs that explode only with clipping count as well, including those in which clipping makes
-the steps too short to leave a bad start. The claim held if clipping by norm at 5 reduces the number of exploding runs
-to a tenth or less. It held in part if that number falls to half or less, or if another kind of clipping reduces it to a
-tenth. It did not hold if no run explodes without clipping.
+A run is judged by its final steps. It exploded if it reached a number that is not finite, or if its mean loss over the
+last 20 steps is above the loss of a unigram model, which knows only the frequency of each character. A temporary jump
+of the loss is not an explosion. Runs that explode only with clipping count as well, including those in which clipping
+makes the steps too short to leave a bad start. The claim held if clipping by norm at 5 reduces the number of exploding
+runs to a tenth or less. It held in part if that number falls to half or less, or if another kind of clipping reduces it
+to a tenth. It did not hold if no run explodes without clipping.
 """
 
 import contextlib
@@ -57,7 +57,7 @@ EFFORTS: dict[Effort, dict[str, Any]] = {
 }
 CHAOTIC = 2.5  # spectral radius of the recurrent matrix
 DRAWN_RATE = 2.0  # the learning rate of the curves in the figure
-WORSE = 1.1  # times the loss of a uniform guess: the first higher loss ends the usual steps
+WORSE = 1.1  # times the loss of a uniform guess; the "usual" steps are those before the first higher loss
 LAST = 20  # the number of steps over which the final loss is averaged
 
 
@@ -93,7 +93,7 @@ def run(effort: Effort, seed: int, progress: Progress) -> Outcome:
 
 
 def _settings(size: Numbers) -> list[dict[str, Any]]:
-    """Return every start with every rate."""
+    """Return all pairs of a start and a learning rate."""
     return [{"start": start, "rate": rate} for start, rates in size["rates"].items() for rate in rates]
 
 
@@ -111,7 +111,7 @@ def config(way: str, rate: float, seed: int, steps: int) -> TrainConfig:
 
 
 def train(trainer: Trainer) -> tuple[list[float], list[float]]:
-    """Return each step's loss and gradient norm before clipping, up to the first step that is not finite."""
+    """Return each step's loss and gradient norm before clipping, up to the first value that is not finite."""
     reports = []
     with contextlib.suppress(Diverged):
         for _ in range(trainer.config.steps):
@@ -157,7 +157,7 @@ def judge(numbers: Numbers) -> Outcome:
 
 
 def typical(numbers: Numbers) -> float:
-    """Return the median gradient norm of the unclipped run in the figure, up to the first loss above a guess's."""
+    """Return the median gradient norm of the figure's unclipped run, up to the first loss above that of a guess."""
     curve = numbers["curves"]["none"]
     bad = [k for k, loss in enumerate(curve["losses"]) if k and loss > WORSE * numbers["guess_loss"]]
     return float(np.median(curve["norms"][: bad[0] if bad else None]))

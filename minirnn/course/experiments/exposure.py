@@ -17,10 +17,10 @@ is then measured in three ways:
   earlier in the same text, and checks whether the text ends in a loop (at least three rounds and 30 characters). It
   also counts the words that occur in the training text. Real text of the same length is measured for comparison.
 - It generates longer texts at temperature 1, and the share of known words is measured by distance from the prompt. If
-  errors accumulated because the model reads its own text, this share would fall.
+  errors accumulate because the model reads its own text, this share falls.
 
 The claim held if at least a tenth of the greedy texts with teacher forcing end in a loop, and scheduled sampling at
-least halves that share with all three schedules. It held in part if some of the schedules do.
+least halves that share with all three schedules. It held in part if only some of the schedules do.
 """
 
 import itertools

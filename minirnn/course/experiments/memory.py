@@ -2,7 +2,7 @@
 
 The claim. The course says that a simple recurrent network forgets within 10 to 15 steps and that an LSTM remembers for
 100 steps and more. In the simple network, all information passes through a matrix and a tanh at every step, and so does
-the gradient in the backward pass, which shrinks each time. The LSTM adds to its cell instead, and with a forget gate
+the gradient in the backward pass, which shrinks each time. The LSTM instead adds to its cell, so with a forget gate
 near 1 both the information and the gradient survive.
 
 Only a network with memory can solve the tasks (`memory_tasks.py`): name the first symbol, add two marked numbers, tell
@@ -13,7 +13,7 @@ The method. For each lag, a new network with one layer is trained with Adam on n
 gradient clipping by norm at 1. Every 100 steps it is tested on 200 new sequences. Training stops when the error is
 below 2% of the error of the best constant answer ("doing nothing"), or at the maximum number of steps. A final test
 uses 1,000 new sequences. A task counts as **solved** if the error is below 10% of that of doing nothing. A random
-answer has 100% (200% in the adding task).
+answer has an error of 100% (200% in the adding task).
 
 All networks use the same batches, learning rate, clipping and number of steps, and there is no curriculum: lag 100 is
 trained at lag 100. The initialisation is that of PyTorch, except for the gates of the LSTM and the GRU: their biases
@@ -23,8 +23,8 @@ effect: that network starts as in PyTorch.
 
 Three choices favour the claim. The learning rate and the number of steps were chosen so that the LSTM learns both tasks
 at lag 100 with every seed tried; the RNN uses the same values. And the first-symbol task has 8 keys, which is hard for
-the RNN: units in saturation stay there, so that an RNN can keep a few keys apart indefinitely, but it confuses some of
-8 keys. `python benchmarks/memory_lag100.py --keys 4` shows the result with fewer keys.
+the RNN: saturated units stay saturated, so an RNN can distinguish a few keys indefinitely, but it confuses some of the
+8. `python benchmarks/memory_lag100.py --keys 4` shows the result with fewer keys.
 
 By default: two tasks, 128 units, one seed, 2,000 steps. With --full, 3,000 steps and 5 seeds: first the RNN and the
 LSTM at lag 100 (`lag_100`, about 8 minutes), then all networks and tasks at lags from 5 to 500 (at most 9 hours on one
@@ -169,8 +169,8 @@ def cost(setting: Setting) -> float:
 def judge(results: list[dict[str, Any]]) -> Outcome:
     """Judge the claim: it held if the RNN solves no task at lag 20 or more, and the LSTM all tasks at lag 100 or more.
 
-    If an LSTM with a plain start was trained, it has to solve them, too. The claim held in part if the RNN or the LSTM
-    behaves as claimed.
+    If an LSTM with PyTorch's initialisation was trained, it also has to solve them. The claim held in part if only one
+    of the two networks behaves as claimed.
     """
     longest = {network: longest_solved(results, network) for network in ("RNN", "LSTM")}
     forgets = max(longest["RNN"].values()) < 20

@@ -1,8 +1,8 @@
 """Can a network that ignores word order tell "dog bites man" from "man bites dog"?
 
-The claim. The course says: a bag of words, the sum of the words' embeddings, loses word order, and with it who did what
-to whom and which word "not" refers to. A recurrent network reads the words one after another and keeps this
-information.
+The claim. The course says: a bag of words, the sum of the words' embeddings, loses word order. It cannot represent the
+roles of the words ("who did what to whom") or the word that "not" refers to. A recurrent network reads the words in
+order and keeps this information.
 
 The sentences are generated in pairs with the same words and opposite answers. There are four kinds of pairs:
 
@@ -17,7 +17,7 @@ right about exactly one of them, so a bag of words has an accuracy of 50%, howev
 
 The method. A bag of embeddings with a hidden layer, an RNN and an LSTM are trained on the same pairs in the same order.
 The test uses combinations of words that no network saw in training: a fifth of the combinations of animal, person and
-deed, and of thing, praise and blame, is held out, with both pairs that each combination gives.
+deed, and of thing, praise and blame, is held out, including both pairs made from each combination.
 """
 
 import itertools
@@ -105,7 +105,7 @@ class Bag(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """An RNN or LSTM with its scores for no and yes after the last word: ids (T, B) -> (B, 2)."""
+    """An RNN or LSTM, and its scores for no and yes after the last word: ids (T, B) -> (B, 2)."""
 
     def __init__(self, vocabulary: int, cell: str, embedding: int, hidden: int) -> None:
         self.reader = WordReader(vocabulary, cell, embedding, hidden)
@@ -180,7 +180,7 @@ def run(effort: Effort, seed: int, progress: Progress) -> Outcome:
 def judge(results: list[dict[str, Any]], steps: int) -> Outcome:
     """Judge the claim: it held if the bag is at 50%, and the RNN and LSTM are above 95% with every seed.
 
-    It held in part if only one of the two networks is below. The bag can be off by 1 point: if its two scores are
+    It held in part if only one of these two networks is below 95%. The bag can be off by 1 point: if its two scores are
     nearly equal, rounding decides.
     """
     accuracies = {name: [r["accuracy"] for r in where(results, network=name)] for name in NETWORKS}

@@ -10,8 +10,8 @@ combines two questions:
 - Which size makes the best use of the machine? Reading one character uses every weight once, for two operations, so
   its arithmetic intensity is half an operation per byte for every size, and bytes per second is the right measure.
   Training reads each weight once for a batch of characters; there, operations per second is the right measure. For
-  comparison, two rates of the machine are measured simply: a product of large matrices, and the maximum of an array
-  larger than any cache. A step can exceed this memory rate if its weights fit in a cache.
+  comparison, two rates of the machine are measured with simple programs: a product of large matrices, and the maximum
+  of an array larger than any cache. A step can exceed this memory rate if its weights fit in a cache.
 
 The claim held if, among the three sizes, 256 has the lowest loss at equal work and moves the most bytes per second when
 it reads one character. It held in part if one of the two is true.
@@ -122,7 +122,7 @@ def step_rate(hidden: int, vocabulary: int, times: int) -> dict[str, float]:
 
 
 def peak() -> float:
-    """Return the operations per second of a product of matrices in float32."""
+    """Return the operations per second of a matrix product in float32."""
     a = np.ones((1024, 1024), np.float32)
     out = np.empty_like(a)
     return float(2 * len(a) ** 3 / np.percentile(cpu_seconds(lambda: np.matmul(a, a, out=out), 10), 10))

@@ -1,10 +1,10 @@
 """Streaming: a recurrent network reads a text one character at a time, in constant time and memory.
 
-The network's state is all that it keeps of the past, so the next character costs the same after one character or after
-a million. A model without a state has to read all previous characters again, at a cost that grows with the length of
-the text. Here, the same network reads a prefix from its start to measure that cost.
+The state is the network's only memory of the past, so the next character costs the same after one character or after a
+million. A model without a state has to read all previous characters again, at a cost that grows with the length of the
+text. Here, the same network reads a prefix from its start to measure that cost.
 
-An LSTM with 256 units writes 100,000 characters; each is its next input. Each step is timed on its own: by wall time,
+An LSTM with 256 units writes 100,000 characters; each is its next input. Each step is timed separately: by wall time,
 the latency that a user sees, for the percentiles; and by CPU time of the thread, which other programs disturb less. In
 the last tenth, these steps are interleaved with the steps of a new stream, so that a disturbance affects both streams.
 Memory is measured in two ways: by tracemalloc in a separate run, which it slows down, as the additional bytes that

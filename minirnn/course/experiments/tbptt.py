@@ -20,8 +20,8 @@ that they omit. (In practice, an update follows each segment, so that a smaller 
 
 The claim is split into four statements that can each fail. A quarter of the sequence needs at most half the memory.
 Recall works whenever k is larger than the gap. Recall fails for every smaller k. On text, a quarter of the sequence
-costs at most 0.02 nats per character. The last statement counts only if the shortest k costs more than that; if it does
-not, the updates were too few to measure the cost of truncation, and the result says so.
+costs at most 0.02 nats per character. The last statement counts only if the shortest k costs more than 0.02 nats;
+otherwise, the updates were too few to measure the cost of truncation, and the result says so.
 """
 
 from collections.abc import Iterator, Sequence
@@ -176,7 +176,7 @@ def cost(model: LanguageModel, window: Window, k: int, repeats: int = 5) -> dict
 
 
 def judge(numbers: Numbers) -> Outcome:
-    """Judge the claim by the statements in the module's docstring; it held in part if one of them did."""
+    """Judge the claim by the statements in the module's docstring; it held in part if at least one is true."""
     cuts, quarter = numbers["cuts"], numbers["length"] // 4
     at = cuts.index(quarter)
     text, right = (np.median(numbers[task], axis=0) for task in ("text", "recall"))

@@ -18,9 +18,9 @@ first step on; the table has both.)
     by gates    with the gradient blocked at the recurrent weights of some gates, to see which gates carry it
 
 For comparison, the experiment measures how often the trained network outputs the correct symbol after a number of steps
-of noise. The two do not have to agree. A unit that keeps a value in spite of noise corrects small changes of it, so the
-gradient through this unit must vanish, however long the unit remembers (Bengio et al. 1994). The reach limits learning:
-here, short gaps between symbols teach the network a behaviour that also works over long gaps.
+of noise. This accuracy and the reach do not have to agree. A unit that keeps a value in spite of noise corrects small
+changes of it, so the gradient through this unit must vanish, however long the unit remembers (Bengio et al. 1994). The
+reach limits learning: here, short gaps between symbols teach the network a behaviour that also works over long gaps.
 """
 
 import itertools
@@ -188,7 +188,7 @@ def _influence(
 
 
 def judge(numbers: Numbers) -> Outcome:
-    """Judge the claim as six statements, by the medians over the seeds; it held in part if one of them is true.
+    """Judge the claim as six statements, by the medians over the seeds; it held in part if at least one is true.
 
     For the gradient, untrained and trained: the RNN's reach is 10 to 15 steps, and the LSTM's at least 100. For the
     accuracy: the RNN is nearer to chance than to 1 after 20 steps, and the LSTM nearer to 1 after 100.

@@ -1,4 +1,4 @@
-"""`order`: the sentences of a pair have the same words and opposite answers, and a bag cannot distinguish them."""
+"""`order`: the sentences of a pair have the same words and opposite answers; a bag of words can't distinguish them."""
 
 from collections import Counter
 

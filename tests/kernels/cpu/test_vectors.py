@@ -1,4 +1,4 @@
-"""Tests of the explicit vectors: the accuracy of the activations, at the ends of the range too."""
+"""Tests of the explicit vectors: the accuracy of the activations, also at the ends of the range."""
 
 import math
 from fractions import Fraction

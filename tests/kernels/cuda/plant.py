@@ -96,7 +96,7 @@ def prove_numbers(mutation: Mutation | None) -> None:
 
 
 def prove_way(way: Way, cell: str, mutation: Mutation | None = None, seed: int = 0) -> None:
-    """Assert that the emulated record is right; with a mutation this must fail."""
+    """Assert that the emulated record is correct; with a mutation this must fail."""
     dtype = next(d for d in rounding.dtypes() if np.dtype(d).name == way.dtype)
     with precision(way.products):
         it = device(way.properties, mutation, seed)

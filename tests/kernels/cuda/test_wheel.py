@@ -36,7 +36,7 @@ def test_importing_minirnn_imports_no_cupy():
     assert python("import sys, minirnn, minirnn.cli; print('cupy' in sys.modules)") == "False"
 
 
-# The functions that cuda/cupy_device.py and cuda/cupy_record.py call, except those of arrays.
+# The functions that cuda/cupy_device.py and cuda/cupy_record.py call, except the methods of arrays.
 NAMES = (
     "RawModule",
     "cuda.Device",

@@ -1,4 +1,4 @@
-"""proof/gates.py: mistakes that are planted one at a time in right gates are caught and named."""
+"""proof/gates.py: mistakes that are planted one at a time in correct gates are caught and named."""
 
 import dataclasses
 

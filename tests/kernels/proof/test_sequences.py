@@ -1,4 +1,4 @@
-"""proof/sequences.py accepts right records, and catches mistakes that are planted one at a time in a copy of one."""
+"""proof/sequences.py accepts correct records, and catches mistakes that are planted one at a time in a copy of one."""
 
 import dataclasses
 

@@ -26,7 +26,7 @@ def function(cell, part):
 
 
 def draw(cell, T, B, I, H, seed, dtype=np.float64):
-    """Return arguments (x, states, W_ih, W_hh, biases) and upstream (dout, gradients into the final states)."""
+    """Return arguments (x, states, W_ih, W_hh, biases) and upstream (dout, gradients of the final states)."""
     rng = np.random.default_rng(seed)
     facts = VARIANTS[cell].cell
     K = len(facts.gates) * H
@@ -37,7 +37,7 @@ def draw(cell, T, B, I, H, seed, dtype=np.float64):
 
 
 def run(cell, arguments, upstream, lengths=None):
-    """Return the results of the forward, and the gradients."""
+    """Return the results of the forward pass, and the gradients."""
     *results, cache = function(cell, "forward")(*arguments, lengths, **options(cell))
     return results, function(cell, "backward")(*upstream, cache)
 
@@ -223,7 +223,7 @@ def test_overflow_infinity_and_nan_pass_without_a_warning(cell):
     assert np.isfinite(out[:2, 2]).all()
 
 
-FLOATS = {  # per step and row: what the forward keeps and what the backward adds, as the module's docstring says
+FLOATS = {  # per step and row: kept by the forward pass, and added by the backward pass, as in the module's docstring
     "rnn-tanh": lambda I, H: (H, H + I),
     "rnn-relu": lambda I, H: (H, H + I),
     "lstm": lambda I, H: (6 * H, I),

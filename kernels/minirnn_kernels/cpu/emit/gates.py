@@ -15,8 +15,8 @@ Backward functions take the states that the forward pass stored and compute tanh
 storing it.
 
 An LSTM's h and a GRU's n have their own functions, which are applied to many vectors after the gates of all of them.
-A tanh takes some 60 cycles from its argument to its result, and a CPU looks ahead by two or three of them at most.
-Directly after the gates, the tanh would wait for them, and all later work would wait for the tanh.
+A tanh has a latency of some 60 cycles, and a CPU overlaps at most two or three of them. If each tanh came directly
+after its gates, it would wait for them, and all later work would wait for it.
 """
 
 from minirnn_kernels.cpu.emit.vectors import Vector, activate, sigmoid, tanh

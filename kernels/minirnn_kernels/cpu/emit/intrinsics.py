@@ -49,7 +49,7 @@ def _effect(arguments: tuple[Any, ...], emit: Callable[..., Any]) -> Any:
 
 @intrinsic
 def lanes(typing, like):
-    """Return the entries in a vector: a constant of the compiled code."""
+    """Return the number of entries in a vector: a constant of the compiled code."""
     return _value(types.int64, (like,), lambda builder, _: I64(vectors.lanes(dtype_of(like))))
 
 

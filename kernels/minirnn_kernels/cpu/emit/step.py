@@ -1,8 +1,8 @@
 """One step of a cell for a vector of hidden units, as intrinsics for the loops of `cpu/steps.py`.
 
 With few rows in the batch, a step multiplies matrices by vectors. Each weight is used once per row, so packing the
-weights, as the kernels for sequences do, gains nothing: they are read from the rows of W as they are, and a changed
-weight takes effect at the next step.
+weights, as the kernels for sequences do, gains nothing: they are read directly from the rows of W, and a changed weight
+takes effect at the next step.
 
 For as many units as a vector has lanes, a step
 

@@ -20,8 +20,8 @@ from minirnn_kernels.cpu.emit.vectors import I64, Emitter, Machine, Vector
 # its vectors, it would take 17 and spill to the stack at every step.
 #
 # Of the tiles that fit 16 registers, the one of six rows and two vectors reads least: 88 bytes for 12 multiply-adds.
-# Three rows and four vectors read 140, most of it from a panel that is twice as large; once the panel comes from the
-# second-level cache, the sums wait for it.
+# Three rows and four vectors read 140, most of it from a panel that is twice as large; once the panel comes from the L2
+# cache, the sums wait for it.
 #
 # If two hardware threads share a core, each gets half of the instructions that the core can issue: three per cycle, or
 # 18 during 12 multiply-adds. So instructions other than multiply-adds, loads and broadcasts cost time. Steps are

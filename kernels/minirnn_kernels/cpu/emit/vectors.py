@@ -1,7 +1,7 @@
 """Vectors as wide as the CPU's registers, written as LLVM's intermediate representation (IR).
 
 Numba compiles Python loops, but it has no vector type: whether a loop becomes vector instructions is up to LLVM's
-heuristics, and for the inner loop of a product, or for an exponential, they do badly. Here the vectors are explicit.
+heuristics, which do badly on the inner loop of a product or on an exponential. Here the vectors are explicit.
 `Vector` has Python's operators, each of which emits one instruction, so that equations read as they do in `gates.py`:
 
     c = f * c_prev + i * g
@@ -95,7 +95,7 @@ class Emitter:
         return self.builder.bitcast(moved, pointer.type)
 
     def prefetch(self, pointer: Any) -> None:
-        """Prefetch the line at `pointer` into the second-level cache; an address outside of memory is ignored."""
+        """Prefetch the line at `pointer` into the L2 cache; an address outside of memory is ignored."""
         place = self.builder.bitcast(pointer, BYTE_POINTER)
         self._call("prefetch", "p0", ir.VoidType(), [place, I32(0), I32(2), I32(1)])
 
@@ -170,7 +170,7 @@ class Emitter:
         return Vector(self, self._call("fma", self.suffix, self.type, [a.value, factor.value, term.value]))
 
     def choose(self, *sources: tuple[Vector, Any]) -> Vector:
-        """Return one of several vectors, each paired with the block from which the code arrives if it is the value."""
+        """Return the one of several vectors that is paired with the block from which control arrives (a phi node)."""
         phi = self.builder.phi(self.type)
         for vector, block in sources:
             phi.add_incoming(vector.value, block)
@@ -252,7 +252,7 @@ class Vector:
 # q is the polynomial that equals (e^r - 1 - r) / r^2 at Chebyshev's points. Its error is below a fifth of a rounding of
 # e^r; the Taylor series needs one more coefficient for the same error, in float64 two more.
 #
-#     sigmoid(x) = 1 / (1 + e^-x)                            e^-x can overflow: 1 / infinity = 0 is right
+#     sigmoid(x) = 1 / (1 + e^-x)                            e^-x can overflow: 1 / infinity = 0 is correct
 #     tanh(x)    = sign(x) * em1 / (em1 + 2)                 em1 = e^(2|x|) - 1 = 2^n (e^r - 1) + (2^n - 1)
 #
 # Arguments are clamped to the range in which the result changes. The comparisons are false for NaN, so NaN passes.

@@ -60,7 +60,7 @@ struct __align__(4) Word {
     unsigned bits;
 };
 
-// Load without the first-level cache, which can hold a value from before a write of another multiprocessor.
+// Load without the L1 cache, which can hold a value that another multiprocessor has since overwritten.
 DEVICE unsigned short fresh(const unsigned short* p) {
     unsigned short v;
     asm volatile("ld.global.cg.u16 %0, [%1];" : "=h"(v) : "l"(p));

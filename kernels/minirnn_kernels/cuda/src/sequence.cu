@@ -6,7 +6,7 @@
 //     forward     a      = gates[t] + h[t] W_hh^T      for the block's units, from h of all units
 //                 h[t+1] = the cell's gates of a
 //     backward    dh     = da[t+1] W_hh + dout[t]      for the block's units, from da of all units
-//                 da[t]  = the backward of the cell's gates
+//                 da[t]  = the backward pass of the cell's gates
 //
 // followed by a barrier of the team, because the next step needs h (or da) of all units. A team is a single block; or a
 // thread-block cluster, whose blocks write h into each other's shared memory; or as many blocks as the GPU runs at
@@ -48,12 +48,12 @@ struct Pass {
     const Storage* W_hh;  // [products * H, H], the recurrent weights
     const Accumulate* bias;  // [H], GRU: b_hn; else null
     Storage* h;              // [T + 1, B, H], the hidden state at every step; h[0] is the initial state
-    Accumulate* c;           // [T + 1, B, H], LSTM: the cell state at every step; without `training` [B, H], in place
+    Accumulate* c;           // [T + 1, B, H], LSTM: the cell state at every step; in inference [B, H], updated in place
     const int* lengths;      // [B], or null: T for all rows
     const Storage* dout;     // [T, B, H], or null
     const Accumulate* dh_n;  // [B, H], or null: added at the last step of each row
     const Accumulate* dc_n;  // [B, H], LSTM, or null: added at the last step of each row
-    Accumulate* carry;       // [B, H], zeros at first; LSTM: dc, which ends as dc0; GRU: z * dh; RNN: null
+    Accumulate* carry;       // [B, H], initially zeros; LSTM: dc, finally dc0; GRU: z * dh; RNN: null
     Storage* da;             // [T, B, blocks, H], filled; can be `gates` if the types are equal
     Accumulate* dh0;         // [B, H], filled
     int* flags;              // [blocks of the grid], zeros at first: with `grid`, how many tiles each block has done

@@ -78,7 +78,7 @@ _KERNEL = re.compile(
 
 
 def build(source: str, options: Sequence[str] = ()) -> "Library":
-    """Compile the kernels of a source text. Of `options`, macros (-D) and warnings (-W) reach the compiler.
+    """Compile the kernels of a source text. Only macros (-D) and warnings (-W) in `options` are passed to the compiler.
 
     Libraries are cached in the folder for temporary files. RuntimeError with the compiler's output if it fails.
     """
@@ -148,9 +148,9 @@ class Library:
         self._emulate = ctypes.CDLL(str(path)).emulate
 
     def run(self, launch: EmulatedLaunch, args: Sequence[Any]) -> None:
-        """Run a kernel to its end. args: arrays, None (a null pointer) or NumPy scalars, or the result of `pack`.
+        """Run a kernel until it ends. args: arrays, None (a null pointer) or NumPy scalars, or the result of `pack`.
 
-        LaunchError if the arguments do not fit the kernel, or if an error happens in the kernel.
+        Raises LaunchError if the arguments do not fit the kernel, or if an error occurs in the kernel.
         """
         packed = args if isinstance(args, Packed) else pack(args)
         values = [ctypes.create_string_buffer(value, len(value)) for value, _, _ in packed]
@@ -170,11 +170,11 @@ class Library:
 
 
 class Packed(list[tuple[bytes, str, int]]):
-    """Arguments as bytes, which keep no array alive, each with the letter of its kind and the size of an item."""
+    """Arguments as tuples: bytes, the letter of the kind, and the size of an item. They keep no array alive."""
 
 
 def pack(args: Sequence[Any]) -> Packed:
-    """Return the present values of some arguments; the letters are those of `Kind` in shim.hpp."""
+    """Return the current values of some arguments; the letters are those of `Kind` in shim.hpp."""
     packed = Packed()
     for arg in args:
         if arg is None:

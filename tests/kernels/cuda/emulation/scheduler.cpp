@@ -280,7 +280,7 @@ static void make(Cluster& cluster) {
     }
 }
 
-// Turn a resident cluster into the cluster of this number, with all of its threads at their beginning.
+// Reuse a resident cluster for the cluster with this number; all of its threads start from the beginning.
 static void begin(Cluster& cluster, int number) {
     cluster.arrived = cluster.ended = 0;
     cluster.phase = 0;
