@@ -1,7 +1,8 @@
 """The equations of the cells, from pre-activations to states, forward and backward.
 
-This is the only file that defines RNN, LSTM and GRU. The matrix products around the gates are elsewhere: those of a
-single step in `minirnn.recurrent.cells`, those of a whole sequence in the kernels of this package.
+This file is the definition of RNN, LSTM and GRU. `reference/`, `cpu/` and `cuda/` repeat the equations in other forms
+(in place, on vectors, in CUDA C++), and `proof/` compares them with this file. The matrix products around the gates are
+elsewhere: those of a single step in `minirnn.recurrent.cells`, those of a whole sequence in the kernels.
 
 Every function is pure and calls only NumPy functions, so the same lines run on float arrays, on complex arrays (for the
 complex step, which computes derivatives without subtracting), on objects that implement NumPy's protocols and record a
@@ -96,8 +97,8 @@ def lstm_gates(a: Array, c_prev: Array) -> tuple[Array, Array, tuple[Array, ...]
 #
 #     do = dh * tanh(c)       di = dc * g       df = dc * c_prev       dg = dc * i       dc_prev = dc * f
 #
-# The derivative of each gate's activation then gives da_i = di * i (1 - i), ..., da_g = dg * (1 - g^2). From step to
-# step, dc is only multiplied by f: where f = 1, a gradient survives any number of steps.
+# The derivative of each gate's activation then gives da_i = di * i (1 - i), ..., da_g = dg * (1 - g^2). Along the
+# path from c to c the only factor is f: where f = 1, a gradient survives any number of steps.
 
 
 def lstm_gates_backward(dh: Array, dc: Array, cache: tuple[Array, ...]) -> tuple[Array, Array]:

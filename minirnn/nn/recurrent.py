@@ -5,8 +5,6 @@ A module holds parameters only. States are arguments and results. Each class has
 shared code.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

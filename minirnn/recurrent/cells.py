@@ -60,7 +60,7 @@ def lstm_step(x: Array, h: Array, c: Array, W_ih: Array, W_hh: Array, b: Array) 
 
 
 def lstm_step_backward(dh_next: Array, dc_next: Array, cache: tuple[Any, ...]) -> tuple[Array, ...]:
-    """Return dx, dh, dc, dW_ih, dW_hh, db for dh_next and dc_next (B, H), the gradients of `lstm_step`'s states."""
+    """Return dx, dh, dc, dW_ih, dW_hh, db for dh_next and dc_next (B, H), the gradients of both results."""
     x, h, W_ih, W_hh, gates = cache
     da, dc = lstm_gates_backward(dh_next, dc_next, gates)
     return da @ W_ih, da @ W_hh, dc, da.T @ x, da.T @ h, da.sum(axis=0)

@@ -1,4 +1,4 @@
-"""Errors planted in the derivatives of the engine, and the judges of op_judges.py that find them.
+"""Errors planted in the derivatives of the engine, and the judges of operations/judges.py that find them.
 
 There are three kinds of error; one error is planted at a time:
 
@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 from minirnn import Tensor
 from minirnn.autograd.graph import RULES, name_of
 from minirnn.autograd.tensor import FUNCTIONS
-from tests.autograd.op_cases import CASES, OpCase
-from tests.autograd.op_draw import Draw
-from tests.autograd.op_judges import JUDGES, first, second
+from tests.autograd.operations.cases import CASES, OpCase
+from tests.autograd.operations.draw import Draw
+from tests.autograd.operations.judges import JUDGES, first, second
 
 FACTOR = 1.01
 SEEDS = range(8)  # draws per case: they show which rules the case reaches, and judge a planted error

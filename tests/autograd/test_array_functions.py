@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from minirnn import Tensor, grad
 from minirnn.autograd import ops
 from minirnn.autograd.tensor import FUNCTIONS, PLAIN
-from tests.autograd.op_cases import ARRAY_FUNCTIONS
-from tests.autograd.op_draw import Draw
-from tests.autograd.op_judges import first, forward, second
+from tests.autograd.operations.cases import ARRAY_FUNCTIONS
+from tests.autograd.operations.draw import Draw
+from tests.autograd.operations.judges import first, forward, second
 
 each_function = pytest.mark.parametrize("case", ARRAY_FUNCTIONS, ids=lambda case: case.name)
 

@@ -10,9 +10,9 @@ from minirnn.autograd import ops
 from minirnn.autograd.graph import RULES, name_of
 from minirnn.autograd.tensor import FUNCTIONS
 from tests.autograd import planted
-from tests.autograd.op_cases import CASES, OPS
-from tests.autograd.op_draw import Draw
-from tests.autograd.op_judges import autograd, central, first, forward, layouts, second
+from tests.autograd.operations.cases import CASES, OPS
+from tests.autograd.operations.draw import Draw
+from tests.autograd.operations.judges import autograd, central, first, forward, layouts, second
 
 each_op = pytest.mark.parametrize("case", OPS, ids=lambda case: case.name)
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from minirnn import Tensor, grad
 from minirnn.autograd import ops
-from tests.autograd.op_cases import CASES
-from tests.autograd.op_draw import Draw
-from tests.autograd.op_judges import gradients
+from tests.autograd.operations.cases import CASES
+from tests.autograd.operations.draw import Draw
+from tests.autograd.operations.judges import gradients
 from tests.doubles.strict_array import StrictArray
 
 

@@ -5,8 +5,8 @@ import pytest
 
 import minirnn
 from minirnn import Tensor, load, nn, optim, save
-from tests.autograd.op_cases import CASES
-from tests.autograd.op_draw import Draw
+from tests.autograd.operations.cases import CASES
+from tests.autograd.operations.draw import Draw
 
 CLOSE = 1e-10  # float64: a few dozen roundings, and different implementations of exp, log and tanh
 

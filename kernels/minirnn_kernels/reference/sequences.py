@@ -153,7 +153,7 @@ def rnn_backward(
     x, h, W_ih, W_hh, ends, nonlinearity = cache.take(keep_cache)
     T, (B, H) = len(x), h[0].shape
     da, dh0 = np.empty((T, B, H), h.dtype), np.empty((B, H), h.dtype)
-    da[-1] = 0
+    da[-1] = 0  # no step comes after the last
     for t in reversed(range(T)):
         dh = da[t]  # the gradient from step t + 1, which becomes da
         if dout is not None:

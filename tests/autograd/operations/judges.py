@@ -1,4 +1,4 @@
-"""The judges of the engine: they check the results and derivatives, first and second, of a case from op_cases.py.
+"""The judges of the engine check the results and the first and second derivatives of a case from cases.py.
 
 Each judge raises an AssertionError that describes the difference. Derivatives are compared along random directions, one
 per argument (with HIPS autograd: entry by entry), so that no structure of the gradient can hide an error.
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from minirnn import Tensor, grad
-from tests.autograd.op_cases import OpCase
-from tests.autograd.op_draw import Draw
+from tests.autograd.operations.cases import OpCase
+from tests.autograd.operations.draw import Draw
 
 try:
     import autograd

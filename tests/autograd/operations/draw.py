@@ -1,4 +1,4 @@
-"""Random arguments for the cases of op_cases.py: shapes of distinct lengths that broadcast, axes, values."""
+"""Random arguments for the cases of operations/cases.py: shapes of distinct lengths that broadcast, axes, values."""
 
 from __future__ import annotations
 

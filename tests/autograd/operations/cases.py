@@ -20,7 +20,7 @@ import numpy as np
 from minirnn.autograd import ops
 from minirnn.recurrent import sequence
 from minirnn_kernels import gates
-from tests.autograd.op_draw import SHAPES, Draw
+from tests.autograd.operations.draw import SHAPES, Draw
 
 ALL = frozenset(("complex", "differences", "hips"))
 NO_COMPLEX = ALL - {"complex"}
