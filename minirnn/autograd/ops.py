@@ -279,7 +279,7 @@ def _log_softmax(x: Any, *, axis: int) -> Any:
     return z - np.log(np.sum(np.exp(z), axis=axis, keepdims=True))
 
 
-# For `nn.sigmoid`. The cells record the operations inside `gates.sigmoid`, so that the engine judges them independently.
+# For `nn.sigmoid`. The cells record the operations inside `gates.sigmoid`: the engine judges them independently.
 rule(gates.sigmoid, lambda g, y, x: g * y * (1.0 - y))
 rule(_softmax, lambda g, y, x, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)))
 rule(_log_softmax, lambda g, y, x, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True))
