@@ -1,4 +1,4 @@
-"""The document of a benchmark, as a table for people and as JSON for programs.
+"""The document of a benchmark, as a table and as JSON.
 
 Schema "minirnn-bench 1"; times in seconds, rates per second unless the name says otherwise:
 

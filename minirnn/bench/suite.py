@@ -140,7 +140,7 @@ def _events(plan: BenchPlan, threads: int) -> Iterator[Event]:
 
 
 def _ending(code: int, words: str) -> str:
-    """Return why a worker ended early, with the last line of its output."""
+    """Return the reason why a worker ended early, with the last line of its output."""
     last = (words.strip().splitlines() or ["(no output)"])[-1]
     if code < 0:
         return f"the measuring process was ended by {signal.Signals(-code).name}; its last line of output: {last}"

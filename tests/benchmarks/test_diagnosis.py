@@ -1,4 +1,4 @@
-"""A sample of benchmarks/diagnosis.py: mutants are placed where their authors expect, and unusual correct files pass."""
+"""A sample of benchmarks/diagnosis.py: mutants are placed where their authors expect; unusual correct files pass."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""The self-check passes on the cells as they are, and every judge sees a planted mistake."""
+"""The self-check passes on the unchanged cells, and every judge detects a planted mistake."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""`minirnn check FILE`, `assignments`, `bugs` and `audit`: options, exit codes, mistakes in what was asked."""
+"""`minirnn check FILE`, `assignments`, `bugs` and `audit`: options, exit codes, and invalid requests."""
 
 import json
 
