@@ -42,7 +42,7 @@ class Machine:
 
 
 def machine_of(features: dict[str, bool], architecture: str) -> Machine:
-    """Return the machine with these CPU features; `architecture` begins as LLVM's target triples do."""
+    """Return the machine with these CPU features; `architecture` is the start of LLVM's target triple."""
     if architecture.startswith(("aarch64", "arm64")):
         return Machine("NEON", 16, 32, 4, {3: 6, 4: 6}, True, True)
     fused = bool(features.get("fma"))

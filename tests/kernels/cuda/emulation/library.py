@@ -63,7 +63,7 @@ class EmulatedLaunch:
 
 
 def missing() -> str | None:
-    """Return why nothing can be compiled on this machine, or None."""
+    """Return the reason why nothing can be compiled on this machine, or None."""
     return None if shutil.which(COMPILER) else f"{COMPILER}, which compiles the kernels for the CPU, is not installed"
 
 
