@@ -32,7 +32,7 @@ UNROLLED_STEPS = 4  # steps of k in the body of the loop, if sums are not kept i
 
 
 def extra_registers(machine: Machine, rows: int, width: int) -> int:
-    """Return how many registers a step takes besides the sums; without a fused multiply-add, one register is for a product."""
+    """Return how many registers a step takes besides the sums, including one for a product if multiply-add is not fused."""
     return min(rows, width) + (1 if machine.fused else 2)
 
 
