@@ -158,7 +158,7 @@ def _rate(document: dict[str, Any]) -> None:
 
 
 def summaries(rows: list[Event]) -> list[dict[str, Any]]:
-    """Return the geometric mean of the ratios over the sizes, the least ratio and the number of sizes.
+    """Return the geometric mean of the ratios over the sizes, the minimum ratio and the number of sizes.
 
     There is one entry for each kind of row and each peer. The peer "best" is the fastest library at each size.
     """

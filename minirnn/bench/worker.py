@@ -35,7 +35,7 @@ __all__ = ["main", "measure", "usable_records"]
 Event = dict[str, Any]
 
 PEAK = "multiply-adds"  # its name among the contenders
-OURS = ("numba", "numpy")  # the records of this package that take part, the faster first
+OURS = ("numba", "numpy")  # the records of this package that are measured, the faster first
 
 
 def main() -> None:

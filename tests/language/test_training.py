@@ -1,4 +1,4 @@
-"""The trainer: the computation of a step, and the errors of a step, a text and a checkpoint."""
+"""The trainer: the computation of a step, and the errors for invalid steps, texts and checkpoints."""
 
 import dataclasses
 import math

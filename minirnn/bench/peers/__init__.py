@@ -17,7 +17,7 @@ from minirnn_kernels.contract import Kernels
 __all__ = ["COMPILED", "PEERS", "Contender", "Missing", "library", "of_peer", "of_record"]
 
 PEERS = ("torch", "torch packed", "torch padded", "onnxruntime", "jax")
-COMPILED = "torch compiled"  # takes part only on request
+COMPILED = "torch compiled"  # measured only on request
 
 
 class Missing(Exception):

@@ -36,7 +36,7 @@ class Machine:
     vector_bytes: int  # the width of a vector register
     registers: int  # vector registers
     panel: int  # vectors in a row of a product's panel
-    rows: dict[int, int]  # width of a tile in vectors -> most rows that fit the registers; see `cpu/emit/tiles.py`
+    rows: dict[int, int]  # width of a tile in vectors -> number of rows that fit in registers; see `cpu/emit/tiles.py`
     prefetch: bool  # tiles prefetch a later panel; on a CPU that predicts the access, that only costs time
     fused: bool  # multiply-add is one instruction; without it, llvm.fma would be a slow library call
 

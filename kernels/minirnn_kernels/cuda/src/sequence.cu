@@ -43,7 +43,7 @@ struct Pass {
     int training;  // whether gates and every c are kept
     int relu;      // whether the RNN's nonlinearity is relu
     int base;      // added to the kernels' `first` and `last`
-    int spin_limit;       // the most polls of another block's flag
+    int spin_limit;       // the maximum number of polls of another block's flag
     Accumulate* gates;    // [T, B, blocks, H], pre-activations without the recurrent part; with `training` the gates
     const Storage* W_hh;  // [products * H, H], the recurrent weights
     const Accumulate* bias;  // [H], GRU: b_hn; else null

@@ -58,8 +58,8 @@ class EmulatedLaunch:
     cluster: int = 1  # blocks per cluster
     at_once: int = RESIDENT  # blocks that run concurrently
     seed: int = 0  # of the order of the threads
-    switches: int = 500_000_000  # the most switches between threads: about ten seconds
-    polls: int = 2_000_000  # the most consecutive polls without any other work
+    switches: int = 500_000_000  # the maximum number of switches between threads: about ten seconds
+    polls: int = 2_000_000  # the maximum number of consecutive polls without any other work
 
 
 def missing() -> str | None:

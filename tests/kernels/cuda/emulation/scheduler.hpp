@@ -54,7 +54,7 @@ extern int cluster_size;
 extern std::size_t shared_bytes;
 extern std::deque<Cluster> clusters;       // the resident clusters
 extern long long idle;                     // polls since a thread did any other work
-extern long long switch_limit, idle_limit; // the most switches, and the most consecutive polls
+extern long long switch_limit, idle_limit; // the maximum numbers of switches and of consecutive polls
 
 inline Fiber& self() { return *static_cast<Fiber*>(current); }
 
