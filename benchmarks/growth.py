@@ -1,4 +1,4 @@
-"""The growth of time and memory: T, B and H (= I) are doubled one at a time, and exponents are fitted.
+"""The growth of time and memory: T, B and H (= I) are doubled one at a time, and growth exponents are fitted.
 
     python benchmarks/growth.py [--cell lstm] [--json FILE]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def replaced(text: str, old: str, new: str, *, nth: int | None = None, where: str = "the text") -> str:
-    """Return a text with `old` replaced by `new`: the nth occurrence, counted from 1, or every one if nth is None.
+    """Return a text with `old` replaced by `new`: the nth occurrence, counted from 1, or all of them if nth is None.
 
     Raises ValueError, which mentions `where`, if there are fewer occurrences.
     """

@@ -1,4 +1,4 @@
-"""minirnn.testing: correct layers have the properties, wrong ones do not; strategies draw the documented values."""
+"""minirnn.testing: correct layers have the properties, and wrong ones do not; strategies draw the documented values."""
 
 import numpy as np
 import pytest

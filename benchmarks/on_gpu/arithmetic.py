@@ -37,7 +37,7 @@ def body() -> str:
 
 
 def sizes() -> str:
-    """Return the table of the bytes and operations of a step, which are counted."""
+    """Return the table of the bytes and operations of a step, counted from the sizes."""
     lines = [
         "An LSTM's step, float32, counted:",
         "",

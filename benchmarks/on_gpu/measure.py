@@ -20,7 +20,7 @@ from minirnn.bench.peers import Missing
 __all__ = ["Makers", "error", "interleaved", "measured", "rated"]
 
 ROUNDS = 5
-SETS, SET_BYTES = 6, 128 * 2**20  # the most sets of x and dout; the bytes of all sets, more than twice any L2 cache
+SETS, SET_BYTES = 6, 128 * 2**20  # maximum number of sets of x and dout; bytes of all sets, over twice any L2 cache
 
 Array = np.ndarray
 Makers = dict[str, Callable[[Numbers], GpuContender]]

@@ -1,4 +1,4 @@
-"""The rows that benchmarks/gpu.py measures, the least time that each can take, and the targets.
+"""The rows that benchmarks/gpu.py measures, a lower bound on the time of each, and the targets.
 
 Nothing here needs a GPU. A row is one problem: a cell, sizes, a mode, and what is computed.
 
@@ -270,7 +270,7 @@ def allowed(row: GpuRow) -> float:
 
 
 def roof(row: GpuRow, peaks: dict[str, float], bandwidth: float) -> dict[str, Any] | None:
-    """Return the least seconds of a row, given FLOP/s per mode and bytes per second, and which of the two bounds it.
+    """Return a lower bound on the seconds of a row, given FLOP/s per mode and bytes per second, and the limiting rate.
 
     3 x TF32 has a third of TF32's rate. None if a rate was not measured.
     """

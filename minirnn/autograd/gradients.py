@@ -19,11 +19,11 @@ def grad(
     """Return the gradients of the sum of `outputs`, weighted with `grad_outputs`, with respect to `inputs`.
 
     outputs, inputs: a Tensor or a sequence of Tensors; inputs need not be leaves. grad_outputs: the gradient of each
-    output, of its shape; optional for an output of one element. retain_graph: keep the graph; the default is
+    output, with the output's shape; optional for an output of one element. retain_graph: keep the graph; the default is
     `create_graph`. create_graph: record the computation, so that the results can be differentiated again.
 
-    Returns one Tensor per input, of its shape. Raises RuntimeError if an input doesn't require grad or the outputs do
-    not depend on it.
+    Returns one Tensor per input, with the input's shape. Raises RuntimeError if an input doesn't require grad or the
+    outputs do not depend on it.
     """
     outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)

@@ -32,7 +32,7 @@ TRIES = 7
 
 
 def multiply_adds(dtype: str, threads: int) -> tuple[Callable[[], None], int]:
-    """Return a call that computes multiply-adds in all threads for some milliseconds, and its number of operations."""
+    """Return a call that computes multiply-adds in all threads for a few milliseconds, and its number of operations."""
     burn, lanes = _burn(dtype, ACCUMULATORS, 0), vector_bytes() // np.dtype(dtype).itemsize
     n = 1_000_000
     return lambda: _together(lambda _: burn(n, 1.0), threads), 2 * n * ACCUMULATORS * lanes * threads

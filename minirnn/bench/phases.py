@@ -19,7 +19,7 @@ __all__ = ["measure"]
 
 
 def measure(name: str, cell: str = "lstm", dtype: str = "float32", threads: int = 1) -> dict[str, Any]:
-    """Return the seconds of each phase for one of our records. Raises RuntimeError if the process fails.
+    """Return the seconds of each phase for one of minirnn's records. Raises RuntimeError if the process fails.
 
     "process_cold" and "process_warm" are whole processes with an empty and with a full cache; "import" is the import of
     NumPy and of the kernels; "compile" is the difference between the first calls with an empty and with a full cache;

@@ -95,7 +95,7 @@ class Problem:
 
     @property
     def bytes(self) -> int:
-        """The least memory traffic: every argument is read once and every result is written once."""
+        """The minimum memory traffic: every argument is read once and every result is written once."""
         s = self.size
         words = s.T * s.B * (s.I + s.H) + self.weight_rows * (s.I + s.H + len(self.spec.biases))
         return int(np.dtype(self.dtype).itemsize) * words * (2 if self.trains else 1)

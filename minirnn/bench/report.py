@@ -1,4 +1,4 @@
-"""The document of a benchmark, as a table for people and as JSON for programs.
+"""The document of a benchmark, as a table and as JSON.
 
 Schema "minirnn-bench 1"; times in seconds, rates per second unless the name says otherwise:
 
@@ -19,7 +19,7 @@ Schema "minirnn-bench 1"; times in seconds, rates per second unless the name say
         size          {name, B, T, I, H, origin}
         ours          the record that the ratios refer to
         flop          of the matrix products (0 for gates); for step, of all its T steps
-        bytes         the least traffic: every argument read once, every result written once
+        bytes         the minimum traffic: every argument read once, every result written once
         tolerance     of an error relative to the largest entry (null for gates, see `pointwise.check`)
         others        as for the run, during this row
         peak          multiplications and additions per second, the median of calls interleaved with the contenders;
@@ -28,7 +28,7 @@ Schema "minirnn-bench 1"; times in seconds, rates per second unless the name say
         ratios        {contender: {median, q1, q3}}: its median / ours; quartiles of the ratio over the rounds
         errors        {contender: worst error / tolerance}
         refused       {contender: what is wrong}; it was not timed
-        missing       {contender: why it did not take part}
+        missing       {contender: the reason why it was not measured}
         bound         for gates: {seconds, by, traffic, instructions}, see `pointwise.bound`
     summaries         {what, cell, dtype, threads, ours, peer, geometric_mean, least, sizes}, over the ratios of the
                       sizes; the peer "best" is the fastest library at each size

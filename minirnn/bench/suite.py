@@ -140,7 +140,7 @@ def _events(plan: BenchPlan, threads: int) -> Iterator[Event]:
 
 
 def _ending(code: int, words: str) -> str:
-    """Return why a worker ended early, with the last line of its output."""
+    """Return the reason why a worker ended early, with the last line of its output."""
     last = (words.strip().splitlines() or ["(no output)"])[-1]
     if code < 0:
         return f"the measuring process was ended by {signal.Signals(-code).name}; its last line of output: {last}"
@@ -158,7 +158,7 @@ def _rate(document: dict[str, Any]) -> None:
 
 
 def summaries(rows: list[Event]) -> list[dict[str, Any]]:
-    """Return the geometric mean of the ratios over the sizes, the least ratio and the number of sizes.
+    """Return the geometric mean of the ratios over the sizes, the minimum ratio and the number of sizes.
 
     There is one entry for each kind of row and each peer. The peer "best" is the fastest library at each size.
     """

@@ -35,7 +35,7 @@ __all__ = ["main", "measure", "usable_records"]
 Event = dict[str, Any]
 
 PEAK = "multiply-adds"  # its name among the contenders
-OURS = ("numba", "numpy")  # the records of this package that take part, the faster first
+OURS = ("numba", "numpy")  # the records of this package that are measured, the faster first
 
 
 def main() -> None:
@@ -204,7 +204,7 @@ def _exact(problem: Problem) -> dict[str, Any]:
 
 
 def _judge(contender: Contender, exact: dict[str, Any], allowed: float) -> tuple[float | None, str | None]:
-    """Return the worst error relative to the tolerance, and the reason why the contender is refused, or None."""
+    """Return the worst error relative to the tolerance, and the reason to refuse the contender, or None."""
     try:
         got = contender.results(contender.run())
         error, words = disagreement(got, exact, allowed)

@@ -56,7 +56,7 @@ class Answer:
     """A reply, with the reasons for its words.
 
     weights: (words, N), the attention over the N words said before the reply.
-    said: (words,), the share of each word's probability that is from the vocabulary; below 1/2, the word is copied.
+    said: (words,), the share of each word's probability that comes from the vocabulary; below 1/2, the word is copied.
     conversation: the state after the reply.
 
     `weights` and `said` are None without attention.

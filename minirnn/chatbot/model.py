@@ -1,10 +1,9 @@
 """The network of the chatbot: an encoder of the whole conversation, a decoder of replies, attention and copying.
 
-The encoder is a recurrent network that reads every word, the user's and the bot's, from the first word of the
-conversation to the last. A second, smaller encoder reads each utterance separately in both directions, so that its
-output for a word depends on the words before and after it. The concatenation of both outputs is the memory m_k of word
-k. The decoder, an LSTM, begins with the encoder's state at the end of the user's turn. For each word of the reply
-(state d) it computes
+The encoder is a recurrent network that reads all words of the conversation in order, the user's and the bot's. A
+second, smaller encoder reads each utterance separately in both directions, so that its output for a word depends on the
+words before and after it. The concatenation of both outputs is the memory m_k of word k. The decoder, an LSTM, begins
+with the encoder's state at the end of the user's turn. For each word of the reply (state d) it computes
 
     weights a  = softmax_k(score(d, m_k) - r(d) · log(1 + utterances since word k) + s · [word k - 1 was just said])
     context    = Σ_k a_k m_k
@@ -66,7 +65,7 @@ def copied_or_said(gate: Array, said: Array, copied: Array) -> Any:
 
 
 class ConversationModel(nn.Module):
-    """The network of the module docstring.
+    """The network that the module's docstring describes.
 
     attention: "dot", "additive" or "none"; without attention the network does not copy.
     cell: the cell of the encoders. The units of an LSTM or GRU begin with long memories (`nn.init.chrono_`).

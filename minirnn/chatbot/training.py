@@ -123,8 +123,8 @@ def train(
 class Scores:
     """Counts over conversations.
 
-    replies, exact: the number of replies, and of replies that are exactly right.
-    by_act: for each act, with relatives separate, [replies, exactly right].
+    replies, exact: the number of replies, and of exactly correct replies.
+    by_act: for each act, with relatives separate, [replies, exactly correct].
     by_distance: for the questions about a told value, by the number of turns since it was told, [questions, replies
         that contain the value].
     unknown, known: the same for values with at least one word outside the vocabulary, and for the other values.
@@ -139,7 +139,7 @@ class Scores:
 
     @property
     def exact_share(self) -> float:
-        """The share of all replies that are exactly right."""
+        """The share of all replies that are exactly correct."""
         return share(self.exact, self.replies)
 
     @property

@@ -13,7 +13,7 @@ from minirnn.language import Reporter, StepReport, Trainer
 
 __all__ = ["describe_loss", "reporting"]
 
-PLAIN_SECONDS = 10.0  # least time between plain lines
+PLAIN_SECONDS = 10.0  # minimum time between plain lines
 
 
 def describe_loss(nats: float) -> str:

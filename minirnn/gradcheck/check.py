@@ -169,7 +169,7 @@ def _evidence(
 def _by_confirmed_complex_step(
     objective: Objective, directions: Directions, rng: np.random.Generator
 ) -> tuple[dict[int, Evidence], dict[int, str]]:
-    """Return the derivatives that a directional difference confirms; for the other inputs, why they are not trusted."""
+    """Return the derivatives that a directional difference confirms, and the reasons to reject the others."""
     double = objective.sharpened()
     claims: dict[int, Evidence] = {}
     reasons: dict[int, str] = {}

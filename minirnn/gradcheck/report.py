@@ -12,7 +12,8 @@ import numpy as np
 class Verdict(enum.Enum):
     """The result for a tensor or a check.
 
-    CANNOT_TELL: the judge's own error is larger than the tolerance, and the gradient's error is within it.
+    CANNOT_TELL: the judge's own error is larger than the tolerance, and the gradient agrees with the judge to within
+    that error.
     """
 
     PASS = "PASS"

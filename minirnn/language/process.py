@@ -25,7 +25,7 @@ __all__ = ["ctrl_c", "exclusive", "one_blas_thread"]
 def one_blas_thread() -> Iterator[None]:
     """Limit BLAS to one thread while the recurrent layers use their own threads.
 
-    OpenBLAS's threads spin for some milliseconds after each product, on the cores that the layers' threads need: a
+    OpenBLAS's threads spin for a few milliseconds after each product, on the cores that the layers' threads need: a
     training step can take twice as long.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]

@@ -30,7 +30,7 @@ class RecurrentModule(Module):
     nonlinearity: str  # for cells with that option
 
     def _add_parameters(self, suffix: str, input_size: int, bias: bool, dtype: Any, rng: Any) -> None:
-        """Add weight_ih, weight_hh, bias_ih and bias_hh with this suffix, drawn in this order over ±1/√hidden_size."""
+        """Add weight_ih, weight_hh, bias_ih and bias_hh with this suffix, drawn in this order from ±1/√hidden_size."""
         K, H = len(CELLS[self.kind].gates) * self.hidden_size, self.hidden_size
         shapes = {"weight_ih": (K, input_size), "weight_hh": (K, H), "bias_ih": (K,), "bias_hh": (K,)}
         for name, shape in shapes.items():

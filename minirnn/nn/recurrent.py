@@ -34,12 +34,12 @@ class RNN(RecurrentLayers):
         dropout: in training mode, the probability of dropping an element of the output of each layer except the last.
         bidirectional: whether each layer also runs backward in time. The number of directions, D, is then 2, else 1.
         dtype: the dtype of the parameters, np.float32 or np.float64.
-        rng: the generator of the initial parameters; None is the generator that `minirnn.manual_seed` seeds.
+        rng: the generator of the initial parameters; None means the generator that `minirnn.manual_seed` seeds.
 
     Parameters of layer k, each again with the suffix `_reverse` for the backward direction:
         weight_ih_l{k}: (H, I), for k > 0 (H, D*H).
         weight_hh_l{k}: (H, H); bias_ih_l{k} and bias_hh_l{k}: (H,).
-    All start uniform over ±1/√H; `nn.init` has other initial values.
+    All are initially uniform over ±1/√H; `nn.init` has other initialisers.
 
     Raises ValueError for a size below 1, an unknown `nonlinearity` or a `dropout` outside [0, 1]; TypeError for a size
     that is not an integer and for an unsupported dtype.
@@ -83,8 +83,8 @@ class RNN(RecurrentLayers):
 
         Args:
             x: (T, B, I), (B, T, I) with batch_first, or (T, I) for one sequence; a Tensor or an array.
-            h0: (num_layers * D, B, H), or (num_layers * D, H) for one sequence. None is zeros.
-            lengths: the number of steps of each sequence, (B,) integers in 1..T in any order. None is T for all.
+            h0: (num_layers * D, B, H), or (num_layers * D, H) for one sequence. None means zeros.
+            lengths: the number of steps of each sequence, (B,) integers in 1..T in any order. None means T for all.
 
         Returns:
             out: h of the last layer at each step, (T, B, D*H), in the layout of x. It is zero past a sequence's
@@ -119,12 +119,12 @@ class LSTM(RecurrentLayers):
         dropout: in training mode, the probability of dropping an element of the output of each layer except the last.
         bidirectional: whether each layer also runs backward in time. The number of directions, D, is then 2, else 1.
         dtype: the dtype of the parameters, np.float32 or np.float64.
-        rng: the generator of the initial parameters; None is the generator that `minirnn.manual_seed` seeds.
+        rng: the generator of the initial parameters; None means the generator that `minirnn.manual_seed` seeds.
 
     Parameters of layer k, each again with the suffix `_reverse` for the backward direction:
         weight_ih_l{k}: (4H, I), for k > 0 (4H, D*H); the blocks of H rows are W_ii, W_if, W_ig, W_io.
         weight_hh_l{k}: (4H, H); bias_ih_l{k} and bias_hh_l{k}: (4H,).
-    All start uniform over ±1/√H; `nn.init` has other initial values.
+    All are initially uniform over ±1/√H; `nn.init` has other initialisers.
 
     Raises ValueError for a size below 1 or a `dropout` outside [0, 1]; TypeError for a size that is not an integer and
     for an unsupported dtype.
@@ -165,8 +165,8 @@ class LSTM(RecurrentLayers):
 
         Args:
             x: (T, B, I), (B, T, I) with batch_first, or (T, I) for one sequence; a Tensor or an array.
-            state: (h0, c0), each (num_layers * D, B, H), or (num_layers * D, H) for one sequence. None is zeros.
-            lengths: the number of steps of each sequence, (B,) integers in 1..T in any order. None is T for all.
+            state: (h0, c0), each (num_layers * D, B, H), or (num_layers * D, H) for one sequence. None means zeros.
+            lengths: the number of steps of each sequence, (B,) integers in 1..T in any order. None means T for all.
 
         Returns:
             out: h of the last layer at each step, (T, B, D*H), in the layout of x. It is zero past a sequence's
@@ -199,12 +199,12 @@ class GRU(RecurrentLayers):
         dropout: in training mode, the probability of dropping an element of the output of each layer except the last.
         bidirectional: whether each layer also runs backward in time. The number of directions, D, is then 2, else 1.
         dtype: the dtype of the parameters, np.float32 or np.float64.
-        rng: the generator of the initial parameters; None is the generator that `minirnn.manual_seed` seeds.
+        rng: the generator of the initial parameters; None means the generator that `minirnn.manual_seed` seeds.
 
     Parameters of layer k, each again with the suffix `_reverse` for the backward direction:
         weight_ih_l{k}: (3H, I), for k > 0 (3H, D*H); the blocks of H rows are W_ir, W_iz, W_in.
         weight_hh_l{k}: (3H, H); bias_ih_l{k} and bias_hh_l{k}: (3H,).
-    All start uniform over ±1/√H; `nn.init` has other initial values.
+    All are initially uniform over ±1/√H; `nn.init` has other initialisers.
 
     Raises ValueError for a size below 1 or a `dropout` outside [0, 1]; TypeError for a size that is not an integer and
     for an unsupported dtype.
@@ -245,8 +245,8 @@ class GRU(RecurrentLayers):
 
         Args:
             x: (T, B, I), (B, T, I) with batch_first, or (T, I) for one sequence; a Tensor or an array.
-            h0: (num_layers * D, B, H), or (num_layers * D, H) for one sequence. None is zeros.
-            lengths: the number of steps of each sequence, (B,) integers in 1..T in any order. None is T for all.
+            h0: (num_layers * D, B, H), or (num_layers * D, H) for one sequence. None means zeros.
+            lengths: the number of steps of each sequence, (B,) integers in 1..T in any order. None means T for all.
 
         Returns:
             out: h of the last layer at each step, (T, B, D*H), in the layout of x. It is zero past a sequence's
@@ -272,9 +272,9 @@ class RNNCell(RecurrentCell):
         bias: whether the cell has biases.
         nonlinearity: "tanh" or "relu".
         dtype: the dtype of the parameters, np.float32 or np.float64.
-        rng: the generator of the initial parameters; None is the generator that `minirnn.manual_seed` seeds.
+        rng: the generator of the initial parameters; None means the generator that `minirnn.manual_seed` seeds.
 
-    Parameters: weight_ih (H, I), weight_hh (H, H), bias_ih and bias_hh (H,). All start uniform over ±1/√H.
+    Parameters: weight_ih (H, I), weight_hh (H, H), bias_ih and bias_hh (H,). All are initially uniform over ±1/√H.
 
     Raises ValueError for a size below 1 or an unknown `nonlinearity`; TypeError for a size that is not an integer and
     for an unsupported dtype.
@@ -310,7 +310,7 @@ class RNNCell(RecurrentCell):
 
         Args:
             x: (B, I), or (I,) for one sequence; a Tensor or an array.
-            h: (B, H), or (H,) for one sequence. None is zeros.
+            h: (B, H), or (H,) for one sequence. None means zeros.
 
         Returns h', the next state, with the shape of h.
 
@@ -338,9 +338,9 @@ class LSTMCell(RecurrentCell):
         hidden_size: the number of hidden units, H.
         bias: whether the cell has biases.
         dtype: the dtype of the parameters, np.float32 or np.float64.
-        rng: the generator of the initial parameters; None is the generator that `minirnn.manual_seed` seeds.
+        rng: the generator of the initial parameters; None means the generator that `minirnn.manual_seed` seeds.
 
-    Parameters: weight_ih (4H, I), weight_hh (4H, H), bias_ih and bias_hh (4H,). All start uniform over ±1/√H.
+    Parameters: weight_ih (4H, I), weight_hh (4H, H), bias_ih and bias_hh (4H,). All are initially uniform over ±1/√H.
     The blocks of H rows are in the order i, f, g, o.
 
     Raises ValueError for a size below 1; TypeError for a size that is not an integer and for an unsupported dtype.
@@ -374,7 +374,7 @@ class LSTMCell(RecurrentCell):
 
         Args:
             x: (B, I), or (I,) for one sequence; a Tensor or an array.
-            state: (h, c), each (B, H), or (H,) for one sequence. None is zeros.
+            state: (h, c), each (B, H), or (H,) for one sequence. None means zeros.
 
         Returns (h', c'), the next states, with the shapes of h and c.
 
@@ -400,9 +400,9 @@ class GRUCell(RecurrentCell):
         hidden_size: the number of hidden units, H.
         bias: whether the cell has biases.
         dtype: the dtype of the parameters, np.float32 or np.float64.
-        rng: the generator of the initial parameters; None is the generator that `minirnn.manual_seed` seeds.
+        rng: the generator of the initial parameters; None means the generator that `minirnn.manual_seed` seeds.
 
-    Parameters: weight_ih (3H, I), weight_hh (3H, H), bias_ih and bias_hh (3H,). All start uniform over ±1/√H.
+    Parameters: weight_ih (3H, I), weight_hh (3H, H), bias_ih and bias_hh (3H,). All are initially uniform over ±1/√H.
     The blocks of H rows are in the order r, z, n.
 
     Raises ValueError for a size below 1; TypeError for a size that is not an integer and for an unsupported dtype.
@@ -435,7 +435,7 @@ class GRUCell(RecurrentCell):
 
         Args:
             x: (B, I), or (I,) for one sequence; a Tensor or an array.
-            h: (B, H), or (H,) for one sequence. None is zeros.
+            h: (B, H), or (H,) for one sequence. None means zeros.
 
         Returns h', the next state, with the shape of h.
 

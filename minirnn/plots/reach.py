@@ -1,4 +1,4 @@
-"""How far gradients reach, and what gates do over time: influence matrices, decay curves and gate traces."""
+"""Figures of the reach of gradients and of gates over time: influence matrices, decay curves and gate traces."""
 
 import importlib
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Shared by all figures: sizes, fonts, line styles that work without colour, and saving to a file."""
+"""Code shared by all figures: sizes, fonts, line styles that work without colour, and saving to a file."""
 
 import contextlib
 import importlib

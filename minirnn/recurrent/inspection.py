@@ -48,7 +48,7 @@ def gates(module: Any, x: Any, state: Any = None) -> dict[str, Array]:
 def influence(
     module: Any, x: Any, grads: Any, state: Any = None, through: Collection[str] | None = None
 ) -> dict[str, Array]:
-    """Return how much of each step's loss reaches each earlier state: {"h": (T, T)}, the norm ‖∂L_t/∂h_s‖ at [t, s].
+    """Return how strongly each step's loss depends on earlier states: {"h": (T, T)}, the norm ‖∂L_t/∂h_s‖ at [t, s].
 
     Entries above the diagonal are 0. For an LSTM the result also has "c", the norms ‖∂L_t/∂c_s‖, which include the
     effect of c_s through h_s. The norm is over units and sequences. Sequences do not interact, so this is the gradient

@@ -1,7 +1,7 @@
 """The state of a recurrent layer outside the layer: its representation, and functions that truncate and convert it.
 
 A layer takes and returns a state: h for an RNN or a GRU, the tuple (h, c) for an LSTM. The parts of a state
-are its arrays in the order of `Cell.states`; every function here works for any number of them. None is the initial
+are its arrays in the order of `Cell.states`; every function here works for any number of parts. None is the initial
 state of zeros.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from minirnn.autograd import Array, Tensor, plain
 
-State = Any  # h, or (h, c): Tensors or arrays (layers * directions, B, H); None is zeros
+State = Any  # h, or (h, c): Tensors or arrays (layers * directions, B, H); None means zeros
 
 
 def parts(state: State) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Arrays and modules on the simulated GPU, and their comparison with the host: the bits must be equal."""
+"""Arrays and modules on the simulated GPU, and their comparison with the host: results must be bitwise equal."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def there(array):
 
 
 def same(host, device):
-    """Assert that `device` is an array on the GPU with the dtype and the bits of `host`."""
+    """Assert that `device` is an array on the GPU that is bitwise equal to `host` and has its dtype."""
     assert type(device) is StrictArray
     assert device.dtype == host.dtype
     np.testing.assert_array_equal(device.host, host)
@@ -36,7 +36,7 @@ def twins(build):
 
 
 def compare(host, device, call, *arrays):
-    """Assert that the results of call(module, *tensors) and all gradients have the same bits on both devices."""
+    """Assert that the results of call(module, *tensors) and all gradients are bitwise equal on both devices."""
     with minirnn.kernels("numpy"):
         expected = results(host, call, arrays)
     for a, b in zip(expected, results(device, call, map(there, arrays)), strict=True):

@@ -139,7 +139,7 @@ def places() -> dict[PlantingPlace, list[OpCase]]:
 
 
 def finder(place: PlantingPlace, cases: list[OpCase]) -> str | None:
-    """Plant an error and return the case and the judge that find it, or None if it survives them all."""
+    """Plant an error and return the case and the judge that find it, or None if no case finds it."""
     with planted(place):
         for case in cases:
             for name, judge in JUDGES.items():

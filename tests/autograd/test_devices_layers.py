@@ -105,7 +105,7 @@ def test_a_single_step_without_a_graph_stays_on_its_device(batch_first, monkeypa
             b, other = device(there(normal(*shape)), other)
             for p, q in zip((a, *state), (b, *other), strict=True):
                 same(p.data, q.data)
-        assert steps == [np.ndarray, StrictArray]  # the fast path; unbatched input does not take it
+        assert steps == [np.ndarray, StrictArray]  # the fast path; unbatched input uses the general path
         cell = nn.GRUCell(2, 3).to("cupy")
         assert type(cell(there(normal(1, 2)), there(normal(1, 3))).data) is StrictArray
 

@@ -221,7 +221,7 @@ def test_a_tensor_made_by_an_operation_cannot_be_copied_at_any_depth_of_its_grap
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_operation_stays_on_its_device(case):
-    """The forward, backward and double backward passes give the same bits as on the host."""
+    """The forward, backward and double backward passes are bitwise equal to those on the host."""
     for seed in range(6):
         host, device = Draw.seeded(seed), Draw.seeded(seed)
         device.constant = StrictArray

@@ -5,7 +5,7 @@ from minirnn.bench.sizes import NINE
 
 
 def document():
-    """Return a document: LSTM training and inference at nine sizes on 2 threads, one refusal, one size of gates."""
+    """Return a document: LSTMs of nine sizes, trained and in inference, one refused contender, gates of one size."""
     rows = []
     for what in ("training", "inference"):
         for k, size in enumerate(NINE):

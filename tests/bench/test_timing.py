@@ -7,7 +7,7 @@ from minirnn.bench.timing import geometric_mean, interleaved, ratio, summary
 
 
 class Clock:
-    """A clock that advances only when a function says so."""
+    """A clock that advances only when a function calls it."""
 
     def __init__(self):
         self.now = 0.0

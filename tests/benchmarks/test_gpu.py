@@ -69,7 +69,7 @@ def test_times_ratios_and_the_figure_are_those_of_the_clock():
     )  # fmt: skip
     assert found["times"]["ours"]["median"] == pytest.approx(1e-3)
     assert found["ratios"]["torch packed"]["median"] == pytest.approx(3)
-    assert found["figure"] == pytest.approx(2)  # the faster of the two ways of PyTorch; JAX is no target
+    assert found["figure"] == pytest.approx(2)  # the faster of PyTorch's two ways; JAX is not a target
     assert not found["refused"]
     rated = gpu_measure.rated(found, row, {"float64": 1e12}, 1e12)
     times = rated["times"]["ours"]

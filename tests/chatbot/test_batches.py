@@ -1,4 +1,4 @@
-"""Conversations as arrays: every index refers to the right word."""
+"""Conversations as arrays: every index refers to the correct word."""
 
 import numpy as np
 import pytest

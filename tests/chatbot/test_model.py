@@ -1,4 +1,4 @@
-"""The chatbot's network: its gradients, its mixture, and that later words don't affect earlier replies."""
+"""The chatbot's network: its gradients, its mixture, and the independence of replies from later words."""
 
 import dataclasses
 

@@ -55,7 +55,7 @@ def test_parts_and_seeds_give_other_conversations():
 
 
 class Oracle:
-    """A bot that knows the sequence of right replies and changes them by a rule."""
+    """A bot that knows the sequence of correct replies and changes them by a rule."""
 
     def __init__(self, talks, rule):
         self.replies = iter([turn.reply for turns in talks for turn in turns])
@@ -88,7 +88,7 @@ def test_scores_count_recalled_values_and_exact_replies():
     assert (wordy.exact, wordy.recall_share) == (0, 1)
     wrong = score(Oracle(talks, lambda reply: "Sorry, I didn't understand that."), talks)
     assert wrong.recall_share == 0
-    assert 0 < wrong.exact < wrong.replies  # this is the right reply to nonsense
+    assert 0 < wrong.exact < wrong.replies  # this is the correct reply to nonsense
 
 
 @pytest.mark.parametrize(

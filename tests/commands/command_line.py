@@ -1,4 +1,4 @@
-"""Running commands of `minirnn` in this process, and what their tests share."""
+"""Functions shared by the tests of the commands: they run commands of `minirnn` in this process."""
 
 from typer.testing import CliRunner
 

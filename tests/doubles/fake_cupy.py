@@ -4,8 +4,8 @@
     modules, calls = fake_cupy.make()        # for sys.modules, and the list of recorded calls
     cupy = fake_cupy.module(devices=0)       # the module `cupy` alone, here one that finds no GPU
 
-Products are computed, compiled kernels and graphs only record that they were launched. The tests check how these
-functions are called; what the real ones do takes a GPU to see.
+Products are computed; compiled kernels and graphs only record that they were launched. The tests check how these
+functions are called. Testing the real functions takes a GPU.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A fake CUDA device (the protocol of `cuda/device.py`) on NumPy arrays: it records launches and computes no kernels.
 
-tests/kernels/cuda/emulation/emulated_device.py derives from it a device that runs the kernels, compiled by g++.
+tests/kernels/cuda/emulation/emulated_device.py has a subclass that runs the kernels, compiled by g++.
 """
 
 import ctypes
@@ -119,7 +119,7 @@ class FakeDevice:
         return lambda: self._note(launch)
 
     def _note(self, launch: RecordedLaunch) -> None:
-        """Record a launch with the present contents of its record. The kernel `advance` is executed."""
+        """Record a launch with the current contents of its record. The kernel `advance` is executed."""
         if launch.kernel.source == "sequence":
             record = launch.args[0]
             launch = replace(launch, record=record.copy())

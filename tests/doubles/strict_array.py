@@ -1,12 +1,12 @@
-"""A fake array on a GPU: it implements NumPy's protocols as CuPy's arrays do, and is stricter.
+"""A fake array on a GPU: it implements NumPy's protocols like CuPy's arrays, but is stricter.
 
 StrictArray shares these properties with CuPy's arrays (read from the source of CuPy 14.2): results are device arrays,
-including full reductions and single elements; scalars mix with arrays, but ndarrays raise, even those with no axes;
+including full reductions and single elements; scalars mix with arrays, but ndarrays raise errors, even 0-d ones;
 nothing is converted to an ndarray implicitly, and `.get()` copies; `.data` is a pointer that NumPy can't read; integer
 index arrays wrap around if they are out of range; `*_like(x, shape=())` has the shape of x; `max` and `min` take no
 `initial`; an assignment takes no ndarray; there is no `__index__`; Python integers must fit the dtype of the array;
-`ufunc.at` exists for a few functions only. CuPy silently copies an ndarray in an index to the GPU; StrictArray raises,
-so that no transfer is hidden.
+`ufunc.at` exists for a few functions only. CuPy silently copies an ndarray in an index to the GPU; StrictArray raises
+an error, so that no transfer is hidden.
 """
 
 from __future__ import annotations

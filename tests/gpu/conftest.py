@@ -13,7 +13,7 @@ REASON = minirnn_kernels.available().get("cupy", 'this version of minirnn_kernel
 def pytest_collection_modifyitems(items):
     for item in (item for item in items if Path(__file__).parent in item.path.parents):
         item.add_marker(pytest.mark.gpu)
-        item.add_marker(pytest.mark.filterwarnings("default"))  # warnings of PyTorch and CuPy are not errors here
+        item.add_marker(pytest.mark.filterwarnings("default"))  # warnings from PyTorch and CuPy are not errors here
         if REASON:
             item.add_marker(pytest.mark.skip(reason=REASON))
 

@@ -57,7 +57,7 @@ def runs(device: Any, way: str, work: Work) -> bool:
 
 
 class Altered:
-    """A device that launches kernels with random waits in them, and with another limit of polls."""
+    """A device that launches kernels with random waits and with a different limit of polls."""
 
     def __init__(self, device: Any, jitter: bool = True, spin_limit: int | None = None) -> None:
         self._device, self._jitter, self._spin_limit = device, jitter, spin_limit

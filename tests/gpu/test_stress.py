@@ -1,7 +1,7 @@
-"""Kernels whose blocks wait for each other: thousands of sequences with random waits give the same bits as without.
+"""Kernels whose blocks wait for each other: in thousands of sequences, random waits change no bit.
 
-MINIRNN_STRESS is the number of sequences (default: 10,000). A barrier that is broken on purpose must end as an error,
-after a limited number of polls, without hanging.
+MINIRNN_STRESS is the number of sequences (default: 10,000). A deliberately broken barrier must raise an error after a
+limited number of polls, without hanging.
 """
 
 import os

@@ -130,7 +130,7 @@ def test_a_direction_is_judged_on_the_gradients_norm():
 
 
 def _upstreams_of(seed):
-    """Return the upstreams that `check` draws: the first numbers of the seed's generator, output by output."""
+    """Return the upstream gradients that `check` draws: the first numbers of the seed's generator, output by output."""
     rng = np.random.default_rng(seed)
     return rng.standard_normal((2, 4)), rng.standard_normal(())
 
@@ -144,7 +144,7 @@ def test_a_real_mistake_fails_in_float32_too(judge):
 
 
 def test_saturated_units_in_float32_are_no_mistake():
-    """If y is nearly 1, 1 - y**2 has the absolute rounding error of a 1, also in a right float32 backward."""
+    """If y is nearly 1, 1 - y**2 has the absolute rounding error of a 1, even in a correct float32 backward."""
     for seed in range(100):
         x, W, b, s = layer_inputs(seed, 1, 3, 1, dtype=np.float32)
         report = check(layer, layer_backward, (x, W, b + np.float32(3), s), seed=seed)

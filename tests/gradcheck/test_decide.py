@@ -71,7 +71,7 @@ def test_a_few_entries_that_a_second_look_leaves_blurred_are_left_out_many_are_n
 
 @pytest.mark.parametrize("judge", ["auto", "differences"])
 def test_a_vanishing_gradient_is_not_lost(judge):
-    """The gradient of h is 1e-6 times that of x, and leaving it out is still a mistake."""
+    """The gradient of h is 1e-6 times that of x, and omitting it is still a mistake."""
 
     def forward(x, h):
         return np.tanh(x + 1e-6 * h), (x, h)

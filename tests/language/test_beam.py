@@ -1,4 +1,4 @@
-"""Beam search: it agrees with an exhaustive search and with the greedy choice, and it rejects invalid arguments."""
+"""Beam search: it agrees with an exhaustive search and with greedy search, and it rejects invalid arguments."""
 
 import itertools
 

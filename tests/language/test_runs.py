@@ -1,4 +1,4 @@
-"""Runs: stopping and resuming changes no bit, checkpoints are kept, and a calibrated run fits its time."""
+"""Runs: stopping and resuming do not change the results, checkpoints are kept, and a calibrated run fits its time."""
 
 import dataclasses
 import errno
@@ -57,7 +57,7 @@ def test_calibration_leaves_the_generator_and_the_run_alone():
 
 def test_calibrated_runs_take_about_as_long_as_asked():
     short, longer = calibrate(SMALL, CORPUS, 1.0), calibrate(SMALL, CORPUS, 10.0)
-    assert 3 < longer.steps / short.steps < 40  # 10, except for the time of the measurement and noise
+    assert 3 < longer.steps / short.steps < 40  # 10, apart from noise and the time of the measurement
     assert calibrate(SMALL, CORPUS, 1e-6).steps == 1
 
 

@@ -1,4 +1,4 @@
-"""The trainer: the computation of a step, and the errors of a step, a text and a checkpoint."""
+"""The trainer: the computation of a step, and the errors for invalid steps, texts and checkpoints."""
 
 import dataclasses
 import math
@@ -284,7 +284,7 @@ def test_the_model_in_a_checkpoint_is_the_trained_one(tmp_path):
 
 @pytest.mark.parametrize(("cell", "optimizer", "teacher"), [("lstm", "adam", "linear"), ("gru", "sgd", "always")])
 def test_on_a_gpu_it_computes_the_same_and_either_device_continues(gpu, tmp_path, cell, optimizer, teacher):
-    """The fake GPU uses the NumPy kernels, so that the bits can be compared."""
+    """The fake GPU uses the NumPy kernels, so the results must be bitwise equal."""
     settings = {"cell": cell, "optimizer": optimizer, "teacher": teacher, "clip_value": 0.05, "steps": 60}
     config = dataclasses.replace(SMALL, **settings)
     with kernels("numpy"):

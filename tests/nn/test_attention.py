@@ -25,7 +25,7 @@ def given():
 
 
 def score(attention, q, m):
-    """Return the score by the equations of the docstrings, for one query and one element of the memory."""
+    """Return the score from the equations in the docstrings, for one query and one element of the memory."""
     if isinstance(attention, nn.DotAttention):
         return (attention.project.weight.data @ q) @ m
     inner = attention.of_query.weight.data @ q + attention.of_memory.weight.data @ m + attention.of_memory.bias.data

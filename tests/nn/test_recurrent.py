@@ -18,7 +18,7 @@ PEER = 1e-10  # float64, sums of at most a few hundred terms of order 1: two cor
 
 
 def make(library, kind, input_size, hidden_size, layers=1, cell=False, **options):
-    """Return a recurrent module of minirnn or PyTorch for our name of its kind."""
+    """Return a recurrent module of minirnn or PyTorch, given minirnn's name of its kind."""
     kind, _, nonlinearity = kind.partition("-")
     options |= {"nonlinearity": nonlinearity} if nonlinearity else {}
     if cell:

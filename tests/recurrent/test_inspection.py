@@ -119,7 +119,7 @@ def test_influence_is_what_moving_a_state_does_to_a_later_loss(kind, name):
     shown = gates(module, x)
 
     def losses(moved):
-        """Return dot(g_t, h_t) for each step after s, with the state after step s moved."""
+        """Return dot(g_t, h_t) for each step after s, with the state after step s perturbed."""
         h, c = (shown[n][s] + moved if n == name else shown.get(n, shown["h"])[s] for n in "hc")
         if name == "c":
             h = shown["o"][s] * np.tanh(c)

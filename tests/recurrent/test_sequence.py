@@ -198,7 +198,7 @@ def test_truncation_is_the_gradient_with_the_cut_states_frozen(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_padding_affects_nothing(kind):
-    """out has exact zeros, and values in the padding, NaN included, reach no result and no gradient."""
+    """out has exact zeros, and values in the padding, even NaN, affect no result and no gradient."""
     T, B = 5, 3
     values, rng = arrays(kind, T, B, 2, 4, 8)
     lengths = np.array([2, 5, 1])

@@ -1,4 +1,4 @@
-"""recurrent/state.py: one state in all its forms, and truncation."""
+"""recurrent/state.py: conversion between the forms of a state, and truncation."""
 
 import numpy as np
 import pytest

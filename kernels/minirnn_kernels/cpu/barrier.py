@@ -14,7 +14,7 @@ CLOSED = -(1 << 40)  # the value of the counter once one part works alone; arriv
 
 @compiled
 def parts_at_once(part: int, job: Any) -> int:
-    """Arrive for the first time. Return how many parts work together: all, or 1; or 0 if this part has no work.
+    """Arrive for the first time. Return the number of parts that work together (all or 1), or 0 for no work.
 
     Parts that share rows never wait, so each works alone and the result is 1. Parts that share units all have to
     arrive. After a timeout, one part closes the group and takes all the work. It gets the result 1; parts that arrive

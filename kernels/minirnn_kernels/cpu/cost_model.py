@@ -5,7 +5,7 @@ The constants are thresholds that were measured on x86 servers with an L2 cache 
 
 from minirnn_kernels.cpu import launch
 
-# Sequences: with less work than this in a forward pass (some ten microseconds), waking a second thread costs more.
+# Sequences: with less work than this in a forward pass (tens of microseconds), waking a second thread costs more.
 MIN_MULTIPLY_ADDS_FOR_THREADS = 1_000_000
 # Sequences: with less work than this in one time step (about a microsecond), a barrier at every step costs more.
 MIN_MULTIPLY_ADDS_FOR_BARRIER = 50_000

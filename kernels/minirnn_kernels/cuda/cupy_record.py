@@ -55,7 +55,7 @@ def check(cupy: Any) -> None:
 
 
 def _attempt(message: str, function: Callable[[], Any]) -> Any:
-    """Return the result of a function. Raises ImportError, which begins with the message, if the function raises."""
+    """Return the result of a function. If it raises, raise an ImportError that begins with `message`."""
     try:
         return function()
     except Exception as error:

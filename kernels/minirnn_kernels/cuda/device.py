@@ -21,7 +21,7 @@ class Properties:
     name: str = "H100"
     architecture: int = 90  # compute capability times ten
     multiprocessors: int = 132
-    shared_bytes: int = 232_448  # the most dynamic shared memory that one block can have
+    shared_bytes: int = 232_448  # the maximum dynamic shared memory of one block
     clock: float = 1.8e9  # cycles per second of a multiprocessor
     bandwidth: float = 3.3e12  # bytes per second from the device's memory
     l2_bandwidth: float = 5.5e12  # bytes per second from the L2 cache
@@ -29,7 +29,7 @@ class Properties:
 
     @property
     def largest_cluster(self) -> int:
-        """The most blocks in a cluster: 8, the portable maximum, or 1 on devices without clusters."""
+        """The maximum number of blocks in a cluster: 8, the portable limit, or 1 on devices without clusters."""
         return 8 if self.architecture >= 90 else 1
 
 

@@ -42,7 +42,7 @@ CUBLAS_EFFICIENCY = 0.6
 # Bytes per cycle that a multiprocessor reads from its shared memory.
 SHARED_BYTES_PER_CYCLE = 128.0
 
-GRAPH_STEPS = 32  # the most steps in one graph
+GRAPH_STEPS = 32  # the maximum number of steps in one graph
 
 
 def graph_steps(steps: int) -> int:

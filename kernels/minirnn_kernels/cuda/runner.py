@@ -1,7 +1,7 @@
 """`Runner` runs a pass over a sequence on a device, at one of three levels.
 
-A pass takes the input products to the last state, or the gradient of the states to da. `cuda/sequences.py` contains
-what comes before and after a pass and describes the arrays; `cuda/levels.py` chooses the level.
+A pass takes the input products to the last state, or the gradient of the states to da. `cuda/sequences.py` contains the
+computations before and after a pass, and describes the arrays; `cuda/levels.py` chooses the level.
 """
 
 import itertools

@@ -208,7 +208,7 @@ def forward(run: Runner, arguments: Callable[..., Arguments], *given: Any, **opt
 def inference(run: Runner, arguments: Callable[..., Arguments], *given: Any, **options: Any) -> Arrays:
     """Return out, h_n (LSTM: and c_n); arguments and shapes as in `contract`.
 
-    There is one c, which every step overwrites and which keeps its values past the end of a row.
+    There is only one array c. Every step overwrites it, except the rows that have ended.
     """
     _, p = _begin(run, arguments(*given, **options), training=False)
     run.run(p)

@@ -17,7 +17,7 @@ from minirnn_kernels.contract import Kernels
 __all__ = ["COMPILED", "PEERS", "Contender", "Missing", "library", "of_peer", "of_record"]
 
 PEERS = ("torch", "torch packed", "torch padded", "onnxruntime", "jax")
-COMPILED = "torch compiled"  # takes part only on request
+COMPILED = "torch compiled"  # measured only on request
 
 
 class Missing(Exception):
@@ -26,7 +26,7 @@ class Missing(Exception):
 
 @dataclass(frozen=True)
 class Contender:
-    """A function to be timed, `run`, and `results`, which names its results as the kernel contract does.
+    """A function to be timed, `run`, and `results`, which names the results as in the kernel contract.
 
     calls: how many calls one run makes; a time is the time of a run divided by `calls`.
     """

@@ -1,7 +1,7 @@
 """PyTorch, compiled: `torch.compile` does not change `torch.nn.LSTM`, `GRU` and `RNN`, so one step is compiled.
 
 The input product is moved out of the loop over time, as a user would write it for speed. Compilation takes 10 to
-30 seconds for each size and needs a C++ compiler, so this peer takes part only on request. The equations in `_step`
+30 seconds for each size and needs a C++ compiler, so this peer is measured only on request. The equations in `_step`
 repeat `rnn_gates`, `lstm_gates` and `gru_gates` of `minirnn_kernels/gates.py` in PyTorch's functions.
 """
 

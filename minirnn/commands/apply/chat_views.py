@@ -40,7 +40,7 @@ class Exchange:
 
     @property
     def length(self) -> int:
-        """The number of its words and marks."""
+        """The number of words and marks in the turn."""
         return len(self.heard) + len(self.replied) + 2
 
 

@@ -126,7 +126,7 @@ def resident() -> int | None:
 
 
 def reread(model: LanguageModel, length: int, repeats: int) -> float:
-    """Return the least CPU time (µs), over the repeats, to read a text of `length` characters from its start."""
+    """Return the minimum CPU time (µs), over the repeats, to read a text of `length` characters from its start."""
     ids = np.random.default_rng(0).integers(1, VOCABULARY, (length, 1))
     return float(cpu_seconds(lambda: read(model, ids), repeats).min()) * 1e6
 

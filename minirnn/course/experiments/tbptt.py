@@ -39,9 +39,7 @@ from minirnn.language.model import LanguageModel
 from minirnn.recurrent import backends
 from minirnn.recurrent.state import detach
 
-CLAIM = (
-    "Truncated to k steps, backpropagation through time needs memory for k steps and loses only older dependencies."
-)
+CLAIM = "Truncated to k steps, backpropagation through time needs memory for k steps and loses only older dependencies."
 SOURCE = "The course week's lecture on backpropagation through time; Williams and Peng (1990), Neural Computation 2(4)."
 
 GAP = 10  # steps between a symbol and its recall
@@ -165,7 +163,7 @@ def bias(model: LanguageModel, windows: Sequence[Window], k: int) -> dict[str, f
 
 
 def cost(model: LanguageModel, window: Window, k: int, repeats: int = 5) -> dict[str, float]:
-    """Return the least CPU time and NumPy's peak memory of computing a gradient in segments of k steps."""
+    """Return the minimum CPU time and NumPy's peak memory of computing a gradient in segments of k steps."""
     seconds = cpu_seconds(lambda: backward(model, window, k), repeats).min()
     with backends.kernels("numpy"):
         backward(model, window, k)

@@ -2,7 +2,8 @@
 
 The judges of a derivative are the complex step ("complex"), central differences ("differences", for every case) and
 HIPS autograd ("hips"). Each row names its judges. The complex step needs a function that preserves the imaginary part.
-HIPS autograd has no rule for flip and take, raises on broadcast_to and tile, and accepts only some arguments of others.
+HIPS autograd has no rule for flip and take, fails on broadcast_to and tile, and accepts only some arguments of other
+functions.
 
 `make(draw)` returns `f(np, *arrays)` and the arrays. `np` is NumPy, or HIPS's copy of it; the arrays are plain,
 complex, or Tensors. Constants are in the closure of f, so that every array is an argument whose derivative is checked.
@@ -131,7 +132,7 @@ def pair_apart(f: Callable[..., Any]) -> Callable[[Draw], Any]:
 
 
 def _matmul(f: Callable[..., Any]) -> Callable[[Draw], Any]:
-    """Return the case of products of matrices and vectors, in stacks that broadcast."""
+    """Return the case of products of matrices and vectors, with batch axes that broadcast."""
 
     def make(d: Draw) -> Any:
         m, k, n = d.pick([(2, 3, 4), (3, 1, 2), (4, 2, 1), (1, 4, 3), (2, 0, 3), (0, 2, 3), (2, 3, 0)])

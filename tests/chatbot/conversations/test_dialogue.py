@@ -1,4 +1,4 @@
-"""Generated conversations: equal for equal seeds, with right replies, and with disjoint parts."""
+"""Generated conversations: equal for equal seeds, with correct replies, and with disjoint parts."""
 
 import itertools
 import re

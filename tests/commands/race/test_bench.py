@@ -1,4 +1,4 @@
-"""`minirnn bench`: options become a plan, a mistake gives one message, and a wrong kernel exit code 1."""
+"""`minirnn bench`: options become a plan, a user error gives one message, and a wrong kernel gives exit code 1."""
 
 import json
 from pathlib import Path

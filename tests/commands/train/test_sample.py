@@ -1,4 +1,4 @@
-"""`minirnn sample`: text is streamed, seeds and settings are used, and a mistake gives one message."""
+"""`minirnn sample`: text is streamed, seeds and settings are used, and a user error gives one message."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""`minirnn train` as a process: killed, stopped by Ctrl-C or out of disk space, it still ends with the same bits."""
+"""`minirnn train` as a process: killed, stopped by Ctrl-C or out of disk space, it still ends with the same weights."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""`minirnn train`: options reach the run, a resumed run keeps its settings, and a mistake gives one message."""
+"""`minirnn train`: options reach the run, a resumed run keeps its settings, and a user error gives one message."""
 
 import dataclasses
 import os

@@ -38,7 +38,8 @@ def test_every_sentence_follows_the_grammar():
 
 
 def test_subjects_and_verbs_nest_like_brackets():
-    # The subject that comes last gets its verb first: if a verb is between a subject and its verb, so is its subject.
+    # The last subject gets its verb first: if another verb is between a subject and its verb, so is that verb's
+    # subject.
     for _, _, verbs in SENTENCES:
         assert verbs[-1].subject == 1
         for verb in verbs:
@@ -96,7 +97,7 @@ def test_training_is_reproducible():
 def answers(seen, deeper):
     """Return answers on ten verbs with a misleading last noun, in shallow and in deep sentences, for each network.
 
-    seen, deeper: the number of right answers of the RNNs and the GRU, and of the LSTM.
+    seen, deeper: the number of correct answers of the RNNs and the GRU, and of the LSTM.
     """
     made = []
     for who in agreement.NETWORKS:

@@ -61,7 +61,7 @@ def test_a_diverging_run_ends_early():
 
 @pytest.mark.parametrize("way", clipping.LIMITS)
 def test_the_first_step_is_as_long_as_its_limit_allows(way):
-    """The learning rate is 1, and a large last layer makes the gradient long."""
+    """The learning rate is 1, and a large last layer makes the norm of the gradient large."""
     trainer = Trainer(clipping.config(way, 1.0, 0, 5), TEXT)
     trainer.model.linear.weight.data *= 500
     trainer.model.linear.weight.bump_version()

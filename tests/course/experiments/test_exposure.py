@@ -58,7 +58,7 @@ def test_without_own_inputs_the_loss_is_that_of_teacher_forcing(trainer):
 
 
 def test_each_window_starts_from_the_true_text(trainer, monkeypatch):
-    """The samples in the window before have no effect."""
+    """The samples in the previous window have no effect."""
     given = []
 
     def recorded(model, x, carried, epsilon, rng):

@@ -51,7 +51,7 @@ def test_the_bytes_of_a_step_are_its_weights():
 
 
 def test_the_verdict_follows_the_numbers():
-    """The other sizes, which are faster here, do not count."""
+    """The other sizes, which are faster here, do not affect the verdict."""
     assert size.judge(made((3, 2, 4), (1e9, 3e9, 2e9))).verdict == "held"
     assert size.judge(made((3, 2, 4), (1e9, 2e9, 3e9))).verdict == "held in part"
     assert size.judge(made((1, 2, 4), (1e9, 3e9, 2e9))).verdict == "held in part"

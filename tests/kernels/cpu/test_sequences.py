@@ -146,7 +146,7 @@ def test_several_python_threads_may_compute_at_once(shares):
 
 
 def test_parts_that_are_not_given_threads_of_their_own_are_done_by_the_first(monkeypatch):
-    """Threads that share units wait for each other at each step; a thread without the others must not wait forever."""
+    """Threads that share units wait for each other at each step; a thread that runs alone must not wait forever."""
     monkeypatch.setattr(cost_model, "MIN_MULTIPLY_ADDS_FOR_THREADS", 0)
     monkeypatch.setattr(cost_model, "MIN_MULTIPLY_ADDS_FOR_BARRIER", 0)
     monkeypatch.setattr(cost_model, "MIN_ROWS_PER_THREAD", 1_000_000)

@@ -14,7 +14,7 @@ WHEELS = ("nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu12")  # CUDA 13 and later, C
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """Return the compiler, or None if no wheel of it is installed."""
+    """Return the compiler, or None if none of its wheels is installed."""
     for wheel in WHEELS:
         try:
             files = metadata.files(wheel) or ()

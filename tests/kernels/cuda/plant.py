@@ -82,7 +82,7 @@ def device(properties: Properties, mutation: Mutation | None, seed: int = 0) -> 
 
 
 def prove_numbers(mutation: Mutation | None) -> None:
-    """Assert that bfloat16 is rounded to nearest, ties to even. The numbers pass through relu, which keeps them."""
+    """Assert that bfloat16 is rounded to nearest, ties to even. The numbers pass through relu unchanged."""
     bfloat16 = rounding.dtypes()[-1]
     bits = np.array([0x3F808000, 0x3F818000, 0x3F807FFF, 0x3F808001, 0x3FFFFFFF, 0x7F7FFFFF, 0x7FFFFFFF], np.uint32)
     a = bits.view(np.float32)[None]

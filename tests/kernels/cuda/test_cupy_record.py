@@ -12,7 +12,7 @@ from tests.doubles import fake_cupy
 
 
 def reason(monkeypatch, change=lambda modules: None):
-    """Return why the record can't run with a fake CuPy that `change` has altered; None if it can."""
+    """Return the reason why the record can't run with a fake CuPy that `change` has altered; None if it can."""
     modules, _ = fake_cupy.install(monkeypatch)
     change(modules)
     minirnn_kernels.get.cache_clear()

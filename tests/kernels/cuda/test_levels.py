@@ -1,4 +1,4 @@
-"""cuda/levels.py: estimates choose the level and move in the right direction; levels can be forced; errors explain."""
+"""cuda/levels.py: estimates choose the level and change as expected; levels can be forced; errors give a reason."""
 
 import dataclasses
 

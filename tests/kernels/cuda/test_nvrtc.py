@@ -9,9 +9,9 @@ import pytest
 
 from minirnn_kernels.cuda.source import BY_CUPY, CLUSTERS, PRODUCT_KINDS, TITLES, KernelConfiguration, options, text
 
-# The most registers per thread. A multiprocessor has 65,536: enough for two blocks of 256 threads with gates, which
-# need many threads because memory bandwidth limits them, or for one block with a sequence. No kernel may spill or
-# use local memory, and none has static shared memory: it is all requested at the launch.
+# The maximum number of registers per thread. A multiprocessor has 65,536: enough for two blocks of 256 threads with
+# gates, which need many threads because memory bandwidth limits them, or for one block with a sequence. No kernel may
+# spill or use local memory, and none has static shared memory: it is all requested at the launch.
 REGISTERS = {
     "gates": {"gates_forward": 128, "gates_backward": 128},
     "sequence": {"forward": 255, "backward": 255, "advance": 32},

@@ -61,7 +61,7 @@ def test_level_2_replays_a_graph_that_covers_all_steps(cell, T):
     for launches, steps in ((forward, T), (backward, T + 1)):  # the backward pass has one more, for dh0
         at = [int(launch.record["base"]) + int(launch.args[1]) for launch in launches]
         assert at[:steps] == list(range(steps))
-        assert all(step >= steps for step in at[steps:])  # there a kernel returns at once
+        assert all(step >= steps for step in at[steps:])  # in these steps a kernel returns at once
         assert all(launch.args[2] == launch.args[1] + 1 for launch in launches)
     assert device.replays == (2 + 3 if T == 64 else 3 + 3)
 

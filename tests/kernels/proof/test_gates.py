@@ -68,7 +68,7 @@ def only_whole_vectors(path, filled):
 
 
 def beyond_the_end(path, argument):
-    """Return gates that write one entry past the end of a row, as code does that stores only whole vectors."""
+    """Return gates that write one entry past the end of a row, like code that stores only whole vectors."""
 
     def wrong(*arguments):
         function_of(GATES, path)(*arguments)

@@ -119,7 +119,7 @@ def test_tf32_is_not_strict():
 
 
 def without_a_column(inputs):
-    """Return W_hh without its last column, as a product computes whose bound is too low by one."""
+    """Return W_hh without its last column, like a product whose loop ends one term early."""
     W = inputs["W_hh"].copy()
     W[:, -1] = 0
     return W

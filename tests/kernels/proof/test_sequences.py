@@ -37,7 +37,7 @@ def test_the_numpy_kernels_are_proven(seed):
 
 
 def with_gates(path, function):
-    """Return the NumPy record with a different gate function in its sequences; its field `gates` stays right."""
+    """Return the NumPy record with a different gate function in its sequences; its field `gates` stays correct."""
     made = sequences.sequences("numpy", with_function(KERNELS.gates, path, function))
     return dataclasses.replace(made, gates=KERNELS.gates)
 

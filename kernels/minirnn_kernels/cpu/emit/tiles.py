@@ -32,7 +32,7 @@ UNROLLED_STEPS = 4  # steps of k in the body of the loop, if sums are not kept i
 
 
 def extra_registers(machine: Machine, rows: int, width: int) -> int:
-    """Return how many registers a step takes besides the sums; without a fused multiply-add, one is for a product."""
+    """Return how many registers a step takes besides the sums; unfused multiply-adds need one for the product."""
     return min(rows, width) + (1 if machine.fused else 2)
 
 

@@ -36,13 +36,13 @@ class Machine:
     vector_bytes: int  # the width of a vector register
     registers: int  # vector registers
     panel: int  # vectors in a row of a product's panel
-    rows: dict[int, int]  # width of a tile in vectors -> most rows that fit the registers; see `cpu/emit/tiles.py`
+    rows: dict[int, int]  # width of a tile in vectors -> number of rows that fit in registers; see `cpu/emit/tiles.py`
     prefetch: bool  # tiles prefetch a later panel; on a CPU that predicts the access, that only costs time
     fused: bool  # multiply-add is one instruction; without it, llvm.fma would be a slow library call
 
 
 def machine_of(features: dict[str, bool], architecture: str) -> Machine:
-    """Return the machine with these CPU features; `architecture` begins as LLVM's target triples do."""
+    """Return the machine with these CPU features; `architecture` is the start of LLVM's target triple."""
     if architecture.startswith(("aarch64", "arm64")):
         return Machine("NEON", 16, 32, 4, {3: 6, 4: 6}, True, True)
     fused = bool(features.get("fma"))

@@ -1,5 +1,5 @@
 // The gates of each cell, for one unit in one row. This file repeats the equations of `rnn`, `lstm` and `gru` in
-// minirnn_kernels/gates.py and of their backward functions, which also derives them, with the same names.
+// minirnn_kernels/gates.py and of their backward functions, with the same names. gates.py has the derivations.
 //
 //     blocks     the number of values of a unit in the array `gates`, in order
 //     products   the number of them that receive a part of h W_hh^T

@@ -56,7 +56,7 @@ DEVICE void forward_units(const Forward& x, long long b, int u) {
     Pack<Storage, N> h_prev = {}, h;
     UNROLL
     for (int g = 0; g < Cell::blocks; ++g) {
-        bool alone = x.recurrent && Cell::first == 1 && g == 3;  // the GRU's q: `gates` has no part of it
+        bool alone = x.recurrent && Cell::first == 1 && g == 3;  // the GRU's q: `gates` contains no term of q
         a[g] = alone ? load_wide<N>(x.bias ? x.bias + u : 0) : load<N>(gates + g * x.gate_stride);
         if (x.recurrent && g >= Cell::first) {
             const Accumulate* its = x.recurrent + b * Cell::products * x.H + (g - Cell::first) * x.H + u;

@@ -43,7 +43,7 @@ struct Pass {
     int training;  // whether gates and every c are kept
     int relu;      // whether the RNN's nonlinearity is relu
     int base;      // added to the kernels' `first` and `last`
-    int spin_limit;       // the most polls of another block's flag
+    int spin_limit;       // the maximum number of polls of another block's flag
     Accumulate* gates;    // [T, B, blocks, H], pre-activations without the recurrent part; with `training` the gates
     const Storage* W_hh;  // [products * H, H], the recurrent weights
     const Accumulate* bias;  // [H], GRU: b_hn; else null
@@ -144,8 +144,8 @@ DEVICE bool by_vectors(const Storage* source, long long stride, int columns) {
 }
 
 // Load the rows of W_hh of the block's units, which begin with unit0, columns k0 to k0 + columns. For eight units at a
-// time, the rows of each product follow each other, so that a warp's tile has everything that the gates of these units
-// need.
+// time, the rows of each product follow each other, so that a warp's tile has all products that the gates of these
+// units need.
 DEVICE void load_W_forward(const Shared& block, const Pass& pass, int unit0, int k0, int columns) {
     int H = pass.H;
     bool vectors = by_vectors(pass.W_hh, H, H);
@@ -268,7 +268,7 @@ DEVICE void wait_for_grid(const Pass& pass, int done, bool& gave_up) {
 
 // ---- forward -------------------------------------------------------------------------------------------------------
 
-// Compute steps first to last, both counted from pass.base, but none past T.
+// Compute steps first to last, both counted from pass.base, but not past T.
 KERNEL void TEAMWORK forward(const Pass* given, int first, int last) {
     enum { N = 8 * Cell::products };
     const Pass pass = *given;  // a copy, because values behind a pointer are loaded again after every store

@@ -39,8 +39,9 @@ class _Arrays(GuardedModule):
 class EmulatedDevice(FakeDevice):
     """A device that runs kernels on the CPU. A graph keeps no array alive, as in CUDA.
 
-    seed: of the order of the threads; the seed of each launch is derived from it. blocks: the most blocks of a
-    cooperative launch. source: a function (configuration, name) -> text, options, by default `text_and_options`.
+    seed: determines the order of the threads; the seed of each launch is derived from it. blocks: the maximum number of
+    blocks of a cooperative launch. source: a function (configuration, name) -> text, options, by default
+    `text_and_options`.
     """
 
     module = _Arrays

@@ -3,8 +3,8 @@
 //     prepare(context, stack, size, entry)   the first switch to the context calls entry(), which must not return
 //     hand_over(from, to)                    saves the running fiber in `from` and continues where `to` stopped
 //
-// A switch saves the callee-saved registers but no signal mask, whose system call would take longer than all the rest. On
-// machines other than x86-64 and aarch64, or with EMULATION_UCONTEXT, the C library's ucontext functions are used.
+// A switch saves the callee-saved registers but not the signal mask, which would need a comparatively slow system call.
+// On machines other than x86-64 and aarch64, or with EMULATION_UCONTEXT, the C library's ucontext functions are used.
 #pragma once
 
 #include <cstddef>

@@ -58,12 +58,12 @@ class EmulatedLaunch:
     cluster: int = 1  # blocks per cluster
     at_once: int = RESIDENT  # blocks that run concurrently
     seed: int = 0  # of the order of the threads
-    switches: int = 500_000_000  # the most switches between threads: about ten seconds
-    polls: int = 2_000_000  # the most consecutive polls without any other work
+    switches: int = 500_000_000  # the maximum number of switches between threads: about ten seconds
+    polls: int = 2_000_000  # the maximum number of consecutive polls without any other work
 
 
 def missing() -> str | None:
-    """Return why nothing can be compiled on this machine, or None."""
+    """Return the reason why nothing can be compiled on this machine, or None."""
     return None if shutil.which(COMPILER) else f"{COMPILER}, which compiles the kernels for the CPU, is not installed"
 
 

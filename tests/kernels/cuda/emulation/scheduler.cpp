@@ -32,7 +32,7 @@ std::deque<Cluster> clusters;
 long long idle, switch_limit, idle_limit;
 
 static Context outside;
-static std::vector<Fiber*> ready, polling;  // fibers that can continue, and fibers that look whether they can
+static std::vector<Fiber*> ready, polling;  // fibers that can continue, and fibers that poll
 static Cluster* ended_cluster;
 static std::string failure;
 static unsigned long long random_state;
@@ -114,7 +114,7 @@ static Fiber* take(std::vector<Fiber*>& from, std::size_t k) {
     return fiber;
 }
 
-// Priorities last for several thousand switches, so that a block or a warp gets far ahead of others.
+// Priorities last for several thousand switches, so that a block or a warp can get far ahead of others.
 static unsigned long long priority(const Fiber* fiber) {
     unsigned long long block = fiber->block_y * 65536ull + fiber->block_x;
     unsigned long long warp = by_block ? 0 : fiber->index / warp_size;

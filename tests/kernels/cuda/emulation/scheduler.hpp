@@ -54,7 +54,7 @@ extern int cluster_size;
 extern std::size_t shared_bytes;
 extern std::deque<Cluster> clusters;       // the resident clusters
 extern long long idle;                     // polls since a thread did any other work
-extern long long switch_limit, idle_limit; // the most switches, and the most consecutive polls
+extern long long switch_limit, idle_limit; // the maximum numbers of switches and of consecutive polls
 
 inline Fiber& self() { return *static_cast<Fiber*>(current); }
 
@@ -83,11 +83,11 @@ void mark_waiting(const char* function, Place place);
 // Wait until another thread releases the current one.
 void wait(const char* function, Place place);
 
-// Let others run; then the current thread looks again whether it can continue.
+// Let others run; then the current thread checks again whether it can continue.
 void poll(const char* function, Place place);
 
-// Wait until all lanes of a warp have called the same function; the last one computes for all, from the operands of each
-// lane. `function` is its name.
+// Wait until all lanes of a warp have called the same function; the last one computes the result for all lanes, from
+// their operands. `function` is its name.
 void collective(const char* function, Place place, const void* operands, void (*compute)(const void* const operands[]));
 
 // Run the launch, with this many clusters at once. Returns an empty string, or an error message.
