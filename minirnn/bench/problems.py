@@ -82,7 +82,7 @@ class Problem:
 
     @property
     def two_biases(self) -> tuple[Array, Array]:
-        """b_ih and b_hh as PyTorch has them; b_hh is zero where the cell takes one bias."""
+        """b_ih and b_hh, as in PyTorch; b_hh is zero if the cell takes one bias."""
         b_ih, *b_hh = (self.arrays[name] for name in self.spec.biases)
         return b_ih, b_hh[0] if b_hh else np.zeros_like(b_ih)
 

@@ -88,7 +88,7 @@ def _sweep(path: Path, seed: int, only: str | None, target: str) -> None:
 
 
 def _draw(curve: Sweep, path: Path) -> None:
-    """Into a PNG, written beside and renamed. Raises ImportError without matplotlib."""
+    """Write a PNG, first to a temporary file and then renamed. Raise ImportError without matplotlib."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

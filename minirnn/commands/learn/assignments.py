@@ -25,7 +25,7 @@ def show() -> None:
 
 
 def begin(name: str, folder: Path) -> None:
-    """Write a template; ConfigError if there is no such assignment or something stands in the way."""
+    """Write a template. Raise ConfigError if there is no such assignment or the file can't be written."""
     if name not in ASSIGNMENTS:
         raise ConfigError(f"there is no assignment {name!r}; there are {', '.join(ASSIGNMENTS)}")
     try:

@@ -132,13 +132,13 @@ def summary(losses: Sequence[float], norms: Sequence[float], steps: int, unigram
 def judge(numbers: Numbers) -> Outcome:
     """Judge the claim by the criterion in the module's docstring."""
     runs = numbers["runs"]
-    lost = {
-        way: {(r["start"], r["rate"], r["seed"]) for r in where(runs, way=way, exploded=True)} for way in LIMITS
-    }
+    lost = {way: {(r["start"], r["rate"], r["seed"]) for r in where(runs, way=way, exploded=True)} for way in LIMITS}
     without = lost.pop("none")
     measured = (
-        f"exploding runs, of {len(where(runs, way='none'))}: {len(without)} without clipping, "
-        + ", ".join(f"{len(cases)} with {way} ({len(cases - without)} only with clipping)" for way, cases in lost.items())
+        f"exploding runs out of {len(where(runs, way='none'))}: {len(without)} without clipping, "
+        + ", ".join(
+            f"{len(cases)} with {way} ({len(cases - without)} only with clipping)" for way, cases in lost.items()
+        )
         + "."
     )
     held = len(without) > 0 and len(lost[CLAIMED]) <= len(without) / 10
