@@ -28,7 +28,7 @@ def card(bot: Chatbot) -> str:
         f"| {what} | {shown(scores['test'][what])} | {shown(scores['training'][what])} |" for what in scores["test"]
     ]
     acts = ", ".join(f"{act} {counts}" for act, counts in scores["by act"].items())
-    lines += ["", f"Exactly right replies by the act of the user, values of the test: {acts}."]
+    lines += ["", f"Exactly right replies by the kind of user turn, with the values of the test: {acts}."]
     return "\n".join(lines) + "\n"
 
 

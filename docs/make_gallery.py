@@ -17,11 +17,11 @@ from typing import Any
 from minirnn import course
 
 HERE = Path(__file__).parent
-HEAD = """# The course week, claim by claim
+HEAD = """# The claims of the course, tested
 
-Each claim below comes from lectures on recurrent networks. For each, there is an experiment: a command, its numbers, a
-figure, and a verdict on the claim. `make experiments` runs all of them and writes this page. Equal seeds give equal
-numbers, except for times, which depend on the machine; its name is given with each command.
+Each claim below comes from a course on recurrent networks and is tested by an experiment: a command, its numbers, a
+figure, and a verdict on the claim. `make experiments` runs all experiments and writes this page. The same seed gives
+the same numbers, except for times, which depend on the machine. The machine is named with each command.
 
 | experiment | claim | verdict |
 |---|---|---|

@@ -86,12 +86,12 @@ def experiment(
     ] = None,
     show: Annotated[bool, typer.Option("--list", help="List the experiments and their claims.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="A coarser version of about 20 seconds.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="The complete version, however long it takes.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="The full version, however long it takes.")] = False,
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option(help="Folder for NAME.json and the figure.")] = Path("experiments"),
     svg: Annotated[bool, typer.Option("--svg", help="Draw the figure as SVG instead of PNG.")] = False,
 ) -> None:
-    """Run an experiment of the course week: its claim, numbers, a figure, and whether the claim held.
+    """Run an experiment of the course: its claim, numbers, a figure, and whether the claim held.
 
     Takes at most 5 minutes without --full.
     """
@@ -102,7 +102,7 @@ def experiment(
     elif name is None:
         raise ConfigError("give the name of an experiment, or --list")
     elif quick and full:
-        raise ConfigError("--quick and --full exclude each other")
+        raise ConfigError("--quick and --full cannot be used together")
     else:
         effort: Any = "quick" if quick else "full" if full else "default"
         command.run(name, effort, seed, out, ".svg" if svg else ".png", _console())
@@ -111,13 +111,13 @@ def experiment(
 @app.command(cls=Command, rich_help_panel=LEARN)
 def bugs(
     name: Annotated[str | None, typer.Argument(help="The mistake to show.", show_default=False)] = None,
-    quiz: Annotated[bool, typer.Option(help="Find the mistakes yourself.")] = False,
+    quiz: Annotated[bool, typer.Option(help="Start a quiz: find the mistakes yourself.")] = False,
     count: Annotated[int, typer.Option(help="Number of questions in the quiz.", min=1)] = 5,
     seed: Annotated[
         int | None, typer.Option(help="Random seed of the quiz.", show_default="random, shown", min=0)
     ] = None,
 ) -> None:
-    """Show the gallery of known mistakes: the code, its effect, and what the check says about it."""
+    """Show the gallery of known mistakes: the code, its effect, and the check's report."""
     from minirnn.commands.learn import bugs as command
 
     if quiz:
@@ -130,11 +130,11 @@ def bugs(
 
 @app.command(cls=Command, rich_help_panel=LEARN)
 def assignments(
-    action: Annotated[str, typer.Argument(help="list or start.", show_default=False)] = "list",
+    action: Annotated[str, typer.Argument(help="Either list or start.", show_default=False)] = "list",
     name: Annotated[str | None, typer.Argument(help="The assignment to start.", show_default=False)] = None,
     folder: Annotated[Path, typer.Argument(help="Folder for the new file.")] = Path("."),
 ) -> None:
-    """List the assignments that can be checked; `start NAME DIR` writes a file to begin with."""
+    """List the assignments that can be checked; `start NAME DIR` writes a template."""
     from minirnn.commands.learn import assignments as command
 
     if action == "list":
@@ -159,20 +159,26 @@ def train(
     hidden: Annotated[int, typer.Option(help="Hidden units per layer.")] = DEFAULT.hidden,
     layers: Annotated[int, typer.Option(help="Number of recurrent layers.")] = DEFAULT.layers,
     embedding: Annotated[int, typer.Option(help="Size of the embedding vectors.")] = DEFAULT.embedding,
-    seq: Annotated[int, typer.Option(help="Characters after which backpropagation is truncated.")] = DEFAULT.seq,
-    batch: Annotated[int, typer.Option(help="Number of parallel streams through the text.")] = DEFAULT.batch,
+    seq: Annotated[
+        int, typer.Option(help="Number of characters after which backpropagation is truncated.")
+    ] = DEFAULT.seq,
+    batch: Annotated[int, typer.Option(help="Batch size: number of parallel streams of text.")] = DEFAULT.batch,
     optimizer: Annotated[
         Literal["sgd", "rmsprop", "adagrad", "adam", "adamw"], typer.Option(help="Optimizer.")
     ] = "adam",
     lr: Annotated[float, typer.Option(help="Peak learning rate; it decays to 0 along a cosine.")] = DEFAULT.lr,
     clip_norm: Annotated[float, typer.Option(help="Maximum norm of the whole gradient; 0: no clipping.")] = 5.0,
-    clip_value: Annotated[float, typer.Option(help="Maximum size of each gradient entry; 0: no clipping.")] = 0.0,
+    clip_value: Annotated[
+        float, typer.Option(help="Maximum absolute value of each gradient entry; 0: no clipping.")
+    ] = 0.0,
     dropout: Annotated[
         float | None, typer.Option(help="Dropout rate.", show_default="larger for longer runs")
     ] = DEFAULT.dropout,
     teacher: Annotated[
         Literal["always", "linear", "exponential", "inverse-sigmoid"],
-        typer.Option(help="Always use teacher forcing, or how the share of true inputs falls (scheduled sampling)."),
+        typer.Option(
+            help="Teacher forcing: always, or with a share of true inputs that falls over the run (scheduled sampling)."
+        ),
     ] = "always",
     teacher_end: Annotated[float, typer.Option(help="Share of true inputs at the end.")] = DEFAULT.teacher_end,
     steps: Annotated[
@@ -184,7 +190,7 @@ def train(
     seed: Annotated[int, typer.Option(help="Random seed of the weights and of dropout.")] = DEFAULT.seed,
     dtype: Annotated[Literal["float32", "float64"], typer.Option(help="Floating-point type.")] = "float32",
     out: Annotated[Path | None, typer.Option(help="New folder for the run.", show_default="runs/DATE-TIME")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Folder of a run to continue with its own settings.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Folder of the run to continue, with its own settings.")] = None,
     device: DeviceOption = "cpu",
 ) -> None:
     """Train a character model on a text, or continue a run. Ctrl-C saves the run and stops."""
@@ -196,7 +202,7 @@ def train(
     settings: dict[str, Any] = {name: ctx.params[name] for name in names if ctx.params.get(name) is not None}
     settings |= {"clip_norm": clip_norm or None, "clip_value": clip_value or None}
     if len(lengths := given & {"steps", "epochs", "minutes"}) > 1:
-        raise ConfigError(f"--{' and --'.join(sorted(lengths))} exclude each other")
+        raise ConfigError(f"--{' and --'.join(sorted(lengths))} cannot be used together")
     if resume is None:
         finished = command.start(TrainConfig(**settings), _console(), out, epochs, minutes, device)
     else:
@@ -216,7 +222,7 @@ def sample(
         float | None,
         typer.Option(help="Below 1: less varied text; 0: always the most likely character.", show_default="1"),
     ] = None,
-    top_k: Annotated[int | None, typer.Option(help="Sample from the k most likely characters only.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Sample only from the k most likely characters.")] = None,
     top_p: Annotated[
         float | None, typer.Option(help="Sample from the most likely characters with this total probability.")
     ] = None,
@@ -254,7 +260,7 @@ def check(
     hint: Annotated[
         int,
         typer.Option(
-            help="How much to say: 0 pass or fail, 1 results, 2 places, 3 the kind of mistake, 4 the mistake.",
+            help="Detail of the report: 0 pass or fail, 1 results, 2 places, 3 kind of mistake, 4 the mistake.",
             min=0,
             max=4,
         ),
@@ -272,7 +278,7 @@ def check(
     ] = None,
     only: Annotated[str | None, typer.Option(help="Check one assignment or pair of functions, such as lstm.")] = None,
 ) -> None:
-    """Find the mistakes in an assignment's file; without a file, check minirnn's own gradients in three ways.
+    """Find the mistakes in an assignment file; without a file, check minirnn's own gradients in three ways.
 
     Exit code 0: everything is correct; 1: something is wrong; 2: the file can't be judged.
     """
@@ -302,7 +308,7 @@ def audit(
 
 @app.command(cls=Command, rich_help_panel=RACE)
 def bench(
-    kernel: Annotated[Path | None, typer.Option(help="A Python file with your own kernels, to prove and time.")] = None,
+    kernel: Annotated[Path | None, typer.Option(help="A Python file with your own kernels to prove and time.")] = None,
     cell: Annotated[list[str] | None, typer.Option(help="rnn, lstm or gru.", show_default="lstm")] = None,
     size: Annotated[
         list[str] | None, typer.Option(help="A name, or BxTxIxH.", show_default="five common sizes")
@@ -322,10 +328,10 @@ def bench(
         Path | None, typer.Option("--plot", help="Draw the roofline and the ratios: png, svg or pdf.")
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Two sizes, less time, and no measurement of the first use.")
+        bool, typer.Option("--quick", help="Two sizes, shorter timing, and no measurement of the first use.")
     ] = False,
 ) -> None:
-    """Time the kernels against PyTorch, JAX and ONNX Runtime, after a proof that they are correct.
+    """Prove that the kernels are correct, then time them against PyTorch, JAX and ONNX Runtime.
 
     Repeat --cell, --size, --dtype, --threads and --what for several values. Exit code 1 if any result is wrong.
     """
@@ -350,9 +356,12 @@ def doctor() -> None:
 
 @app.command(cls=Command, rich_help_panel=APPLY)
 def chat(
-    model: Annotated[Path | None, typer.Option(help="A chatbot's file.", show_default="minirnn's own chatbot")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="File of a trained chatbot.", show_default="minirnn's own chatbot")
+    ] = None,
     figure: Annotated[
-        Path | None, typer.Option(help="At the end, draw states, gates and attention into this file: png or svg.")
+        Path | None,
+        typer.Option(help="At the end, save a figure of states, gates and attention to this file: png or svg."),
     ] = None,
 ) -> None:
     """Talk to a chatbot that remembers what you say. The line /help lists its commands.
@@ -379,7 +388,7 @@ def train_chatbot(
     from minirnn.commands.apply import train_chatbot as command
 
     if additive and not attention:
-        raise ConfigError("--additive and --no-attention exclude each other")
+        raise ConfigError("--additive and --no-attention cannot be used together")
     settings: dict[str, Any] = {} if steps is None else {"steps": steps}
     kind = "additive" if additive else "dot" if attention else "none"
     config = ChatbotConfig(cell=cell, hidden=hidden, attention=kind, seed=seed, **settings)
@@ -388,7 +397,9 @@ def train_chatbot(
 
 @app.command("chatbot-score", cls=Command, rich_help_panel=APPLY)
 def chatbot_score(
-    model: Annotated[Path | None, typer.Option(help="A chatbot's file.", show_default="minirnn's own chatbot")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="File of a trained chatbot.", show_default="minirnn's own chatbot")
+    ] = None,
     count: Annotated[int, typer.Option("--conversations", help="Number of conversations.", min=1)] = 500,
 ) -> None:
     """Score the chatbot on held-out conversations: unseen phrasings, with unseen and with seen values."""

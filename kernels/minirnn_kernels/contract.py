@@ -130,8 +130,8 @@ class Cache:
         """
         if self._kept is None:
             raise RuntimeError(
-                "this cache has been consumed by an earlier backward; to use a cache several times, "
-                "pass keep_cache=True to every backward except the last"
+                "this cache has been consumed by an earlier backward pass; to use a cache several times, "
+                "pass keep_cache=True to every backward call except the last"
             )
         kept = self._kept
         if not keep:

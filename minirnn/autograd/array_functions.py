@@ -177,7 +177,7 @@ def _astype(a: Tensor, dtype: Any) -> Tensor:
     if dtype == a.dtype:
         return a
     if a.requires_grad and dtype.kind != "f":
-        raise TypeError(f"astype: a Tensor that requires grad can't become {dtype}; detach() first")
+        raise TypeError(f"astype: a Tensor that requires grad can't become {dtype}; call detach() first")
     return apply(ops.astype, a, dtype=dtype)
 
 

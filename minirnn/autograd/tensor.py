@@ -191,7 +191,7 @@ class Tensor(ArrayMethods):
     def _only_leaves(self, what: str) -> None:
         if self._node is not None:
             raise TypeError(
-                f"only leaves can be {what}; this Tensor was made by {name_of(self._node.fn)}: detach() first"
+                f"only leaves can be {what}; this Tensor was made by {name_of(self._node.fn)}: call detach() first"
             )
 
     # -- NumPy's protocols

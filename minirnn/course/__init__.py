@@ -1,4 +1,4 @@
-"""Experiments that test the claims of a course week on recurrent networks; each reports whether its claim held."""
+"""The claims of a course on recurrent networks: each is an experiment that says whether the claim held."""
 
 from minirnn.course.experiment import EXPERIMENTS, Effort, Experiment, Outcome, Progress, Table, find
 

@@ -32,7 +32,7 @@ def argument(name: str, value: Any) -> Any:
             raise TypeError(f"input {name} is a {type(value).__name__}; give a NumPy array")
         return value
     if value.dtype.kind == "c":
-        raise TypeError(f"input {name} has dtype {value.dtype}; only gradients of real inputs are checked")
+        raise TypeError(f"input {name} has dtype {value.dtype}; expected a real dtype")
     if value.dtype.kind == "f":
         _finite(f"input {name}", value)
     return value

@@ -29,7 +29,7 @@ def as_pair(
     kinds = {k: type(value) for k, value in enumerate(inputs) if is_tensor(value)}
     judged = [k for k in kinds if inputs[k].requires_grad]
     if not judged:
-        raise TypeError("without a backward, inputs must hold at least one Tensor with requires_grad=True")
+        raise TypeError("without a backward function, inputs must contain at least one Tensor with requires_grad=True")
     arrays = [np.array(value.data) if k in kinds else value for k, value in enumerate(inputs)]
 
     def run(values: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:

@@ -254,4 +254,4 @@ def _as_checkpoint_error(path: Path) -> Iterator[None]:
     except KeyError as error:
         raise checkpoint.CheckpointError(f"{path}: not the checkpoint of a training run: it lacks {error}") from error
     except (ValueError, TypeError, AttributeError, IndexError) as error:
-        raise checkpoint.CheckpointError(f"{path}: the checkpoint doesn't fit: {error}") from error
+        raise checkpoint.CheckpointError(f"{path}: the checkpoint doesn't fit this run: {error}") from error

@@ -23,7 +23,9 @@ def draw_attention(axes: Any, weights: Array, rows: Sequence[str], columns: Sequ
     """
     weights = np.asarray(weights)
     if weights.shape != (len(rows), len(columns)):
-        raise ValueError(f"weights: expected shape {(len(rows), len(columns))}, from the words, got {weights.shape}")
+        raise ValueError(
+            f"weights: expected shape {(len(rows), len(columns))} for this many words, got {weights.shape}"
+        )
     axes.patch.set(hatch="//////", edgecolor="0.85", linewidth=0)
     image = axes.imshow(weights, vmin=0, vmax=1, cmap="Greys", aspect="auto", interpolation="nearest")
     _label(axes.yaxis, rows)

@@ -1,4 +1,4 @@
-"""`minirnn experiment`: run an experiment of the course week, print its numbers, and save them with a figure."""
+"""`minirnn experiment`: run an experiment of the course, print its numbers, and save them with a figure."""
 
 import contextlib
 import datetime

@@ -217,7 +217,7 @@ def judge(answers: Sequence[Numbers], steps: int, seeds: int) -> Outcome:
     carried = [share["LSTM"] >= CARRIED for share in (seen, deeper)]
     ahead_somewhere = any(all(ahead(own["LSTM"], own[who]) for who in simple) for own in right.values())
     why = [
-        f"The LSTM is right about only {percent(share['LSTM'], 1)} in {depth}."
+        f"The LSTM is right for only {percent(share['LSTM'], 1)} of these verbs in {depth}."
         for share, depth in zip((seen, deeper), DEPTHS, strict=True)
         if share["LSTM"] < CARRIED
     ] + [
@@ -311,7 +311,7 @@ def tables(numbers: Numbers) -> list[Table]:
         )
     ]
     for key, name, title in (
-        ("by_depth", "right", "all verbs that words separate from their subject, by clauses in the sentence"),
+        ("by_depth", "right", "all verbs separated from their subject, by clauses in the sentence"),
         ("by_depth", "misled_right", "misleading last noun, by clauses in the sentence"),
         ("by_distance_seen", "misled_right", f"misleading last noun, by words from subject to verb, in {DEPTHS[0]}"),
         ("by_distance_deeper", "misled_right", f"misleading last noun, by words from subject to verb, in {DEPTHS[1]}"),

@@ -135,7 +135,7 @@ def judge(numbers: Numbers) -> Outcome:
     lost = {way: {(r["start"], r["rate"], r["seed"]) for r in where(runs, way=way, exploded=True)} for way in LIMITS}
     without = lost.pop("none")
     measured = (
-        f"exploding runs, of {len(where(runs, way='none'))}: {len(without)} without clipping, "
+        f"exploding runs out of {len(where(runs, way='none'))}: {len(without)} without clipping, "
         + ", ".join(
             f"{len(cases)} with {way} ({len(cases - without)} only with clipping)" for way, cases in lost.items()
         )

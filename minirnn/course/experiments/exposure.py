@@ -216,7 +216,7 @@ def judge(numbers: Numbers) -> Outcome:
         + f" with scheduled sampling; {percent(nucleus['loops'])} of the texts do with teacher forcing and sampling at "
         f"top-p 0.9; the shares of repeated {GRAM}-grams are {percent(forced['repeated'])}, "
         + ", ".join(percent(greedy[teacher]["repeated"]) for teacher in SCHEDULED)
-        + f" and {percent(nucleus['repeated'])}, and {percent(numbers['real']['repeated'])} in real text."
+        + f" and {percent(nucleus['repeated'])} here, and {percent(numbers['real']['repeated'])} in real text."
     )
     if forced["loops"] < 0.1:
         return Outcome(numbers, measured, "did not hold", "Greedy text hardly loops with teacher forcing.")
@@ -281,7 +281,7 @@ def tables(numbers: Numbers) -> list[Table]:
 
 @plots.style()
 def draw(numbers: Numbers) -> Any:
-    """Return a figure: the loss by the share of own inputs, and the texts that end in a loop by training and decoder."""
+    """Return a figure: the loss by the share of own inputs, and the texts ending in a loop by training and decoder."""
     figure, (left, right) = plots.new_figure(columns=2, width_ratios=(2, 3))
     width = 0.8 / len(TEACHERS)
     for k, ((teacher, name), hatch) in enumerate(zip(TEACHERS.items(), ("", "///", "...", "xxx"), strict=True)):

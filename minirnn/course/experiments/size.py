@@ -144,12 +144,10 @@ def judge(numbers: Numbers) -> Outcome:
         + ", ".join(f"{loss:.2f} ({hidden} units)" for hidden, loss in losses.items())
         + "; a step moves "
         + ", ".join(f"{rate / 1e9:.1f} ({hidden} units)" for hidden, rate in rates.items())
-        + f" GB/s, and the memory {numbers['machine']['bytes_per_second'] / 1e9:.1f} GB/s."
+        + f" GB/s, and the memory delivers {numbers['machine']['bytes_per_second'] / 1e9:.1f} GB/s."
     )
     (claimed,) = where(numbers["trained"], hidden=CLAIMED)
-    quarter, equal = (
-        claimed[name]["loss"] - min(t[name]["loss"] for t in numbers["trained"]) for name in COMPARED[1:]
-    )
+    quarter, equal = (claimed[name]["loss"] - min(t[name]["loss"] for t in numbers["trained"]) for name in COMPARED[1:])
     why = (
         f"At equal work, {best} units have the lowest loss, and {fastest} move the most bytes per second. {CLAIMED} "
         f"units are {quarter:.2f} nats behind the best size at a quarter of the work, and {equal:.2f} at equal work."
@@ -165,9 +163,7 @@ def tables(numbers: Numbers) -> list[Table]:
         for name in COMPARED
         for t in numbers["trained"]
     ]
-    reading = [
-        [s["hidden"], s["seconds"] * 1e6, s["bytes"] / 1e3, _giga(s, "bytes")] for s in numbers["stepped"]
-    ]
+    reading = [[s["hidden"], s["seconds"] * 1e6, s["bytes"] / 1e3, _giga(s, "bytes")] for s in numbers["stepped"]]
     machine = [
         ["product of large matrices (GFLOP/s)", _giga(numbers["machine"], "operations")],
         ["reading memory (GB/s)", _giga(numbers["machine"], "bytes")],
@@ -191,9 +187,7 @@ def draw(numbers: Numbers) -> Any:
     figure, (left, right) = plots.new_figure(columns=2)
     trained, stepped = numbers["trained"], numbers["stepped"]
     for k, name in enumerate(COMPARED):
-        left.plot(
-            [t["hidden"] for t in trained], [t[name]["loss"] for t in trained], label=name, **plots.lines(k)
-        )
+        left.plot([t["hidden"] for t in trained], [t[name]["loss"] for t in trained], label=name, **plots.lines(k))
     right.plot(
         [s["hidden"] for s in stepped],
         [_giga(s, "bytes") for s in stepped],

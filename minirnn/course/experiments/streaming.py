@@ -138,7 +138,7 @@ def judge(numbers: Numbers) -> Outcome:
     measured = (
         f"of {size['steps']:,} steps, half take at most {percentiles['50']:.0f} µs and 99% at most "
         f"{percentiles['99']:.0f} µs; the CPU time is {last:.1f} µs in the last tenth and {new:.1f} µs in the new "
-        f"stream; {numbers['allocated_bytes']:,} additional bytes are allocated at the end; re-reading "
+        f"stream; the allocated memory changes by {numbers['allocated_bytes']:,} bytes; re-reading "
         f"{size['prefixes'][-1]:,} characters takes {longest / 1e3:.1f} ms."
     )
     failures = {

@@ -40,7 +40,7 @@ from minirnn.recurrent import backends
 from minirnn.recurrent.state import detach
 
 CLAIM = "Truncated to k steps, backpropagation through time needs memory for k steps and loses only older dependencies."
-SOURCE = "The course week's lecture on backpropagation through time; Williams and Peng (1990), Neural Computation 2(4)."
+SOURCE = "The course's lecture on backpropagation through time; Williams and Peng (1990), Neural Computation 2(4)."
 
 GAP = 10  # steps between a symbol and its recall
 BATCH = 16
@@ -186,8 +186,8 @@ def judge(numbers: Numbers) -> Outcome:
         f"k = {quarter} needs {memory[at] / memory[-1]:.0%} of the memory of k = {cuts[-1]}": (
             memory[at] <= memory[-1] / 2
         ),
-        f"recall is right in at least {beyond:.0%} with k above the gap of {GAP}": beyond > HALFWAY,
-        f"recall is right in at most {within:.0%} with k up to {GAP} (chance: {CHANCE:.0%})": within < HALFWAY,
+        f"recall is at least {beyond:.0%} for k above the gap of {GAP}": beyond > HALFWAY,
+        f"recall is at most {within:.0%} for k up to {GAP} (chance: {CHANCE:.0%})": within < HALFWAY,
     }
     on_text, why = f"on text, k = {quarter} costs {lost:.3f} nats per character", ""
     if shortest > LOST:

@@ -29,7 +29,7 @@ from minirnn.recurrent import cells
 from minirnn_kernels.cell import CELLS
 
 CLAIM = "The gradient of a shared weight is the sum of the contributions of all steps."
-SOURCE = "The course week's lecture on backpropagation through time; Werbos (1990), Proceedings of the IEEE 78(10)."
+SOURCE = "The course's lecture on backpropagation through time; Werbos (1990), Proceedings of the IEEE 78(10)."
 
 Step = Callable[..., Any]
 STEP: dict[str, Step] = {"rnn": cells.rnn_step, "lstm": cells.lstm_step, "gru": cells.gru_step}

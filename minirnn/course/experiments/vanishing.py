@@ -38,7 +38,7 @@ from minirnn.recurrent.inspection import gates, influence
 from minirnn_kernels.cell import CELLS
 
 CLAIM = "An RNN forgets in 10 to 15 steps; an LSTM remembers for 100 steps and more."
-SOURCE = "The course week's lecture on vanishing gradients; Bengio, Simard and Frasconi (1994), Pascanu et al. (2013)."
+SOURCE = "The course's lecture on vanishing gradients; Bengio, Simard and Frasconi (1994), Pascanu et al. (2013)."
 
 MEMORY = {name: cell.states[-1] for name, cell in CELLS.items()}  # the state at which the reach is measured
 RADII = (0.5, 0.8, 1.0, 1.1, 1.25, 1.5, 2.0)
@@ -210,8 +210,8 @@ def judge(numbers: Numbers) -> Outcome:
         best = max(where(numbers["swept"], kind=kind), key=lambda s: median_reach(s["reach"], longest))
         furthest[kind] = (_steps(median_reach(best["reach"], longest), longest), best["value"])
     why = (
-        f"{sum(held)} of six statements are true (on the gradient and the accuracy of the RNN and the LSTM, for the "
-        f"gradient untrained and trained). Untrained, the LSTM's reach is {furthest['lstm'][0]} steps with a forget "
+        f"{sum(held)} of six statements are true (for the RNN and the LSTM each: the gradient untrained, the gradient "
+        f"trained, the accuracy). Untrained, the LSTM's reach is {furthest['lstm'][0]} steps with a forget "
         f"bias of {furthest['lstm'][1]:g}, and the RNN's is {furthest['rnn'][0]} with a spectral radius of "
         f"{furthest['rnn'][1]:g}. After {far} steps of noise, the trained RNN, LSTM and GRU output the correct symbol "
         f"in {right['rnn'][far]:.0%}, {right['lstm'][far]:.0%} and {right['gru'][far]:.0%} of the cases (chance: "

@@ -75,7 +75,7 @@ def test_ctrl_c_writes_what_was_learned_by_then(tmp_path, monkeypatch):
     [
         (["--hidden", "1"], "hidden must be at least 2, got 1"),
         (["--steps", "0"], "steps must be from 1 to 1,000,000, got 0"),
-        (["--no-attention", "--additive"], "--additive and --no-attention exclude each other"),
+        (["--no-attention", "--additive"], "--additive and --no-attention cannot be used together"),
         (["--out", "no/such/folder/bot.safetensors"], "there is no folder"),
         (["--out", "."], "it is a folder"),
     ],

@@ -90,7 +90,7 @@ def test_the_list_has_every_experiment_and_its_claim(monkeypatch):
     [
         ([], "give the name of an experiment, or --list"),
         (["orders"], "experiment: expected one of order, unfold"),
-        (["order", "--quick", "--full"], "--quick and --full exclude each other"),
+        (["order", "--quick", "--full"], "--quick and --full cannot be used together"),
         (["order", "--out", "file/x"], "--out file/x: cannot make the folder"),
     ],
 )

@@ -187,7 +187,7 @@ def test_there_must_be_a_run_to_resume(tmp_path):
         (["--minutes", "0"], ["minutes must be"]),
         (["--minutes", "nan"], ["minutes must be"]),
         (["--epochs", "inf"], ["epochs must be"]),
-        (["--steps", "5", "--minutes", "1"], ["--minutes and --steps exclude each other"]),
+        (["--steps", "5", "--minutes", "1"], ["--minutes and --steps cannot be used together"]),
         (["--frobnicate"], ["--frobnicate"]),
     ],
 )

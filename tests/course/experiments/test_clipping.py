@@ -91,7 +91,7 @@ def test_runs_that_explode_only_with_clipping_count():
     assert clipping.judge(made(norm_5=0, new=1)).verdict == "held"
     outcome = clipping.judge(made(norm_5=0, new=6))
     assert outcome.verdict == "did not hold"
-    assert "exploding runs, of 20: 10 without clipping, 6 with norm 5 (6 only with clipping)" in outcome.measured
+    assert "exploding runs out of 20: 10 without clipping, 6 with norm 5 (6 only with clipping)" in outcome.measured
 
 
 def test_tables_and_figure_of_the_numbers():
