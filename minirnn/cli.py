@@ -271,7 +271,7 @@ def check(
     ] = None,
     quick: Annotated[bool, typer.Option(help="Fewer probes, and no search for the smallest failing problem.")] = False,
     truncate: Annotated[
-        int, typer.Option(help="Expect a gradient truncated after this many steps; 0: not truncated.", min=0)
+        int, typer.Option(help="Steps between truncations of the expected gradient; 0: not truncated.", min=0)
     ] = 0,
     sweep: Annotated[
         str | None, typer.Option(help="Plot the error against the step size into this PNG file; -: print it.")
