@@ -120,6 +120,10 @@ class Kernels:
 class Cache:
     """The values that a forward keeps for its backward; they can be taken once, or repeatedly with keep=True."""
 
+    # What the forward returned, which the upstream gradients must match. `validation.validated` fills these.
+    shapes: tuple[tuple[int, ...], ...] = ()
+    dtype: Any = None
+
     def __init__(self, *kept: Any) -> None:
         self._kept: Arrays | None = kept
 

@@ -25,6 +25,7 @@ from minirnn_kernels.cpu.products import PANEL
 from minirnn_kernels.cpu.sequence_pass import ROWS_BLOCK, TERMS_BLOCK
 from minirnn_kernels.gates import Array, check_nonlinearity
 from minirnn_kernels.reference.sequences import accepts
+from minirnn_kernels.validation import validated
 
 
 class _Inputs(NamedTuple):
@@ -210,13 +211,15 @@ def gru_backward(dout: Any, dh_n: Any, cache: Cache, *, keep_cache: bool = False
 
 
 _STEPS = steps.steps(rnn_inference, lstm_inference, gru_inference)
-_COMPILED = Kernels(
-    name="numba",
-    accepts=accepts,
-    gates=GATES,
-    rnn=CellKernels(rnn_forward, rnn_backward, rnn_inference, _STEPS["rnn"]),
-    lstm=CellKernels(lstm_forward, lstm_backward, lstm_inference, _STEPS["lstm"]),
-    gru=CellKernels(gru_forward, gru_backward, gru_inference, _STEPS["gru"]),
+_COMPILED = validated(
+    Kernels(
+        name="numba",
+        accepts=accepts,
+        gates=GATES,
+        rnn=CellKernels(rnn_forward, rnn_backward, rnn_inference, _STEPS["rnn"]),
+        lstm=CellKernels(lstm_forward, lstm_backward, lstm_inference, _STEPS["lstm"]),
+        gru=CellKernels(gru_forward, gru_backward, gru_inference, _STEPS["gru"]),
+    )
 )
 
 

@@ -35,6 +35,7 @@ from minirnn_kernels.contract import Cache, CellGates, CellKernels, Gates, Kerne
 from minirnn_kernels.gates import check_nonlinearity
 from minirnn_kernels.reference.gates import GATES, quiet
 from minirnn_kernels.reference.steps import gru_step, lstm_step, rnn_step
+from minirnn_kernels.validation import validated
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
@@ -358,7 +359,7 @@ def sequences(name: str, gates: Gates, accepts: Callable[..., bool] = accepts) -
     def of_cell(of: CellGates, forward: Any, backward: Any, inference: Any, step: Any) -> CellKernels:
         return CellKernels(partial(forward, of), partial(backward, of), partial(inference, of), step)
 
-    return Kernels(
+    record = Kernels(
         name,
         accepts,
         gates,
@@ -366,6 +367,7 @@ def sequences(name: str, gates: Gates, accepts: Callable[..., bool] = accepts) -
         lstm=of_cell(gates.lstm, lstm_forward, lstm_backward, lstm_inference, lstm_step),
         gru=of_cell(gates.gru, gru_forward, gru_backward, gru_inference, gru_step),
     )
+    return validated(record)
 
 
 KERNELS = sequences("numpy", GATES)
