@@ -17,13 +17,13 @@ Accepts = Callable[..., bool]
 
 
 def validated(record: Kernels) -> Kernels:
-    """Return the record with a check of every argument in front of each function of its three cells.
+    """Return the record with a check of every argument in front of each function of its cells.
 
     The functions raise ValueError for a wrong shape or length and TypeError for a wrong type or dtype, naming the
     argument, what was given and what was expected.
     """
-    checked: Any = {name: _validated(cell, record.of(name), record.accepts) for name, cell in CELLS.items()}
-    return replace(record, **checked)
+    checked = {name: _validated(CELLS[name], of, record.accepts) for name, of in record.cells.items()}
+    return replace(record, cells=checked)
 
 
 def _validated(cell: Cell, of: CellKernels, accepts: Accepts) -> CellKernels:

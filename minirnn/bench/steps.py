@@ -20,6 +20,8 @@ __all__ = ["of_cell", "of_record", "of_torch"]
 
 def of_record(record: Kernels, problem: Problem) -> Contender:
     """Return the step of a record as a contender, called directly."""
+    if problem.cell not in record.cells:
+        raise Missing(f"{record.name} has no {problem.cell} cell")
     step = record.of(problem.cell).step
     x, states, weights = _parts(problem)
     if not record.accepts(*problem.arguments):

@@ -86,7 +86,7 @@ def step(kind: str, x: Array, states: Sequence[Array], weights: Weights, **optio
     if b_ih is not None:
         b_ih, b_hh = b_ih.data, b_hh.data
     args = (x, *states, *step_weights(kind, W_ih.data, W_hh.data, b_ih, b_hh))
-    made = chosen(*args).of(kind).step(*args, **options)
+    made = chosen(*args, cell=kind).of(kind).step(*args, **options)
     return made if isinstance(made, tuple) else (made,)
 
 
@@ -99,7 +99,7 @@ def layer(
     """
     args = (x, *states, *step_weights(kind, *weights))
     arrays = [plain(a) for a in args]
-    record = chosen(*arrays)
+    record = chosen(*arrays, cell=kind)
     kernels = record.of(kind)
     if is_grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in args):
         node = _LayerNode(kind, record.name, kernels, lengths, options)

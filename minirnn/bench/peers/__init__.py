@@ -48,6 +48,8 @@ def library(name: str) -> Any:
 def of_record(record: Kernels, problem: Problem) -> Contender:
     """Return a record of kernels as a contender, called as the layers call it."""
     arguments, dout = problem.arguments, problem.arrays["dout"]
+    if problem.cell not in record.cells:
+        raise Missing(f"{record.name} has no {problem.cell} cell")
     if not record.accepts(*arguments):
         raise Missing(f"{record.name} does not accept {problem.dtype}")
     functions, outputs, lengths = record.of(problem.cell), problem.spec.results, problem.lengths
