@@ -91,11 +91,11 @@ def check_step(cell: Cell, accepts: Accepts, arguments: Sequence[Any]) -> None:
 
 def _check_shapes(cell: Cell, names: Sequence[str], arguments: Sequence[Any], x: tuple[int, ...], H: int) -> None:
     """Compare every shape with the one that x and H imply."""
-    B, I, K = x[-2], x[-1], len(cell.gates) * H
+    shapes = cell.shapes(x[-1], H)
     for name, a in zip(names, arguments, strict=True):
         if name == "x":
             continue
-        expected = {"W_ih": (K, I), "W_hh": (K, H)}.get(name, (K,) if name in cell.biases else (B, H))
+        expected = shapes.get(name, (x[-2], H))  # the other arguments are states
         if a.shape != expected:
             raise ValueError(
                 f"{name}: expected shape {expected}, got {a.shape}, for x of shape {x} and {H} hidden units "

@@ -36,7 +36,7 @@ def of_cell(name: str, problem: Problem) -> Contender:
 
     s, arrays = problem.size, problem.arrays
     cell = getattr(nn, f"{problem.spec.title}Cell")(s.I, s.H, dtype=problem.dtype)
-    b_ih, b_hh = problem.two_biases
+    b_ih, b_hh = problem.pytorch_biases
     cell.load_state_dict({"weight_ih": arrays["W_ih"], "weight_hh": arrays["W_hh"], "bias_ih": b_ih, "bias_hh": b_hh})
     x, states, _ = _parts(problem)
     inside = (lambda: minirnn.kernels(name), minirnn.no_grad)

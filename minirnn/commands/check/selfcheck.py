@@ -19,9 +19,10 @@ import numpy as np
 
 from minirnn.autograd import Tensor
 from minirnn.gradcheck import Report, check, compare
-from minirnn.recurrent import cells
+from minirnn.recurrent import STEPS, STEPS_BACKWARD
+from minirnn_kernels.cell import CELLS, Cell
 
-__all__ = ["CELLS", "DTYPES", "JUDGES", "Cell", "Result", "judge_cell", "run"]
+__all__ = ["CHECKED_CELLS", "DTYPES", "JUDGES", "CheckedCell", "Result", "judge_cell", "run"]
 
 B, I, H = 3, 4, 5
 DTYPES = ("float32", "float64")
@@ -29,18 +30,14 @@ JUDGES = ("finite differences", "complex step", "autograd")
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A cell: its step and step_backward, and the names and shapes of the step's arguments."""
+class CheckedCell:
+    """A cell with fixed options: its step and the step's backward, and the names and shapes of the step's arguments."""
 
     name: str
     step: Callable[..., Any]
     backward: Callable[..., Any]
     shapes: dict[str, tuple[int, ...]]
-
-    @property
-    def outputs(self) -> int:
-        """How many states it has: the step returns them, and one cache."""
-        return 2 if "c" in self.shapes else 1
+    outputs: int  # the number of states, which the step returns before its cache
 
 
 @dataclass(frozen=True)
@@ -58,22 +55,22 @@ class Result:
         return max((row.error for row in self.report.rows if row.error is not None), default=float("nan"))
 
 
-def _shapes(gates: int, states: str, biases: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
-    shapes: dict[str, tuple[int, ...]] = {"x": (B, I), **dict.fromkeys(states, (B, H))}
-    return shapes | {"W_ih": (gates * H, I), "W_hh": (gates * H, H)} | dict.fromkeys(biases, (gates * H,))
+def _checked(cell: Cell, **options: str) -> CheckedCell:
+    name = " ".join((cell.title, *options.values()))
+    shapes = {"x": (B, I), **dict.fromkeys(cell.states, (B, H)), **cell.shapes(I, H)}
+    step = partial(STEPS[cell.name], **options)
+    return CheckedCell(name, step, STEPS_BACKWARD[cell.name], shapes, len(cell.states))
 
 
-CELLS = (
-    *(
-        Cell(f"RNN {f}", partial(cells.rnn_step, nonlinearity=f), cells.rnn_step_backward, _shapes(1, "h", ("b",)))
-        for f in ("tanh", "relu")
-    ),
-    Cell("LSTM", cells.lstm_step, cells.lstm_step_backward, _shapes(4, "hc", ("b",))),
-    Cell("GRU", cells.gru_step, cells.gru_step_backward, _shapes(3, "h", ("b_ih", "b_hh"))),
+# Every cell of `minirnn_kernels.cell`, once for each of its nonlinearities.
+CHECKED_CELLS = tuple(
+    _checked(cell, **options)
+    for cell in CELLS.values()
+    for options in [{"nonlinearity": name} for name in cell.nonlinearities] or [{}]
 )
 
 
-def judge_cell(cell: Cell, dtype: str, seed: int = 0) -> Iterator[Result]:
+def judge_cell(cell: CheckedCell, dtype: str, seed: int = 0) -> Iterator[Result]:
     """The verdicts of the three judges on `cell`, whose arguments and upstream gradients are drawn from `seed`."""
     rng = np.random.default_rng(seed)
     inputs = [rng.standard_normal(shape).astype(dtype) for shape in cell.shapes.values()]
@@ -89,7 +86,7 @@ def judge_cell(cell: Cell, dtype: str, seed: int = 0) -> Iterator[Result]:
     yield Result(cell.name, dtype, "autograd", compare(by_hand, by_autograd(cell, inputs, upstream), names=names))
 
 
-def by_autograd(cell: Cell, inputs: list[np.ndarray], upstream: list[np.ndarray]) -> list[Any]:
+def by_autograd(cell: CheckedCell, inputs: list[np.ndarray], upstream: list[np.ndarray]) -> list[Any]:
     """The gradients of sum(upstream * output) that the engine derives from the step alone."""
     tensors = [Tensor(array, requires_grad=True) for array in inputs]
     *outputs, _cache = cell.step(*tensors)
@@ -100,6 +97,6 @@ def by_autograd(cell: Cell, inputs: list[np.ndarray], upstream: list[np.ndarray]
 
 def run(seed: int = 0) -> Iterator[Result]:
     """Every cell in every dtype before every judge, one result after the other."""
-    for cell in CELLS:
+    for cell in CHECKED_CELLS:
         for dtype in DTYPES:
             yield from judge_cell(cell, dtype, seed)
