@@ -16,17 +16,18 @@ import numba
 import numpy as np
 from numba import prange, types
 
-from minirnn_kernels.cell import CELLS
+from minirnn_kernels.cell import CELLS, GRU, LSTM, RNN
 from minirnn_kernels.contract import Arrays
 from minirnn_kernels.cpu import compilation, cost_model, launch
 from minirnn_kernels.cpu.compilation import compiled, compiled_threads
 from minirnn_kernels.cpu.emit.intrinsics import lanes
 from minirnn_kernels.cpu.emit.step import gru_block, lstm_block, relu_block, tanh_block
-from minirnn_kernels.cpu.job import GRU_GATES, LSTM_GATES, RNN_GATES
 from minirnn_kernels.cpu.memory import contiguous
 from minirnn_kernels.gates import Array, check_nonlinearity
 from minirnn_kernels.reference.sequences import accepts
 from minirnn_kernels.validation import check_step
+
+RNN_GATES, LSTM_GATES, GRU_GATES = (len(cell.gates) for cell in (RNN, LSTM, GRU))
 
 # ---- compiled: all units, and the units in parts ---------------------------------------------------------------------
 #
