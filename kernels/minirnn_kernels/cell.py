@@ -13,6 +13,7 @@ class Cell:
     """One kind of recurrent cell."""
 
     name: str  # as in `nn.LSTM(...).kind`, and as the prefix of its functions: "lstm" for `lstm_step`, `lstm_gates`
+    title: str  # the name in prose, of its module in `minirnn.nn` and of its struct in CUDA: "LSTM"
     gates: tuple[str, ...]  # the blocks of W_ih and W_hh, H rows each, in order; the RNN's only block computes h
     states: tuple[str, ...]  # the arrays carried from step to step; the first is the output
     biases: tuple[str, ...]  # the biases that a step takes, each with a block per gate
@@ -20,12 +21,7 @@ class Cell:
     sigmoids: tuple[str, ...] = ()  # the gates whose activation is the sigmoid; their values are in [0, 1]
     nonlinearities: tuple[str, ...] = ()  # the values of the option `nonlinearity`, where the cell has one
 
-    @property
-    def title(self) -> str:
-        """The name in prose and in PyTorch: "LSTM"."""
-        return self.name.upper()
-
-    @property
+    @cached_property
     def two_biases(self) -> bool:
         """Whether a step takes b_ih and b_hh separately. Otherwise it takes one bias, which is their sum."""
         return len(self.biases) == 2
@@ -56,9 +52,9 @@ class Cell:
         return ("x", *(f"{state}0" for state in self.states), *self.shapes(1, 1))
 
 
-RNN = Cell("rnn", gates=("h",), states=("h",), biases=("b",), nonlinearities=("tanh", "relu"))
-LSTM = Cell("lstm", gates=("i", "f", "g", "o"), states=("h", "c"), biases=("b",), sigmoids=("i", "f", "o"))
+RNN = Cell("rnn", "RNN", gates=("h",), states=("h",), biases=("b",), nonlinearities=("tanh", "relu"))
+LSTM = Cell("lstm", "LSTM", gates=("i", "f", "g", "o"), states=("h", "c"), biases=("b",), sigmoids=("i", "f", "o"))
 # The GRU takes two biases, because r multiplies only the recurrent one of n.
-GRU = Cell("gru", gates=("r", "z", "n"), states=("h",), biases=("b_ih", "b_hh"), sigmoids=("r", "z"))
+GRU = Cell("gru", "GRU", gates=("r", "z", "n"), states=("h",), biases=("b_ih", "b_hh"), sigmoids=("r", "z"))
 
 CELLS = {cell.name: cell for cell in (RNN, LSTM, GRU)}

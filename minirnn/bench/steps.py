@@ -13,6 +13,7 @@ from typing import Any
 from minirnn.bench.peers import Contender, Missing, library
 from minirnn.bench.peers.torch_peer import copy_weights
 from minirnn.bench.problems import Array, Problem
+from minirnn.recurrent import LAYOUTS
 from minirnn_kernels.contract import Kernels
 
 __all__ = ["of_cell", "of_record", "of_torch"]
@@ -49,6 +50,8 @@ def of_cell(name: str, problem: Problem) -> Contender:
 def of_torch(problem: Problem) -> Contender:
     """Return PyTorch's cell under inference_mode as a contender."""
     torch = library("torch")
+    if problem.cell not in LAYOUTS["pytorch"].orders:
+        raise Missing(f"torch has no {problem.cell} cell")
     s = problem.size
     cell = getattr(torch.nn, f"{problem.spec.title}Cell")(s.I, s.H, dtype=getattr(torch, problem.dtype))
     copy_weights(torch, problem, cell)

@@ -59,8 +59,8 @@ def chosen(*arrays: Any, cell: str | None = None) -> Kernels:
         if name == "numba" and cell is not None and cell not in minirnn_kernels.get(name).cells:
             name = "numpy"
     record = minirnn_kernels.get(name)
-    if cell is not None:
-        record.of(cell)  # raises the error of a record without the cell
+    if cell is not None and cell not in record.cells:
+        record.of(cell)  # raises the error
     if not record.accepts(*arrays):
         refuse_mixed("a recurrent layer", arrays)
         kinds = sorted({f"{type(a).__module__.partition('.')[0]} {a.dtype}" for a in arrays})

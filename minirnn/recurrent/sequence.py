@@ -76,8 +76,9 @@ def step_weights(kind: str, W_ih: Any, W_hh: Any, b_ih: Any, b_hh: Any, *unit_we
     """Return the weights and biases in the form that the cell's step takes: b_ih and b_hh, or their sum."""
     if b_ih is None:
         b_ih = b_hh = np.zeros_like(plain(W_hh), shape=len(W_hh))
-    biases = (b_ih, b_hh) if CELLS[kind].two_biases else (b_ih + b_hh,)
-    return W_ih, W_hh, *biases, *unit_weights
+    if CELLS[kind].two_biases:
+        return W_ih, W_hh, b_ih, b_hh, *unit_weights
+    return W_ih, W_hh, b_ih + b_hh, *unit_weights
 
 
 def step(kind: str, x: Array, states: Sequence[Array], weights: Weights, **options: Any) -> tuple[Array, ...]:

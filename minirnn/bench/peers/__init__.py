@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minirnn.bench.problems import Array, Problem
+from minirnn.recurrent import LAYOUTS
 from minirnn_kernels.contract import Kernels
 
 __all__ = ["COMPILED", "PEERS", "Contender", "Missing", "library", "of_peer", "of_record"]
@@ -70,6 +71,8 @@ def of_record(record: Kernels, problem: Problem) -> Contender:
 
 def of_peer(name: str, problem: Problem) -> Contender:
     """Return one of `PEERS`, or `COMPILED`, as a contender; raise `Missing` if it can't take part."""
+    if problem.cell not in LAYOUTS["pytorch"].orders:
+        raise Missing(f"{name} has no {problem.cell} cell")
     from minirnn.bench.peers import jax_peer, onnx_peer, torch_compiled, torch_peer
 
     if name == COMPILED:
