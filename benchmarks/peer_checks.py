@@ -15,12 +15,10 @@ Array = np.ndarray[Any, Any]
 Function = Callable[..., Any]
 
 
-def arguments(cell: str) -> list[Array]:
-    """Draw x, h0, Wx, Wh and the biases."""
-    rng = np.random.default_rng(0)
-    K = len(CELLS[cell].gates) * H
-    biases = [(K,)] * len(CELLS[cell].biases)
-    return [0.5 * rng.standard_normal(s) for s in [(N, T, D), (N, H), (D, K), (H, K), *biases]]
+def arguments(cell: str, seed: int = 0, c0: bool = False) -> list[Array]:
+    rng = np.random.default_rng(seed)
+    shapes = [shape[::-1] for shape in CELLS[cell].shapes(D, H).values()]
+    return [0.5 * rng.standard_normal(s) for s in [(N, T, D), (N, H), *shapes]]
 
 
 def numerical(forward: Function, given: Sequence[Array], k: int, upstream: Array, h: float) -> Array:

@@ -14,13 +14,15 @@ from typer.core import TyperCommand
 
 from minirnn import __version__
 from minirnn.language.config import ConfigError, TrainConfig
+from minirnn_kernels.cell import CELLS
 
 __all__ = ["app", "main"]
 
 DEFAULT = TrainConfig()
 LEARN, TRAIN, CHECK, RACE, APPLY = "Learn", "Train", "Check", "Race", "Apply"  # the groups of commands in the help
 
-CellOption = Annotated[Literal["rnn", "lstm", "gru"], typer.Option(help="Recurrent cell.")]
+CellName: Any = Literal[tuple(CELLS)]
+CellOption = Annotated[CellName, typer.Option(help="Recurrent cell.")]
 DeviceOption = Annotated[
     Literal["cpu", "gpu", "cuda", "cupy"], typer.Option(help="Device to compute on; a GPU needs CuPy.")
 ]
@@ -308,8 +310,8 @@ def audit(
 
 @app.command(cls=Command, rich_help_panel=RACE)
 def bench(
-    kernel: Annotated[Path | None, typer.Option(help="A Python file with your own kernels to prove and time.")] = None,
-    cell: Annotated[list[str] | None, typer.Option(help="rnn, lstm or gru.", show_default="lstm")] = None,
+    kernel: Annotated[Path | None, typer.Option(help="A Python file with your own kernels, to prove and time.")] = None,
+    cell: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(CELLS)}.", show_default="lstm")] = None,
     size: Annotated[
         list[str] | None, typer.Option(help="A name, or BxTxIxH.", show_default="five common sizes")
     ] = None,

@@ -75,9 +75,9 @@ def configurations(cells: Sequence[str] = tuple(CELLS), largest: int = 6) -> Sea
 
 
 def parameters(c: Configuration, dtype: Any = np.float64) -> list[Array]:
-    """Return Wx (D, K), Wh (H, K) and the biases (K,) of the cell: one, or two for the GRU."""
+    """Return Wx (D, K), Wh (H, K) and the biases (K,) of the cell: one, or two for the GRU; then its other weights."""
     rng = c.rng(1)
-    shapes = [(c.D, c.K), (c.H, c.K), *[(c.K,)] * len(CELLS[c.cell].biases)]
+    shapes = [shape[::-1] for shape in CELLS[c.cell].shapes(c.D, c.H).values()]
     return [(rng.standard_normal(shape) / np.sqrt(max(shape[0], 1))).astype(dtype) for shape in shapes]
 
 

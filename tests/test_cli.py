@@ -21,9 +21,9 @@ def test_check_prints_the_table_and_fails_on_a_wrong_gradient(monkeypatch):
     for word in ("RNN tanh", "RNN relu", "LSTM", "GRU", "float32", "float64", *selfcheck.JUDGES):
         assert word in result.stdout
 
-    gru = selfcheck.SUBJECTS[-1]
+    gru = selfcheck.CHECKED_CELLS[-1]
     wrong = dataclasses.replace(gru, backward=lambda *args: tuple(-g for g in gru.backward(*args)))
-    monkeypatch.setattr(selfcheck, "SUBJECTS", (wrong,))
+    monkeypatch.setattr(selfcheck, "CHECKED_CELLS", (wrong,))
     result = minirnn("check")
     assert result.exit_code == 1
     assert "0 of 6 verdicts are PASS" in result.stdout

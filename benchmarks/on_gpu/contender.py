@@ -69,15 +69,14 @@ class Numbers:
         s, cell, both = row.size, row.cell, row.directions
         self.row, self.cell, self.lengths = row, cell, lengths(row)
         self.states = CELLS[cell].states
-        bound, K = s.H**-0.5, len(CELLS[cell].gates) * s.H
+        bound = s.H**-0.5
         self.parameters: dict[str, Array] = {}
         for layer in range(row.layers):
             for end in ("", "_reverse")[:both]:
                 I = both * s.H if layer else row.inputs
-                shapes = {"weight_ih": (K, I), "weight_hh": (K, s.H), "bias_ih": (K,), "bias_hh": (K,)}
-                for name, shape in shapes.items():
+                for name, shape in CELLS[cell].parameters(I, s.H).items():
                     self.parameters[f"{name}_l{layer}{end}"] = rng.uniform(-bound, bound, shape)
-                if len(CELLS[cell].biases) == 1:
+                if not CELLS[cell].two_biases:
                     self.parameters[f"bias_hh_l{layer}{end}"][:] = 0
         self.sets: list[dict[str, Array]] = []
         for _ in range(sets):

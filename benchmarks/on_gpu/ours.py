@@ -116,7 +116,7 @@ def _ours_kernels(numbers: Numbers, device: ComputeDevice) -> tuple[Any, Any]:
 
     row, record, storage = numbers.row, minirnn_kernels.get(device.record), MODES[numbers.row.mode][0]
     to = lambda a: device.array(a, storage)
-    two_biases = len(CELLS[row.cell].biases) == 2
+    two_biases = CELLS[row.cell].two_biases
     weights = [to(a) for name, a in numbers.parameters.items() if two_biases or "bias_hh" not in name]
     given = [
         ([to(one["x"]), *(to(one[f"{s}0"][0]) for s in numbers.states), *weights], to(one["dout"]))

@@ -145,7 +145,7 @@ def jax(numbers: Numbers, platform: str = "gpu") -> GpuContender:
     except RuntimeError as error:
         raise Missing(f"jax: {str(error).splitlines()[0]}") from None
     jnp, dtype, last = found.numpy, getattr(found.numpy, MODES[row.mode][0]), len(numbers.states)
-    two_biases = len(CELLS[row.cell].biases) == 2
+    two_biases = CELLS[row.cell].two_biases
     sequence = scan(found, Problem(row.what, row.cell, row.size))
     to = lambda a: found.device_put(jnp.asarray(a, dtype), device)
     weights = [to(a) for name, a in numbers.parameters.items() if two_biases or "bias_hh" not in name]

@@ -243,10 +243,10 @@ def bytes_moved(row: GpuRow) -> int:
     _, item, _, _ = MODES[row.mode]
     if row.gates:
         return COUNTS[row.cell, row.what != "gates"].words * row.size.B * row.size.H * item
-    H, K, steps = row.size.H, len(CELLS[row.cell].gates) * row.size.H, _steps(row)
+    H, steps = row.size.H, _steps(row)
     total = 0
     for I in _inputs(row):
-        parameters = (K * (I + H) + K * len(CELLS[row.cell].biases)) * row.directions
+        parameters = sum(map(math.prod, CELLS[row.cell].shapes(I, H).values())) * row.directions
         outputs = steps * H * row.directions
         there = steps * I + parameters
         total += (there + outputs) * item

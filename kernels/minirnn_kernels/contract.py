@@ -13,11 +13,14 @@ states after the last step of each sequence. A gradient has the shape of the arr
 dc_n can be None, which means zero. A step takes x (B, I) and no lengths; it is inference.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from minirnn_kernels.cell import CELLS
 
 Arrays = tuple[Any, ...]
+Functions = TypeVar("Functions")  # the functions of one cell
 
 
 @dataclass(frozen=True)
@@ -48,19 +51,49 @@ class CellGates:
     backward: Callable[..., None]
 
 
-@dataclass(frozen=True)
-class Gates:
+class _Record(Generic[Functions]):
+    """The functions of several cells, by name: `record.of("lstm")`, or `record.lstm`. A record can lack cells.
+
+    Cells can be given as keywords, as in `Gates("mine", rnn=..., lstm=...)`. `dataclasses.replace(record, lstm=...)`
+    replaces one cell and keeps the others.
+    """
+
+    name: str
+    cells: Mapping[str, Functions]
+
+    def _fill(self, cells: Mapping[str, Functions] | None, further: Mapping[str, Functions], **others: Any) -> None:
+        """Set the fields. TypeError for a cell that is not in `cell.CELLS`."""
+        cells = {**(cells or {}), **further}
+        if unknown := cells.keys() - CELLS.keys():
+            raise TypeError(
+                f"{type(self).__name__}: there is no cell {', '.join(sorted(unknown))}; expected names in cell.CELLS: "
+                f"{', '.join(CELLS)}"
+            )
+        for name, value in {**others, "cells": cells}.items():
+            object.__setattr__(self, name, value)  # the record is frozen
+
+    def of(self, cell_name: str) -> Functions:
+        """Return the functions of one cell, given its name in `cell.CELLS`. ValueError if the record lacks the cell."""
+        if cell_name not in self.cells:
+            available = ", ".join(self.cells)
+            raise ValueError(f"the {self.name} kernels have no {cell_name} cell; available: {available}")
+        return self.cells[cell_name]
+
+    def __getattr__(self, name: str) -> Functions:
+        if name in vars(self).get("cells", ()):
+            return self.cells[name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+
+@dataclass(frozen=True, init=False)
+class Gates(_Record[CellGates]):
     """One implementation of the equations of `gates.py`."""
 
     name: str
-    rnn: CellGates
-    lstm: CellGates
-    gru: CellGates
+    cells: Mapping[str, CellGates] = field(hash=False)
 
-    def of(self, cell_name: str) -> CellGates:
-        """Return the functions of one cell, given its name in `cell.CELLS`."""
-        functions: CellGates = getattr(self, cell_name)
-        return functions
+    def __init__(self, name: str, cells: Mapping[str, CellGates] | None = None, **further: CellGates) -> None:
+        self._fill(cells, further, name=name)
 
 
 @dataclass(frozen=True)
@@ -96,9 +129,9 @@ class CellKernels:
     step: Callable[..., Any]
 
 
-@dataclass(frozen=True)
-class Kernels:
-    """One implementation of the three cells.
+@dataclass(frozen=True, init=False)
+class Kernels(_Record[CellKernels]):
+    """One implementation of the cells.
 
     name: how the record is selected and reported. accepts: `accepts(*arrays)` says whether the record can compute with
     arrays of this kind and dtype. gates: the pointwise level, for callers that run their own loop over time.
@@ -107,18 +140,25 @@ class Kernels:
     name: str
     accepts: Callable[..., bool]
     gates: Gates
-    rnn: CellKernels
-    lstm: CellKernels
-    gru: CellKernels
+    cells: Mapping[str, CellKernels] = field(hash=False)
 
-    def of(self, cell_name: str) -> CellKernels:
-        """Return the functions of one cell, given its name in `cell.CELLS`."""
-        functions: CellKernels = getattr(self, cell_name)
-        return functions
+    def __init__(
+        self,
+        name: str,
+        accepts: Callable[..., bool],
+        gates: Gates,
+        cells: Mapping[str, CellKernels] | None = None,
+        **further: CellKernels,
+    ) -> None:
+        self._fill(cells, further, name=name, accepts=accepts, gates=gates)
 
 
 class Cache:
     """The values that a forward pass keeps for the backward pass. They can be taken once, or often with keep=True."""
+
+    # What the forward returned, which the upstream gradients must match. `validation.validated` fills these.
+    shapes: tuple[tuple[int, ...], ...] = ()
+    dtype: Any = None
 
     def __init__(self, *kept: Any) -> None:
         self._kept: Arrays | None = kept

@@ -15,6 +15,8 @@ derivatives of both activations are functions of their values, so the pre-activa
     s'(a) = s(a) (1 - s(a))         tanh'(a) = 1 - tanh(a)^2
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -153,3 +155,73 @@ def gru_gates_backward(dh: Array, cache: tuple[Array, ...]) -> tuple[Array, Arra
     da_ih = np.concatenate([da_r, da_z, da_n], axis=-1)
     da_hh = np.concatenate([da_r, da_z, da_n * r], axis=-1)
     return da_ih, da_hh, dh * z
+
+
+# ---- every cell in one calling convention --------------------------------------------------------------------------
+#
+# For code that treats all cells alike. The functions below only rearrange arguments and results of those above.
+
+
+@dataclass(frozen=True)
+class Equations:
+    """The functions of one cell, in a form that is common to all cells.
+
+    | function | arguments | results |
+    |---|---|---|
+    | forward | a_ih, a_hh, *states, *unit_weights, **options | the next states, cache |
+    | backward | h_next, cache, *dstates, **options | da_ih, da_hh, dstates_prev, dunit_weights |
+    | whole | cache, *dstates | the whole gradients into the next states |
+
+    a_ih = W_ih x + b_ih and a_hh = W_hh h + b_hh are (..., K). options is the nonlinearity of a cell that has one.
+    h_next is the first of the next states, and dstates are the gradients into the next states. dstates_prev are the
+    parts of the gradients into the states that do not pass through a_hh. dunit_weights (..., H) are not summed over the
+    rows. dstates do not include the gradient that c gets through the h of the same step; `whole` includes it.
+    """
+
+    forward: Callable[..., tuple[list[Array], Any]]
+    backward: Callable[..., tuple[Array, Array, list[Array], list[Array]]]
+    whole: Callable[..., list[Array]] = lambda cache, *dstates: list(dstates)
+
+
+def _rnn(a_ih: Array, a_hh: Array, h: Array, nonlinearity: str = "tanh") -> tuple[list[Array], Any]:
+    return [rnn_gates(a_ih + a_hh, nonlinearity)], None
+
+
+def _rnn_backward(
+    h_next: Array, cache: Any, dh: Array, nonlinearity: str = "tanh"
+) -> tuple[Array, Array, list[Array], list[Array]]:
+    da = rnn_gates_backward(dh, h_next, nonlinearity)
+    return da, da, [np.zeros_like(dh)], []
+
+
+def _lstm(a_ih: Array, a_hh: Array, h: Array, c: Array) -> tuple[list[Array], Any]:
+    h, c, cache = lstm_gates(a_ih + a_hh, c)
+    return [h, c], cache
+
+
+def _lstm_backward(h_next: Array, cache: Any, dh: Array, dc: Array) -> tuple[Array, Array, list[Array], list[Array]]:
+    da, dc_prev = lstm_gates_backward(dh, dc, cache)
+    return da, da, [np.zeros_like(dh), dc_prev], []
+
+
+def _lstm_whole(cache: Any, dh: Array, dc: Array) -> list[Array]:
+    _, _, _, o, _, tanh_c = cache
+    return [dh, dc + dh * o * (1 - tanh_c * tanh_c)]  # the dc of `lstm_gates_backward`
+
+
+def _gru(a_ih: Array, a_hh: Array, h: Array) -> tuple[list[Array], Any]:
+    h, cache = gru_gates(a_ih, a_hh, h)
+    return [h], cache
+
+
+def _gru_backward(h_next: Array, cache: Any, dh: Array) -> tuple[Array, Array, list[Array], list[Array]]:
+    da_ih, da_hh, dh_prev = gru_gates_backward(dh, cache)
+    return da_ih, da_hh, [dh_prev], []
+
+
+# By the name of the cell, as in `cell.CELLS`.
+EQUATIONS = {
+    "rnn": Equations(_rnn, _rnn_backward),
+    "lstm": Equations(_lstm, _lstm_backward, _lstm_whole),
+    "gru": Equations(_gru, _gru_backward),
+}

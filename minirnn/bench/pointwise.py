@@ -118,8 +118,8 @@ def _result_name(argument: str, parts: tuple[str, ...]) -> str:
 
 def contender(record: Kernels, problem: PointwiseProblem) -> Contender:
     """Return the gates of a record as a contender, on arrays that do not change from call to call."""
-    if record.gates is None:
-        raise Missing(f"{record.name} has no gates")
+    if record.gates is None or problem.cell not in record.gates.cells:
+        raise Missing(f"{record.name} has no gates of this cell")
     arrays = problem.draw(still=True)
     if not record.accepts(*arrays.values()):
         raise Missing(f"{record.name} does not accept {problem.dtype}")

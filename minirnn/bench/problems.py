@@ -10,6 +10,7 @@ step        T single steps from Python, without recording gradients (times are f
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,11 +46,6 @@ class Problem:
         return [f"d{name}" for name in self.spec.inputs]
 
     @property
-    def weight_rows(self) -> int:
-        """The rows of W_ih and W_hh: H for each gate."""
-        return len(self.spec.gates) * self.size.H
-
-    @property
     def trains(self) -> bool:
         return self.what in ("training", "lengths")
 
@@ -66,11 +62,10 @@ class Problem:
     def arrays(self) -> dict[str, Array]:
         """The inputs and "dout" of order 1, weights uniform within 1/sqrt(H) as in PyTorch; zeros past each end."""
         s, rng = self.size, np.random.default_rng(self.seed)
-        bound, K = s.H**-0.5, self.weight_rows
+        bound = s.H**-0.5
         made = {"x": rng.standard_normal((s.T, s.B, s.I)), "dout": rng.standard_normal((s.T, s.B, s.H))}
         made |= {f"{name}0": rng.uniform(-1, 1, (s.B, s.H)) for name in self.spec.states}
-        made |= {name: rng.uniform(-bound, bound, (K, n)) for name, n in (("W_ih", s.I), ("W_hh", s.H))}
-        made |= {name: rng.uniform(-bound, bound, K) for name in self.spec.biases}
+        made |= {name: rng.uniform(-bound, bound, shape) for name, shape in self.spec.shapes(s.I, s.H).items()}
         if self.lengths is not None:
             past = np.arange(s.T)[:, None] >= self.lengths
             made["x"][past] = made["dout"][past] = 0
@@ -81,23 +76,27 @@ class Problem:
         return [self.arrays[name] for name in self.spec.inputs]
 
     @property
-    def two_biases(self) -> tuple[Array, Array]:
+    def pytorch_biases(self) -> tuple[Array, Array]:
         """Return b_ih and b_hh in PyTorch's form; b_hh is zero if the cell takes one bias."""
-        b_ih, *b_hh = (self.arrays[name] for name in self.spec.biases)
-        return b_ih, b_hh[0] if b_hh else np.zeros_like(b_ih)
+        b_ih = self.arrays[self.spec.biases[0]]
+        return b_ih, self.arrays[self.spec.biases[1]] if self.spec.two_biases else np.zeros_like(b_ih)
 
     @property
     def flop(self) -> int:
-        """Additions and multiplications of the products: 2 K (I + H) per row and step; in training three times that."""
+        """Additions and multiplications of the products: 2 K (I + H) per row and step; in training three times that.
+
+        K (I + H) is the number of entries of W_ih and W_hh.
+        """
         s = self.size
         steps = s.B * s.T if self.lengths is None else int(self.lengths.sum())
-        return 2 * self.weight_rows * (s.I + s.H) * steps * (3 if self.trains else 1)
+        K, _ = self.spec.shapes(s.I, s.H)["W_hh"]
+        return 2 * K * (s.I + s.H) * steps * (3 if self.trains else 1)
 
     @property
     def bytes(self) -> int:
         """The minimum memory traffic: every argument is read once and every result is written once."""
         s = self.size
-        words = s.T * s.B * (s.I + s.H) + self.weight_rows * (s.I + s.H + len(self.spec.biases))
+        words = s.T * s.B * (s.I + s.H) + sum(map(math.prod, self.spec.shapes(s.I, s.H).values()))
         return int(np.dtype(self.dtype).itemsize) * words * (2 if self.trains else 1)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from minirnn.bench.peers import Contender, Missing, library
 from minirnn.bench.peers.torch_peer import copy_weights
 from minirnn.bench.problems import Array, Problem
+from minirnn.recurrent import LAYOUTS
 from minirnn_kernels.contract import Kernels
 
 __all__ = ["of_cell", "of_record", "of_torch"]
@@ -20,6 +21,8 @@ __all__ = ["of_cell", "of_record", "of_torch"]
 
 def of_record(record: Kernels, problem: Problem) -> Contender:
     """Return the step of a record as a contender, called directly."""
+    if problem.cell not in record.cells:
+        raise Missing(f"{record.name} has no {problem.cell} cell")
     step = record.of(problem.cell).step
     x, states, weights = _parts(problem)
     if not record.accepts(*problem.arguments):
@@ -34,7 +37,7 @@ def of_cell(name: str, problem: Problem) -> Contender:
 
     s, arrays = problem.size, problem.arrays
     cell = getattr(nn, f"{problem.spec.title}Cell")(s.I, s.H, dtype=problem.dtype)
-    b_ih, b_hh = problem.two_biases
+    b_ih, b_hh = problem.pytorch_biases
     cell.load_state_dict({"weight_ih": arrays["W_ih"], "weight_hh": arrays["W_hh"], "bias_ih": b_ih, "bias_hh": b_hh})
     x, states, _ = _parts(problem)
     inside = (lambda: minirnn.kernels(name), minirnn.no_grad)
@@ -47,6 +50,8 @@ def of_cell(name: str, problem: Problem) -> Contender:
 def of_torch(problem: Problem) -> Contender:
     """Return PyTorch's cell under inference_mode as a contender."""
     torch = library("torch")
+    if problem.cell not in LAYOUTS["pytorch"].orders:
+        raise Missing(f"torch has no {problem.cell} cell")
     s = problem.size
     cell = getattr(torch.nn, f"{problem.spec.title}Cell")(s.I, s.H, dtype=getattr(torch, problem.dtype))
     copy_weights(torch, problem, cell)

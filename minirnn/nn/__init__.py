@@ -5,32 +5,25 @@ and `attention.py` two kinds of attention. `functional.py` has the losses and ac
 the initialisers, which are used as `nn.init`. `detach` truncates backpropagation through time.
 """
 
-from minirnn.nn import functional, init
+from minirnn.nn import functional, init, recurrent
 from minirnn.nn.attention import AdditiveAttention, DotAttention
 from minirnn.nn.functional import cross_entropy, dropout, log_softmax, mse_loss, relu, sigmoid, softmax
 from minirnn.nn.layers import Dropout, Embedding, LayerNorm, Linear, LockedDropout, ReLU, Sigmoid, Tanh
 from minirnn.nn.module import Module, ModuleList, Parameter, Sequential
-from minirnn.nn.recurrent import GRU, LAYERS, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from minirnn.nn.recurrent import *  # noqa: F403  (the layers and cells in its __all__)
 from minirnn.recurrent.state import detach
 
 __all__ = [
-    "GRU",
-    "LAYERS",
-    "LSTM",
-    "RNN",
     "AdditiveAttention",
     "DotAttention",
     "Dropout",
     "Embedding",
-    "GRUCell",
-    "LSTMCell",
     "LayerNorm",
     "Linear",
     "LockedDropout",
     "Module",
     "ModuleList",
     "Parameter",
-    "RNNCell",
     "ReLU",
     "Sequential",
     "Sigmoid",
@@ -46,3 +39,4 @@ __all__ = [
     "sigmoid",
     "softmax",
 ]
+__all__ += recurrent.__all__

@@ -30,10 +30,9 @@ class RecurrentModule(Module):
     nonlinearity: str  # for cells with that option
 
     def _add_parameters(self, suffix: str, input_size: int, bias: bool, dtype: Any, rng: Any) -> None:
-        """Add weight_ih, weight_hh, bias_ih and bias_hh with this suffix, drawn in this order from ±1/√hidden_size."""
-        K, H = len(CELLS[self.kind].gates) * self.hidden_size, self.hidden_size
-        shapes = {"weight_ih": (K, input_size), "weight_hh": (K, H), "bias_ih": (K,), "bias_hh": (K,)}
-        for name, shape in shapes.items():
+        """Add the parameters of `Cell.parameters` with this suffix, drawn in their order over ±1/√hidden_size."""
+        H = self.hidden_size
+        for name, shape in CELLS[self.kind].parameters(input_size, H).items():
             wanted = bias or not name.startswith("bias")
             parameter = init.fan_uniform_(Parameter(np.empty(shape, float_dtype(dtype))), H, rng) if wanted else None
             setattr(self, name + suffix, parameter)
@@ -45,7 +44,9 @@ class RecurrentModule(Module):
 
     def _weights(self, suffix: str) -> sequence.Weights:
         own = vars(self)
-        return own["weight_ih" + suffix], own["weight_hh" + suffix], own["bias_ih" + suffix], own["bias_hh" + suffix]
+        both = own["weight_ih" + suffix], own["weight_hh" + suffix], own["bias_ih" + suffix], own["bias_hh" + suffix]
+        unit_weights = CELLS[self.kind].unit_weights
+        return (*both, *[own[f"weight_{name}{suffix}"] for name in unit_weights]) if unit_weights else both
 
     def _tensor(self, name: str, value: Any, like: Array) -> Tensor:
         """Return value as a Tensor. TypeError unless it has the dtype and the device of `like`, a parameter's data."""

@@ -14,6 +14,8 @@ from minirnn.autograd import Tensor
 from minirnn.nn._recurrent_base import RecurrentCell, RecurrentLayers
 from minirnn_kernels.gates import check_nonlinearity
 
+__all__ = ["GRU", "LAYERS", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
+
 State = tuple[Any, Any]  # (h, c): Tensors or arrays
 
 

@@ -20,9 +20,9 @@ _inside: ContextVar[str | None] = ContextVar("kernels", default=None)  # chosen 
 class kernels:
     """Choose the kernels by name: `minirnn.kernels("numpy")` for the process, or `with minirnn.kernels("numpy"):`.
 
-    The environment variable MINIRNN_KERNELS sets the default choice of a process. Without it, the default is "cupy" for
-    arrays on a GPU; for other arrays it is "numba" if available, else "numpy". A layer remembers the kernels of its
-    forward pass, so a later choice does not affect the backward pass.
+    The environment variable MINIRNN_KERNELS sets the default choice of a process. Without it the default is "cupy" for
+    arrays on a GPU, and for other arrays "numba" if it is available and has the cell, else "numpy". A layer remembers
+    the kernels of its forward pass, so a later choice does not affect the backward pass.
 
     Raises ValueError for an unknown name, and ImportError, with the reason, for kernels that cannot run here.
     """
@@ -47,15 +47,20 @@ def _default() -> str:
     return "numba" if minirnn_kernels.available()["numba"] is None else "numpy"
 
 
-def chosen(*arrays: Any) -> Kernels:
-    """Return the chosen record for these arrays.
+def chosen(*arrays: Any, cell: str | None = None) -> Kernels:
+    """Return the chosen record for these arrays, and for the cell with this name in `minirnn_kernels.cell.CELLS`.
 
-    Raises TypeError if it does not accept the arrays, and ImportError, with the reason, if it cannot run here.
+    Raises TypeError if the record does not accept the arrays, ValueError if it lacks the cell, and ImportError, with
+    the reason, if it cannot run here.
     """
     name = _inside.get() or _process or os.environ.get("MINIRNN_KERNELS")
     if name is None:
         name = _default() if type(arrays[0]) is np.ndarray else _for_device(device_of(arrays[0]))
+        if name == "numba" and cell is not None and cell not in minirnn_kernels.get(name).cells:
+            name = "numpy"
     record = minirnn_kernels.get(name)
+    if cell is not None and cell not in record.cells:
+        record.of(cell)  # raises the error
     if not record.accepts(*arrays):
         refuse_mixed("a recurrent layer", arrays)
         kinds = sorted({f"{type(a).__module__.partition('.')[0]} {a.dtype}" for a in arrays})

@@ -5,7 +5,7 @@ The functions use the steps and gates of the cells, so the results do not depend
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from minirnn.recurrent.cells import STEPS
 from minirnn.recurrent.sequence import step_weights
 from minirnn.recurrent.state import parts
 from minirnn_kernels.cell import CELLS
-from minirnn_kernels.gates import gru_gates_backward, lstm_gates_backward, rnn_gates_backward
+from minirnn_kernels.gates import EQUATIONS
 
 __all__ = ["gates", "influence"]
 
@@ -72,38 +72,24 @@ def influence(
         )
     grads = grads[:, None] if grads.ndim == 2 else grads.swapaxes(0, 1) if module.batch_first else grads
     W_hh = _passing(module, through)
-    T = len(grads)
-    found = {name: np.zeros((T, T), grads.dtype) for name in CELLS[module.kind].states}
-    rows, dh, dc = np.arange(0), grads[:0], grads[:0]
+    T, cell, equations = len(grads), CELLS[module.kind], EQUATIONS[module.kind]
+    found = {name: np.zeros((T, T), grads.dtype) for name in cell.states}
+    rows, into = np.arange(0), [grads[:0]] * len(cell.states)  # the gradients into the states after a step, (n, B, H)
     for s in reversed(range(T)):
         if grads[s].any():
             rows = np.append(s, rows)
-            dh, dc = np.concatenate([grads[s : s + 1], dh]), np.concatenate([np.zeros_like(grads[:1]), dc])
-        found["h"][rows, s] = np.sqrt(np.sum(dh * dh, axis=(1, 2)))
-        dh, dc, dc_whole = _BACK[module.kind](module, dh, dc, steps[s][1], W_hh)
-        if "c" in found:
-            found["c"][rows, s] = np.sqrt(np.sum(dc_whole * dc_whole, axis=(1, 2)))
+            own = [grads[s : s + 1], *[np.zeros_like(grads[:1])] * (len(into) - 1)]
+            into = [np.concatenate(both) for both in zip(own, into, strict=True)]
+        named, cache = steps[s]
+        for name, d in zip(cell.states, equations.whole(cache, *into), strict=True):
+            found[name][rows, s] = np.sqrt(np.sum(d * d, axis=(1, 2)))
+        _, da_hh, (dh, *others), _ = equations.backward(named["h"], cache, *into, **_options(module))
+        into = [dh + da_hh @ W_hh, *others]
     return found
 
 
-def _rnn_back(module: Any, dh: Array, dc: Array, cache: Any, W_hh: Array) -> tuple[Array, Array, Array]:
-    return rnn_gates_backward(dh, cache, module.nonlinearity) @ W_hh, dc, dc
-
-
-def _lstm_back(module: Any, dh: Array, dc: Array, cache: Any, W_hh: Array) -> tuple[Array, Array, Array]:
-    _, _, _, o, _, tanh_c = cache
-    da, dc_before = lstm_gates_backward(dh, dc, cache)
-    return da @ W_hh, dc_before, dc + dh * o * (1 - tanh_c * tanh_c)  # the dc of `lstm_gates_backward`
-
-
-def _gru_back(module: Any, dh: Array, dc: Array, cache: Any, W_hh: Array) -> tuple[Array, Array, Array]:
-    _, da_hh, dh_before = gru_gates_backward(dh, cache)
-    return dh_before + da_hh @ W_hh, dc, dc
-
-
-# The gradients of h and c after a step, (n, B, H) -> the gradients of h and c before the step, and the total gradient
-# of c after it: the direct one plus the one through h.
-_BACK: dict[str, Callable[..., tuple[Array, Array, Array]]] = {"rnn": _rnn_back, "lstm": _lstm_back, "gru": _gru_back}
+def _options(module: Any) -> dict[str, str]:
+    return {"nonlinearity": module.nonlinearity} if CELLS[module.kind].nonlinearities else {}
 
 
 def _passing(module: Any, through: Collection[str] | None) -> Array:
@@ -122,12 +108,10 @@ def _forward(module: Any, x: Any, state: Any) -> list[tuple[dict[str, Array], An
     """Return for each step the gates and states by name, and the cache for the backward function of the gates."""
     xs, states = _arguments(module, x, state)
     own, cell = vars(module), CELLS[module.kind]
-    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-    weights = step_weights(module.kind, *[plain(own[name]) for name in names])
-    options = {"nonlinearity": module.nonlinearity} if cell.nonlinearities else {}
+    weights = step_weights(module.kind, *[plain(own[f"{name}_l0"]) for name in cell.parameters(1, 1)])
     steps = []
     for x_t in xs:
-        *states, (_, _, _, _, cache, *_) = STEPS[module.kind](x_t, *states, *weights, **options)
+        *states, (_, _, _, _, cache, *_) = STEPS[module.kind](x_t, *states, *weights, **_options(module))
         # The cache of an LSTM or a GRU begins with its gates; the RNN's one block is h itself.
         values = cache if isinstance(cache, tuple) else (cache,)
         steps.append(

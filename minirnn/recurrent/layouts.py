@@ -34,7 +34,7 @@ class Layout:
 
 # Other libraries' orders, with our letters. i f g o: input, forget, candidate, output. r z n: reset, update, candidate.
 LAYOUTS = {
-    "pytorch": Layout(transposed=False, orders={cell.name: "".join(cell.gates) for cell in CELLS.values()}),
+    "pytorch": Layout(transposed=False, orders={name: "".join(CELLS[name].gates) for name in ("rnn", "lstm", "gru")}),
     # keras.layers.LSTM ("ifco"), GRU ("zrh")
     "keras": Layout(transposed=True, orders={"rnn": "h", "lstm": "ifgo", "gru": "zrn"}),
     # the operators LSTM ("iofc"), GRU ("zrh") and RNN

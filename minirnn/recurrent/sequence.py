@@ -20,7 +20,8 @@ from minirnn_kernels.cell import CELLS
 from minirnn_kernels.contract import CellKernels
 
 States = tuple[Tensor, ...]  # one for each of the cell's states: (h,), or (h, c) for an LSTM
-Weights = tuple[Any, Any, Any, Any]  # W_ih, W_hh, b_ih, b_hh; both biases are None for a layer without biases
+# W_ih, W_hh, b_ih, b_hh, and the cell's weights per unit; both biases are None for a layer without biases
+Weights = tuple[Any, ...]
 
 
 # ---- one layer in one direction
@@ -71,22 +72,20 @@ class _LayerNode:
         return unroll(self.kind, *args, lengths=self.lengths, **self.options)
 
 
-def step_weights(kind: str, W_ih: Any, W_hh: Any, b_ih: Any, b_hh: Any) -> tuple[Any, ...]:
-    """Return W_ih, W_hh and the biases in the form that the cell's step takes: b_ih and b_hh, or their sum."""
+def step_weights(kind: str, W_ih: Any, W_hh: Any, b_ih: Any, b_hh: Any, *unit_weights: Any) -> tuple[Any, ...]:
+    """Return the weights and biases in the form that the cell's step takes: b_ih and b_hh, or their sum."""
     if b_ih is None:
         b_ih = b_hh = np.zeros_like(plain(W_hh), shape=len(W_hh))
-    if len(CELLS[kind].biases) == 2:
-        return W_ih, W_hh, b_ih, b_hh
-    return W_ih, W_hh, b_ih + b_hh
+    if CELLS[kind].two_biases:
+        return W_ih, W_hh, b_ih, b_hh, *unit_weights
+    return W_ih, W_hh, b_ih + b_hh, *unit_weights
 
 
 def step(kind: str, x: Array, states: Sequence[Array], weights: Weights, **options: Any) -> tuple[Array, ...]:
     """Compute one step of one layer on plain arrays, without a graph: x (B, I), states (B, H) -> the next states."""
-    W_ih, W_hh, b_ih, b_hh = weights
-    if b_ih is not None:
-        b_ih, b_hh = b_ih.data, b_hh.data
-    args = (x, *states, *step_weights(kind, W_ih.data, W_hh.data, b_ih, b_hh))
-    made = chosen(*args).of(kind).step(*args, **options)
+    arrays = [None if weight is None else weight.data for weight in weights]
+    args = (x, *states, *step_weights(kind, *arrays))
+    made = chosen(*args, cell=kind).of(kind).step(*args, **options)
     return made if isinstance(made, tuple) else (made,)
 
 
@@ -99,7 +98,7 @@ def layer(
     """
     args = (x, *states, *step_weights(kind, *weights))
     arrays = [plain(a) for a in args]
-    record = chosen(*arrays)
+    record = chosen(*arrays, cell=kind)
     kernels = record.of(kind)
     if is_grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in args):
         node = _LayerNode(kind, record.name, kernels, lengths, options)

@@ -1,5 +1,6 @@
 """contract.py, `get` and `available`: records are found by name, and a cache can be taken only once."""
 
+import copy
 import dataclasses
 
 import pytest
@@ -29,6 +30,33 @@ def test_a_record_has_forward_backward_inference_and_step_of_each_cell():
     for cell in CELLS:
         assert vars(record.of(cell)).keys() == {"forward", "backward", "inference", "step"}
         assert all(map(callable, vars(record.of(cell)).values()))
+
+
+@pytest.mark.parametrize("record", [minirnn_kernels.get("numpy"), minirnn_kernels.get("numpy").gates])
+def test_a_record_can_lack_a_cell(record):
+    short = dataclasses.replace(record, cells={"rnn": record.rnn, "gru": record.of("gru")})
+    assert short.rnn is record.rnn
+    assert not hasattr(short, "lstm")
+    with pytest.raises(ValueError, match="the numpy kernels have no lstm cell; available: rnn, gru"):
+        short.of("lstm")
+
+
+@pytest.mark.parametrize("record", [minirnn_kernels.get("numpy"), minirnn_kernels.get("numpy").gates])
+def test_one_cell_of_a_record_is_replaced_and_the_others_stay(record):
+    other = dataclasses.replace(record, name="mine", lstm=dataclasses.replace(record.lstm, forward=abs))
+    assert (other.name, other.lstm.forward, other.of("lstm").forward) == ("mine", abs, abs)
+    assert other.lstm.backward is record.lstm.backward
+    assert other.gru is record.gru
+    assert record.lstm.forward is not abs
+    assert copy.deepcopy(other).of("lstm").forward is abs
+
+
+def test_an_unknown_cell_or_attribute_is_an_error():
+    record = minirnn_kernels.get("numpy")
+    with pytest.raises(TypeError, match="Kernels: there is no cell ltsm; expected names in"):
+        dataclasses.replace(record, ltsm=record.lstm)
+    with pytest.raises(AttributeError, match="Kernels has no attribute 'ltsm'"):
+        _ = record.ltsm
 
 
 def test_the_numpy_kernels_are_always_available():

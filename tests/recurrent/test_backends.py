@@ -52,6 +52,21 @@ def test_the_backward_pass_uses_the_kernels_of_the_forward_pass(other):
     out.sum().backward()
 
 
+def test_the_default_is_numpy_for_a_cell_that_numba_lacks(monkeypatch):
+    monkeypatch.setattr(backends, "_process", None)
+    monkeypatch.setattr(backends, "_default", lambda: "numba")
+    monkeypatch.delenv("MINIRNN_KERNELS", raising=False)
+    numpy = minirnn_kernels.get("numpy")
+    numba = Kernels("numba", numpy.accepts, numpy.gates, rnn=numpy.rnn, gru=numpy.gru)
+    monkeypatch.setattr(minirnn_kernels, "get", lambda name: {"numpy": numpy, "numba": numba}[name])
+    assert [backends.chosen(X, cell=cell).name for cell in ("rnn", "lstm")] == ["numba", "numpy"]
+    with (
+        minirnn.kernels("numba"),
+        pytest.raises(ValueError, match="the numba kernels have no lstm cell; available: rnn, gru"),
+    ):
+        minirnn.nn.LSTM(2, 3)(np.zeros((2, 1, 2), np.float32))
+
+
 def test_the_default_is_numba_where_it_is_available(monkeypatch):
     monkeypatch.setattr(backends, "_process", None)
     monkeypatch.delenv("MINIRNN_KERNELS", raising=False)

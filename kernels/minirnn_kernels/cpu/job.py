@@ -8,12 +8,13 @@ import numpy as np
 
 from minirnn_kernels import cell
 
-# The number of gates in a layer's weights. `job.gates` has one of these values, which also identifies the cell.
-RNN_GATES, LSTM_GATES, GRU_GATES = (len(kind.gates) for kind in (cell.RNN, cell.LSTM, cell.GRU))
+CELL_IDS = {name: number for number, name in enumerate(cell.CELLS)}  # the values of `job.cell`
+RNN_ID, LSTM_ID, GRU_ID = (CELL_IDS[kind.name] for kind in (cell.RNN, cell.LSTM, cell.GRU))
 
 FIELDS = [  # name, meaning
     # numbers: counts are of entries of the dtype unless another unit is given
-    ("gates", "gates in the weights, each a block of H rows of W_ih and W_hh: RNN_GATES, LSTM_GATES or GRU_GATES"),
+    ("cell", "which cell: RNN_ID, LSTM_ID or GRU_ID"),
+    ("gates", "gates in the weights, each a block of H rows of W_ih and W_hh"),
     ("relu", "1 for the RNN with relu, else 0"),
     ("parts", "parts of each stretch of work, which can run at the same time"),
     ("by_units", "1 if parts share the units of each step, 0 if they share the rows of the batch"),

@@ -58,7 +58,7 @@ from minirnn_kernels.cpu.emit.intrinsics import (
     rnn_tanh,
     rnn_tanh_backward,
 )
-from minirnn_kernels.cpu.job import GRU_GATES, LSTM_GATES, RNN_GATES
+from minirnn_kernels.cpu.job import GRU_ID, LSTM_ID, RNN_ID
 from minirnn_kernels.cpu.products import PANEL, multiply, pack_columns, pack_rows
 
 FIRST, COUNT, H_BEFORE, C_BEFORE, C_AFTER, G_FIRST = range(6)  # the columns of the schedule
@@ -87,7 +87,7 @@ def schedule(part: int, job: Any) -> Any:
 @compiled
 def gates_array(job: Any, like: Any) -> Any:
     """Return G without the empty line after each row."""
-    return matrix(job.G, job.G_rows, job.Gw, like)[:, : job.Hp if job.gates == RNN_GATES else BLOCKS * job.Hp]
+    return matrix(job.G, job.G_rows, job.Gw, like)[:, : job.Hp if job.cell == RNN_ID else BLOCKS * job.Hp]
 
 
 @compiled
@@ -109,7 +109,7 @@ def bundles_of(job: Any, like: Any) -> Any:
 @compiled
 def units_of(job: Any, like: Any) -> int:
     """Return the number of units in a bundle."""
-    return (PANEL if job.gates == RNN_GATES else 1) * lanes(like)
+    return (PANEL if job.cell == RNN_ID else 1) * lanes(like)
 
 
 @compiled
@@ -117,8 +117,8 @@ def multiply_bundle(
     like: Any, p: int, n: int, a: int, a_stride: int, P: Any, c: int, c_stride: int, add: int, job: Any
 ) -> None:
     """Multiply n rows of a by bundle p of P, into the entries of its units in each block of n rows of G at c."""
-    L, size, vectors = lanes(like), P.itemsize, 3 if job.gates == GRU_GATES else PANEL
-    block = size * (L if job.gates == RNN_GATES else job.Hp)  # from one vector of a row to the next
+    L, size, vectors = lanes(like), P.itemsize, 3 if job.cell == GRU_ID else PANEL
+    block = size * (L if job.cell == RNN_ID else job.Hp)  # from one vector of a row to the next
     panels = max(1, job.gates // vectors)
     panel = P.shape[1] // panels
     c += p * units_of(job, like) * size
@@ -175,8 +175,8 @@ def project(s: Any, t0: int, t1: int, P: Any, first: int, last: int, job: Any, l
                 n += s[t, COUNT]
                 t += 1
             multiply_bundle(like, p, n, at(x, row, 0), x.strides[0], P, at(G, to, 0), G.strides[0], 0, job)
-    if job.gates == GRU_GATES:
-        q = 3 * job.Hp  # this block receives nothing from the input product
+    if job.cell == GRU_ID:
+        q = 3 * job.Hp  # this block gets no part of the input product
         for t in range(t0, t1):
             for row in range(s[t, G_FIRST], s[t, G_FIRST] + s[t, COUNT]):
                 G[row, q + first * L : q + last * L] = 0
@@ -187,16 +187,16 @@ def step(now: Any, P: Any, first: int, last: int, job: Any, like: Any) -> None:
     """G += h_prev W_hh^T for some bundles, and the gates of each while its pre-activations are in the cache."""
     h, G = matrix(job.h, job.batch + job.rows, job.h_width, like), gates_array(job, like)
     L = lanes(like)
-    h_block = job.Hp if job.gates == GRU_GATES else 0
+    h_block = job.Hp if job.cell == GRU_ID else 0
     n, before, to = now[COUNT], now[H_BEFORE], now[G_FIRST]
     units = units_of(job, like)
     for p in range(first, last):
         multiply_bundle(like, p, n, at(h, before, 0), h.strides[0], P, at(G, to, h_block), G.strides[0], 1, job)
         for u in range(p * units, min((p + 1) * units, job.Hp), L):
             clear_beyond(job.H, u, G, to, n, job, L)
-            if job.gates == LSTM_GATES:
+            if job.cell == LSTM_ID:
                 lstm_units(u, now, G, h, job, like)
-            elif job.gates == GRU_GATES:
+            elif job.cell == GRU_ID:
                 gru_units(u, now, G, h, job, like)
             else:
                 rnn_units(u, now, G, h, job, like)
@@ -296,11 +296,11 @@ def step_gates_backward(now: Any, start: int, first: int, last: int, job: Any, l
         from_ = row if job.dout_rows else 0  # without dout, one row of zeros serves all rows
         for u in range(first * PANEL * L, min(last * PANEL * L, job.Hp), L):
             g, dout_, dh, dc = at(G, row, u), at(dout, from_, u), at(d, start + j, u), at(d, job.batch + start + j, u)
-            if job.gates == LSTM_GATES:
+            if job.cell == LSTM_ID:
                 c_prev, c_next = at(c, now[C_BEFORE] + j, u), at(c, now[C_AFTER] + j, u)
                 gates = (g, g + s, g + 2 * s, g + 3 * s)
                 lstm_backward(like, L, (g, g + s, g + 2 * s, g + 3 * s, c_prev, c_next, dout_, dh, dc), (*gates, dc))
-            elif job.gates == GRU_GATES:
+            elif job.cell == GRU_ID:
                 h_prev = at(h, now[H_BEFORE] + j, u)
                 gru_backward(
                     like, L, (g, g + s, g + 2 * s, g + 3 * s, h_prev, dout_, dh), (g, g + s, g + 2 * s, g + 3 * s, dh)
@@ -317,10 +317,10 @@ def step_product_backward(now: Any, start: int, P: Any, first: int, last: int, j
     G, d = gates_array(job, like), matrix(job.d, 2 * job.batch, job.Hw, like)
     L, K = lanes(like), job.gates * job.Hp
     width = PANEL * L
-    h_block = job.Hp if job.gates == GRU_GATES else 0
+    h_block = job.Hp if job.cell == GRU_ID else 0
     for k in range(0, K, K_BLOCK):
         terms = min(K_BLOCK, K - k)
-        add = 1 if k > 0 or job.gates == GRU_GATES else 0
+        add = 1 if k > 0 or job.cell == GRU_ID else 0
         for p in range(first, last):
             multiply(
                 like, PANEL, now[COUNT], at(G, now[FIRST], h_block + k), G.strides[0], False, terms,

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from numba import prange, types
 
-from minirnn_kernels.cell import CELLS
+from minirnn_kernels.cell import CELLS, GRU, LSTM, RNN
 from minirnn_kernels.contract import Arrays
 from minirnn_kernels.cpu import compilation, cost_model, launch
 from minirnn_kernels.cpu.compilation import compiled, compiled_threads
@@ -24,6 +24,10 @@ from minirnn_kernels.cpu.emit.intrinsics import lanes
 from minirnn_kernels.cpu.emit.step import gru_block, lstm_block, relu_block, tanh_block
 from minirnn_kernels.cpu.memory import contiguous
 from minirnn_kernels.gates import Array, check_nonlinearity
+from minirnn_kernels.reference.sequences import accepts
+from minirnn_kernels.validation import check_step
+
+RNN_GATES, LSTM_GATES, GRU_GATES = (len(cell.gates) for cell in (RNN, LSTM, GRU))
 
 # ---- compiled: all units, and the units in parts ---------------------------------------------------------------------
 #
@@ -39,9 +43,20 @@ def _first_unit(x: Array, H: int, part: int, parts: int) -> int:
 
 
 @compiled
+def _fit(gates: int, x: Array, h: Array, W_ih: Array, W_hh: Array, b: Array) -> bool:
+    """Return whether the shapes belong together: the blocks read these arrays by address."""
+    (B, I), H = x.shape, h.shape[1]
+    K = gates * H
+    return h.shape[0] == B and W_ih.shape == (K, I) and W_hh.shape == (K, H) and len(b) == K
+
+
+@compiled
 def _rnn_units(
     x: Array, h: Array, W_ih: Array, W_hh: Array, b: Array, h_next: Array, relu: int, part: int, parts: int
-) -> None:
+) -> bool:
+    """Fill h_next for the units of a part; return False, with nothing done, if the shapes do not fit."""
+    if not _fit(RNN_GATES, x, h, W_ih, W_hh, b):
+        return False
     H = h.shape[1]
     for unit in range(_first_unit(x, H, part, parts), _first_unit(x, H, part + 1, parts), lanes(x)):
         for row in range(len(x)):
@@ -49,6 +64,7 @@ def _rnn_units(
                 relu_block(x, h, W_ih, W_hh, b, h_next, row, unit)
             else:
                 tanh_block(x, h, W_ih, W_hh, b, h_next, row, unit)
+    return True
 
 
 @compiled
@@ -63,43 +79,55 @@ def _lstm_units(
     c_next: Array,
     part: int,
     parts: int,
-) -> None:
+) -> bool:
+    if not _fit(LSTM_GATES, x, h, W_ih, W_hh, b) or c.shape != h.shape:
+        return False
     H = h.shape[1]
     for unit in range(_first_unit(x, H, part, parts), _first_unit(x, H, part + 1, parts), lanes(x)):
         for row in range(len(x)):
             lstm_block(x, h, c, W_ih, W_hh, b, h_next, c_next, row, unit)
+    return True
 
 
 @compiled
 def _gru_units(
     x: Array, h: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, h_next: Array, part: int, parts: int
-) -> None:
+) -> bool:
+    if not _fit(GRU_GATES, x, h, W_ih, W_hh, b_ih) or b_hh.shape != b_ih.shape:
+        return False
     H = h.shape[1]
     for unit in range(_first_unit(x, H, part, parts), _first_unit(x, H, part + 1, parts), lanes(x)):
         for row in range(len(x)):
             gru_block(x, h, W_ih, W_hh, b_ih, b_hh, h_next, row, unit)
+    return True
 
 
 @compiled_threads
-def _rnn_parts(x: Array, h: Array, W_ih: Array, W_hh: Array, b: Array, h_next: Array, relu: int, parts: int) -> None:
+def _rnn_parts(x: Array, h: Array, W_ih: Array, W_hh: Array, b: Array, h_next: Array, relu: int, parts: int) -> bool:
+    fits = True
     for part in prange(parts):
-        _rnn_units(x, h, W_ih, W_hh, b, h_next, relu, part, parts)
+        fits &= _rnn_units(x, h, W_ih, W_hh, b, h_next, relu, part, parts)
+    return fits
 
 
 @compiled_threads
 def _lstm_parts(
     x: Array, h: Array, c: Array, W_ih: Array, W_hh: Array, b: Array, h_next: Array, c_next: Array, parts: int
-) -> None:
+) -> bool:
+    fits = True
     for part in prange(parts):
-        _lstm_units(x, h, c, W_ih, W_hh, b, h_next, c_next, part, parts)
+        fits &= _lstm_units(x, h, c, W_ih, W_hh, b, h_next, c_next, part, parts)
+    return fits
 
 
 @compiled_threads
 def _gru_parts(
     x: Array, h: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, h_next: Array, parts: int
-) -> None:
+) -> bool:
+    fits = True
     for part in prange(parts):
-        _gru_units(x, h, W_ih, W_hh, b_ih, b_hh, h_next, part, parts)
+        fits &= _gru_units(x, h, W_ih, W_hh, b_ih, b_hh, h_next, part, parts)
+    return fits
 
 
 UNITS_AND_PARTS = {
@@ -113,7 +141,7 @@ UNITS_AND_PARTS = {
 
 
 @cache
-def _compiled(cell_name: str, dtype: Any, threads: bool) -> Callable[..., None]:
+def _compiled(cell_name: str, dtype: Any, threads: bool) -> Callable[..., bool]:
     """Return the function of this cell compiled for this dtype: for all units in one part, or for parts on threads."""
     cell, number = CELLS[cell_name], numba.from_dtype(dtype)
     matrix = types.Array(number, 2, "C", readonly=True)
@@ -133,27 +161,32 @@ def _run(cell_name: str, weight_bytes: int, arrays: tuple[Array, ...], others: t
             or perf_counter() < _rest_until
             or (parts := launch.thread_count()) == 1
         ):
-            _compiled(cell_name, dtype, False)(*arrays, *others, 0, 1)
+            fits = _compiled(cell_name, dtype, False)(*arrays, *others, 0, 1)
         else:
-            _on_threads(_compiled(cell_name, dtype, True), weight_bytes, (*arrays, *others, parts))
+            fits = _on_threads(_compiled(cell_name, dtype, True), weight_bytes, (*arrays, *others, parts))
     except TypeError:  # the compiled function takes only contiguous arrays
+        check_step(CELLS[cell_name], accepts, arrays)
         plain = tuple(map(contiguous, arrays))
         if all(a is b for a, b in zip(plain, arrays, strict=True)):
             raise
         _run(cell_name, weight_bytes, plain, others)
+    else:
+        if not fits:
+            check_step(CELLS[cell_name], accepts, arrays)
 
 
 _rest_until = 0.0  # on the clock of `perf_counter`: until then, steps avoid threads; see `cost_model.rest_after_step`
 
 
-def _on_threads(function: Callable[..., None], weight_bytes: int, arguments: tuple[Any, ...]) -> None:
+def _on_threads(function: Callable[..., bool], weight_bytes: int, arguments: tuple[Any, ...]) -> bool:
     global _rest_until
     with launch.turn:
         before = perf_counter()
-        function(*arguments)
+        fits = function(*arguments)
         after = perf_counter()
     if rest := cost_model.rest_after_step(after - before, weight_bytes):
         _rest_until = after + rest
+    return fits
 
 
 def steps(rnn_inference: Any, lstm_inference: Any, gru_inference: Any) -> dict[str, Callable[..., Any]]:
@@ -185,4 +218,7 @@ def steps(rnn_inference: Any, lstm_inference: Any, gru_inference: Any) -> dict[s
         _run("gru", W_ih.nbytes + W_hh.nbytes, (x, h, W_ih, W_hh, b_ih, b_hh), (h_next,))
         return h_next
 
-    return {"rnn": rnn_step, "lstm": lstm_step, "gru": gru_step}
+    found: dict[str, Any] = {"rnn": rnn_step, "lstm": lstm_step, "gru": gru_step}
+    for step in found.values():
+        step.checks = True  # `validation.validated` need not check the arguments again
+    return found

@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 
 from minirnn_kernels.arithmetic import ceil_div, round_up
-from minirnn_kernels.cell import CELLS, GRU, Cell
+from minirnn_kernels.cell import GRU, Cell
 from minirnn_kernels.cuda.device import Array, Kernel, Properties
-from minirnn_kernels.cuda.source import KernelConfiguration
+from minirnn_kernels.cuda.source import CUDA_CELLS, KernelConfiguration
 
 THREADS = 256  # per block: 8 warps
 TILE = 16  # rows of the batch that a team computes together
@@ -57,7 +57,7 @@ class UnitLayout:
 # The GRU has a fourth value, q, and n comes first: n, r, z, q. q = W_hn h + b_hn is the part of n that r multiplies, so
 # that the product with W_hh adds to r, z and q but not to n.
 _UNIT_LAYOUTS = {
-    cell.name: UnitLayout(len(cell.gates) + (cell is GRU), len(cell.gates), int(cell is GRU)) for cell in CELLS.values()
+    cell.name: UnitLayout(len(cell.gates) + (cell is GRU), len(cell.gates), int(cell is GRU)) for cell in CUDA_CELLS
 }
 
 

@@ -37,6 +37,7 @@ from minirnn_kernels.cuda.device import Array, Device
 from minirnn_kernels.cuda.gates import GateStep, by_gate, gates, is_relu, step_forward
 from minirnn_kernels.cuda.plans import STORAGES, Work, product, storage_of, unit_layout
 from minirnn_kernels.cuda.runner import Pass, Runner
+from minirnn_kernels.validation import validated
 
 
 def kernels(device: Device, *, level: int | None = None, team: str | None = None) -> Kernels:
@@ -55,7 +56,7 @@ def kernels(device: Device, *, level: int | None = None, team: str | None = None
             partial(step, run, arguments),
         )
 
-    return Kernels(
+    record = Kernels(
         name="cupy",
         accepts=partial(accepts, device),
         gates=gates(device),
@@ -63,6 +64,7 @@ def kernels(device: Device, *, level: int | None = None, team: str | None = None
         lstm=of_cell(lstm_arguments),
         gru=of_cell(partial(gru_arguments, device.xp)),
     )
+    return validated(record)
 
 
 def accepts(device: Device, *arrays: Any) -> bool:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from minirnn_kernels.cell import CELLS
+from minirnn_kernels.cell import GRU, LSTM, RNN
 
 FOLDER = Path(__file__).parent / "src"
 
-TITLES = tuple(cell.title for cell in CELLS.values())  # the names of the structs in cells.cuh
+CUDA_CELLS = (RNN, LSTM, GRU)
+TITLES = tuple(cell.title for cell in CUDA_CELLS)  # the names of the structs in cells.cuh
 PRODUCT_KINDS = {"double": ("FMA",), "float": ("FMA", "TF32", "TF32X3"), "half": ("MMA16",), "bf16": ("MMA16",)}
 CLUSTERS = (1, 2, 4, 8)  # cluster sizes that every GPU with clusters can launch
 

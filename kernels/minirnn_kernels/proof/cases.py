@@ -73,14 +73,11 @@ STEP_CASES = tuple(
 def draw(cell: Cell, case: SequenceCase, dtype: Any, rng: np.random.Generator) -> tuple[Arrays, Arrays, Array | None]:
     """Return the inputs, the upstream gradients and the lengths of a case, with values of order 1."""
     T, B, I, H = case.T, case.B, case.I, case.H
-    K = len(cell.gates) * H
-    inputs = {
-        "x": rng.standard_normal((T, B, I)),
-        "W_ih": rng.uniform(-1, 1, (K, I)) / np.sqrt(I),
-        "W_hh": rng.uniform(-1, 1, (K, H)) / np.sqrt(H),
-    }
+    shapes = cell.shapes(I, H)
+    inputs = {"x": rng.standard_normal((T, B, I))}
+    inputs |= {name: rng.uniform(-1, 1, shapes[name]) / np.sqrt(shapes[name][1]) for name in ("W_ih", "W_hh")}
     inputs |= {f"{s}0": rng.uniform(-1, 1, (B, H)) for s in cell.states}
-    inputs |= {name: rng.uniform(-0.3, 0.3, K) for name in cell.biases}
+    inputs |= {name: rng.uniform(-0.3, 0.3, shapes[name]) for name in (*cell.biases, *cell.unit_weights)}
     if case.saturated:
         inputs |= {name: 100 * np.sign(inputs[name]) for name in cell.biases}
     upstream = {"dout": rng.standard_normal((T, B, H))}

@@ -30,7 +30,7 @@ def prove(
     only_cells: Sequence[str] | None = None,
     transfer: Transfer = Transfer(),  # noqa: B008 (it is immutable)
 ) -> None:
-    """Raise AssertionError unless `record` keeps the contract in every case, for each dtype that it accepts.
+    """Raise AssertionError unless `record` keeps the contract in every case, for each of its cells and dtypes.
 
     rounding: the precision allowed for products of float32 arrays: "strict", "high" (3xTF32) or "fast" (TF32).
     only_dtypes, only_cells: limit the proof to these dtypes and to these names of `VARIANTS`.
@@ -38,9 +38,13 @@ def prove(
     """
     found = [d for d in dtypes() if record.accepts(transfer.to_device(np.zeros(1, d)))]
     found = [d for d in found if only_dtypes is None or d in only_dtypes]
+    assert record.cells, f"{record.name}: has no cells, so there is nothing to prove"
     assert found, f"{record.name}: accepts arrays of none of the dtypes, so there is nothing to prove"
     prove_gates(record.gates, seed, tuple(d for d in found if d in (np.float64, np.float32)), transfer)
-    for variant in VARIANTS.values():
+    variants = [variant for variant in VARIANTS.values() if variant.cell.name in record.cells]
+    unproven = record.cells.keys() - {variant.cell.name for variant in variants}
+    assert not unproven, f"{record.name}: the proof has no variant of {', '.join(unproven)}"
+    for variant in variants:
         for dtype in found if only_cells is None or variant.name in only_cells else ():
             for case in (*CASES, *STEP_CASES):
                 _prove(record, _Setting(variant, case, dtype, seed, rounding), transfer)

@@ -36,6 +36,7 @@ from minirnn_kernels.contract import Cache, CellGates, CellKernels, Gates, Kerne
 from minirnn_kernels.gates import check_nonlinearity
 from minirnn_kernels.reference.gates import GATES, quiet
 from minirnn_kernels.reference.steps import gru_step, lstm_step, rnn_step
+from minirnn_kernels.validation import validated
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
@@ -353,20 +354,25 @@ def gru_backward(
 # ---- the record ----------------------------------------------------------------------------------------------------
 
 
+# By the name of the cell: forward, backward, inference, all with the cell's gates as their first argument, and step.
+_FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
+    "rnn": (rnn_forward, rnn_backward, rnn_inference, rnn_step),
+    "lstm": (lstm_forward, lstm_backward, lstm_inference, lstm_step),
+    "gru": (gru_forward, gru_backward, gru_inference, gru_step),
+}
+
+
 def sequences(name: str, gates: Gates, accepts: Callable[..., bool] = accepts) -> Kernels:
-    """Return a record that combines the sequences of this file with any gates. accepts: see `contract.Kernels`."""
+    """Return a record with the sequences of this file around any gates that take the arrays that `accepts` admits.
+
+    It has the cells of the gates.
+    """
 
     def of_cell(of: CellGates, forward: Any, backward: Any, inference: Any, step: Any) -> CellKernels:
         return CellKernels(partial(forward, of), partial(backward, of), partial(inference, of), step)
 
-    return Kernels(
-        name,
-        accepts,
-        gates,
-        rnn=of_cell(gates.rnn, rnn_forward, rnn_backward, rnn_inference, rnn_step),
-        lstm=of_cell(gates.lstm, lstm_forward, lstm_backward, lstm_inference, lstm_step),
-        gru=of_cell(gates.gru, gru_forward, gru_backward, gru_inference, gru_step),
-    )
+    cells = {cell: of_cell(of, *_FUNCTIONS[cell]) for cell, of in gates.cells.items()}
+    return validated(Kernels(name, accepts, gates, cells))
 
 
 KERNELS = sequences("numpy", GATES)

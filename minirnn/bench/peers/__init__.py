@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minirnn.bench.problems import Array, Problem
+from minirnn.recurrent import LAYOUTS
 from minirnn_kernels.contract import Kernels
 
 __all__ = ["COMPILED", "PEERS", "Contender", "Missing", "library", "of_peer", "of_record"]
@@ -48,6 +49,8 @@ def library(name: str) -> Any:
 def of_record(record: Kernels, problem: Problem) -> Contender:
     """Return a record of kernels as a contender, called as the layers call it."""
     arguments, dout = problem.arguments, problem.arrays["dout"]
+    if problem.cell not in record.cells:
+        raise Missing(f"{record.name} has no {problem.cell} cell")
     if not record.accepts(*arguments):
         raise Missing(f"{record.name} does not accept {problem.dtype}")
     functions, outputs, lengths = record.of(problem.cell), problem.spec.results, problem.lengths
@@ -67,7 +70,9 @@ def of_record(record: Kernels, problem: Problem) -> Contender:
 
 
 def of_peer(name: str, problem: Problem) -> Contender:
-    """Return one of `PEERS`, or `COMPILED`, as a contender; raise `Missing` if it is not available."""
+    """Return one of `PEERS`, or `COMPILED`, as a contender; raise `Missing` if it can't take part."""
+    if problem.cell not in LAYOUTS["pytorch"].orders:
+        raise Missing(f"{name} has no {problem.cell} cell")
     from minirnn.bench.peers import jax_peer, onnx_peer, torch_compiled, torch_peer
 
     if name == COMPILED:

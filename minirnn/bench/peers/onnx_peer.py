@@ -42,7 +42,7 @@ def _model(onnx: Any, problem: Problem) -> bytes:
     """Return a serialised model of one operator: x, h0, (c0) -> out (T, 1, B, H), h_n, (c_n)."""
     s, states, arrays = problem.size, problem.spec.states, problem.arrays
     helper, floats = onnx.helper, onnx.TensorProto.FLOAT
-    W, R, b_ih, b_hh = convert(problem.cell, "pytorch", "onnx", arrays["W_ih"], arrays["W_hh"], *problem.two_biases)
+    W, R, b_ih, b_hh = convert(problem.cell, "pytorch", "onnx", arrays["W_ih"], arrays["W_hh"], *problem.pytorch_biases)
     constants = {"W": W[None], "R": R[None], "B": np.concatenate([b_ih, b_hh])[None]}
     options = {"linear_before_reset": 1} if problem.cell == "gru" else {}
     outputs = list(problem.spec.results)

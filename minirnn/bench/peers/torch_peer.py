@@ -48,7 +48,7 @@ def _leaves(torch: Any, problem: Problem) -> tuple[Any, list[Any], Any]:
 
 def copy_weights(torch: Any, problem: Problem, module: Any) -> None:
     """Copy the weights and biases of the problem into a layer or a cell of PyTorch."""
-    weights = (problem.arrays["W_ih"], problem.arrays["W_hh"], *problem.two_biases)
+    weights = (problem.arrays["W_ih"], problem.arrays["W_hh"], *problem.pytorch_biases)
     with torch.no_grad():
         for parameter, a in zip(module.parameters(), weights, strict=True):
             parameter.copy_(torch.from_numpy(a))

@@ -19,10 +19,10 @@ import numpy as np
 
 from minirnn.autograd import Tensor
 from minirnn.gradcheck import Report, check, compare
-from minirnn.recurrent import cells
+from minirnn.recurrent import STEPS, STEPS_BACKWARD
 from minirnn_kernels.cell import CELLS, Cell
 
-__all__ = ["DTYPES", "JUDGES", "SUBJECTS", "Result", "Subject", "judge_cell", "run"]
+__all__ = ["CHECKED_CELLS", "DTYPES", "JUDGES", "CheckedCell", "Result", "judge_cell", "run"]
 
 B, I, H = 3, 4, 5
 DTYPES = ("float32", "float64")
@@ -30,20 +30,15 @@ JUDGES = ("finite differences", "complex step", "autograd")
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A cell's step and its backward pass, which are checked against each other."""
+class CheckedCell:
+    """A cell with fixed options: its step and the step's backward, and the names and shapes of the step's arguments."""
 
     name: str
     cell: Cell
     step: Callable[..., Any]
     backward: Callable[..., Any]
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The names and shapes of the step's arguments."""
-        K = len(self.cell.gates) * H
-        states = dict.fromkeys(self.cell.states, (B, H))
-        return {"x": (B, I), **states, "W_ih": (K, I), "W_hh": (K, H), **dict.fromkeys(self.cell.biases, (K,))}
+    shapes: dict[str, tuple[int, ...]]
+    outputs: int  # the number of states, which the step returns before its cache
 
 
 @dataclass(frozen=True)
@@ -61,18 +56,23 @@ class Result:
         return max((row.error for row in self.report.rows if row.error is not None), default=float("nan"))
 
 
-SUBJECTS = (
-    *(
-        Subject(f"RNN {f}", CELLS["rnn"], partial(cells.rnn_step, nonlinearity=f), cells.rnn_step_backward)
-        for f in CELLS["rnn"].nonlinearities
-    ),
-    Subject("LSTM", CELLS["lstm"], cells.lstm_step, cells.lstm_step_backward),
-    Subject("GRU", CELLS["gru"], cells.gru_step, cells.gru_step_backward),
+def _checked(cell: Cell, **options: str) -> CheckedCell:
+    name = " ".join((cell.title, *options.values()))
+    shapes = {"x": (B, I), **dict.fromkeys(cell.states, (B, H)), **cell.shapes(I, H)}
+    step = partial(STEPS[cell.name], **options)
+    return CheckedCell(name, step, STEPS_BACKWARD[cell.name], shapes, len(cell.states))
+
+
+# Every cell of `minirnn_kernels.cell`, once for each of its nonlinearities.
+CHECKED_CELLS = tuple(
+    _checked(cell, **options)
+    for cell in CELLS.values()
+    for options in [{"nonlinearity": name} for name in cell.nonlinearities] or [{}]
 )
 
 
-def judge_cell(subject: Subject, dtype: str, seed: int = 0) -> Iterator[Result]:
-    """Yield the verdicts of the three judges. The arguments and upstream gradients are drawn from `seed`."""
+def judge_cell(cell: CheckedCell, dtype: str, seed: int = 0) -> Iterator[Result]:
+    """The verdicts of the three judges on `cell`, whose arguments and upstream gradients are drawn from `seed`."""
     rng = np.random.default_rng(seed)
     names = list(subject.shapes)
     inputs = [rng.standard_normal(shape).astype(dtype) for shape in subject.shapes.values()]
@@ -86,8 +86,8 @@ def judge_cell(subject: Subject, dtype: str, seed: int = 0) -> Iterator[Result]:
     yield Result(subject.name, dtype, JUDGES[-1], report)
 
 
-def by_autograd(subject: Subject, inputs: list[np.ndarray], upstream: list[np.ndarray]) -> list[Any]:
-    """Return the gradients of sum(upstream * output) that the engine derives from the step."""
+def by_autograd(cell: CheckedCell, inputs: list[np.ndarray], upstream: list[np.ndarray]) -> list[Any]:
+    """The gradients of sum(upstream * output) that the engine derives from the step alone."""
     tensors = [Tensor(array, requires_grad=True) for array in inputs]
     *outputs, _cache = subject.step(*tensors)
     total = sum((output * u).sum() for output, u in zip(outputs, upstream, strict=True))
@@ -96,7 +96,7 @@ def by_autograd(subject: Subject, inputs: list[np.ndarray], upstream: list[np.nd
 
 
 def run(seed: int = 0) -> Iterator[Result]:
-    """Yield the verdict of every judge on every cell in every dtype."""
-    for subject in SUBJECTS:
+    """Every cell in every dtype before every judge, one result after the other."""
+    for cell in CHECKED_CELLS:
         for dtype in DTYPES:
             yield from judge_cell(subject, dtype, seed)

@@ -17,7 +17,7 @@ for random RNNs, LSTMs and GRUs, finite differences give both sides of the equat
 side by changing an entry of one step's copy, and the left side by changing the entry in all copies.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,25 +25,18 @@ import numpy as np
 
 from minirnn import plots
 from minirnn.course.experiment import Effort, Numbers, Outcome, Progress, Table, tracked, verdict
-from minirnn.recurrent import cells
+from minirnn.recurrent import STEPS, STEPS_BACKWARD
 from minirnn_kernels.cell import CELLS
 
 CLAIM = "The gradient of a shared weight is the sum of the contributions of all steps."
 SOURCE = "The course's lecture on backpropagation through time; Werbos (1990), Proceedings of the IEEE 78(10)."
 
-Step = Callable[..., Any]
-STEP: dict[str, Step] = {"rnn": cells.rnn_step, "lstm": cells.lstm_step, "gru": cells.gru_step}
-STEP_BACKWARD: dict[str, Step] = {
-    "rnn": cells.rnn_step_backward,
-    "lstm": cells.lstm_step_backward,
-    "gru": cells.gru_step_backward,
-}
 EPSILON = 1e-5  # of the finite differences: their error is about EPSILON^2 + 1e-16 / EPSILON, 1e-10 for numbers near 1
 TOLERANCE = 1e-7  # relative to the norm of the whole gradient
 EFFORTS = {"quick": (1, 5), "default": (4, 8), "full": (10, 20)}  # seeds, sequence length
 
 Array = Any
-Weights = tuple[Array, ...]  # W_ih, W_hh and the biases of the cell
+Weights = tuple[Array, ...]  # W_ih, W_hh and the other weights and biases of the cell, as in `Cell.shapes`
 
 
 @dataclass(frozen=True)
@@ -77,9 +70,7 @@ def drawn() -> Network:
 def drawn_at_random(kind: str, seed: int, T: int, I: int = 2, H: int = 3) -> Network:
     """Return a network with normally distributed weights (deviation 0.5), readout, inputs and targets (deviation 1)."""
     rng = np.random.default_rng([seed, *map(ord, kind)])
-    K = len(CELLS[kind].gates) * H
-    shapes = [(K, I), (K, H), *[(K,) for _ in CELLS[kind].biases]]
-    weights = tuple(0.5 * rng.standard_normal(shape) for shape in shapes)
+    weights = tuple(0.5 * rng.standard_normal(shape) for shape in CELLS[kind].shapes(I, H).values())
     return Network(kind, weights, rng.standard_normal(H), rng.standard_normal((T, I)), rng.standard_normal(T))
 
 
@@ -87,7 +78,7 @@ def forward(network: Network, copies: Sequence[Weights]) -> tuple[Array, Array, 
     """Run the network with one copy of the weights per step; return h (T, H), the losses (T,) and the caches."""
     states, hs, caches = network.zeros, [], []
     for x, weights in zip(network.x, copies, strict=True):
-        *states, cache = STEP[network.kind](x[None], *states, *weights)
+        *states, cache = STEPS[network.kind](x[None], *states, *weights)
         hs.append(states[0][0])
         caches.append(cache)
     h = np.array(hs)
@@ -103,7 +94,7 @@ def backward(network: Network) -> tuple[list[Weights], Array, Array]:
     from_next, dh = network.zeros, np.zeros_like(h)
     for t in reversed(range(T)):
         dh[t] = own[t] + from_next[0][0]
-        _, *results = STEP_BACKWARD[network.kind](dh[t : t + 1], *from_next[1:], caches[t])
+        _, *results = STEPS_BACKWARD[network.kind](dh[t : t + 1], *from_next[1:], caches[t])
         from_next = results[: network.states]
         parts.insert(0, tuple(results[network.states :]))
     return parts, dh, own

@@ -40,12 +40,13 @@ from minirnn_kernels.cell import CELLS
 CLAIM = "An RNN forgets in 10 to 15 steps; an LSTM remembers for 100 steps and more."
 SOURCE = "The course's lecture on vanishing gradients; Bengio, Simard and Frasconi (1994), Pascanu et al. (2013)."
 
-MEMORY = {name: cell.states[-1] for name, cell in CELLS.items()}  # the state at which the reach is measured
+KINDS = ("rnn", "lstm", "gru")  # the networks of the claim
+MEMORY = {kind: CELLS[kind].states[-1] for kind in KINDS}  # the state at which the reach is measured
 RADII = (0.5, 0.8, 1.0, 1.1, 1.25, 1.5, 2.0)
 FORGET_BIASES = (-1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
-# The gates whose recurrent weights pass the gradient: all, none, or one.
-PATHS = {name: ("".join(cell.gates), "", *cell.gates) for name, cell in CELLS.items() if len(cell.gates) > 1}
 CARRY = {"lstm": "f", "gru": "z"}  # the gate that multiplies the previous memory
+# The gates whose recurrent weights pass the gradient: all, none, or one.
+PATHS = {kind: ("".join(CELLS[kind].gates), "", *CELLS[kind].gates) for kind in CARRY}
 DISTANCES = (1, 10, 50, 100)  # steps
 FAINT = 0.01  # the share that defines the reach
 ROWS = 20  # the number of final steps whose losses are traced back
@@ -60,10 +61,10 @@ def run(effort: Effort, seed: int, progress: Progress) -> Outcome:
     count, steps, length = EFFORTS[effort]
     seeds, states = range(seed, seed + count), ("untrained", "trained")
     numbers: dict[str, Any] = {"threshold": FAINT, "longest": length - ROWS}
-    numbers |= {state: {kind: [] for kind in CELLS} for state in states}
+    numbers |= {state: {kind: [] for kind in KINDS} for state in states}
     numbers |= {"ways": {kind: {state: [] for state in states} for kind in PATHS}, "example": {}}
     for (kind, s), _ in tracked(
-        list(itertools.product(CELLS, seeds)),
+        list(itertools.product(KINDS, seeds)),
         lambda done, what: progress(0.75 * done, what),
         lambda item: f"{CELLS[item[0]].title}, seed {item[1]}",
     ):
@@ -195,7 +196,7 @@ def judge(numbers: Numbers) -> Outcome:
     """
     longest = numbers["longest"]
     far = min(100, longest - 1)
-    right = {kind: np.median([r["right"] for r in numbers["trained"][kind]], axis=0) for kind in CELLS}
+    right = {kind: np.median([r["right"] for r in numbers["trained"][kind]], axis=0) for kind in KINDS}
     held = [bool(right["rnn"][20] < HALFWAY), bool(right["lstm"][far] > HALFWAY)]
     found = []
     for state in ("untrained", "trained"):
@@ -234,12 +235,12 @@ def tables(numbers: Numbers) -> list[Table]:
 
     kinds = [
         [
-            f"{cell.title}, {state}, at {name}",
+            f"{CELLS[kind].title}, {state}, at {name}",
             reached([r["reach"][name] for r in numbers[state][kind]]),
             *(float(np.median([r["share"][name][d] for r in numbers[state][kind]])) for d in (10, 50)),
             float(np.median([r["right"][100] for r in numbers[state][kind]])),
         ]
-        for kind, cell in CELLS.items()
+        for kind in KINDS
         for state in ("untrained", "trained")
         for name in numbers[state][kind][0]["share"]
     ]
@@ -284,8 +285,8 @@ def draw(numbers: Numbers) -> Any:
     figure, grid = plots.new_figure(7.2, 4.8, rows=2, columns=3)
     for axes, state in zip(grid[0], ("untrained", "trained"), strict=False):
         curves = {
-            f"{cell.title} ({MEMORY[kind]})": np.array([r["share"][MEMORY[kind]] for r in numbers[state][kind]])
-            for kind, cell in CELLS.items()
+            f"{CELLS[kind].title} ({MEMORY[kind]})": np.array([r["share"][MEMORY[kind]] for r in numbers[state][kind]])
+            for kind in KINDS
         }
         curves["LSTM, f alone"] = np.array([by_path[""] for by_path in numbers["ways"]["lstm"][state]])
         plots.draw_decay(axes, curves)

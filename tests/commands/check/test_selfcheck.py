@@ -6,29 +6,29 @@ import numpy as np
 import pytest
 
 from minirnn.commands.check import selfcheck
-from minirnn.commands.check.selfcheck import DTYPES, JUDGES, SUBJECTS, judge_cell
+from minirnn.commands.check.selfcheck import CHECKED_CELLS, DTYPES, JUDGES, judge_cell
 from minirnn.gradcheck import Verdict
 
 
 def test_every_cell_passes_every_judge_in_every_dtype():
     results = list(selfcheck.run())
-    judged = {(result.cell, result.dtype, result.judge) for result in results}
-    assert len(judged) == len(results) == len(SUBJECTS) * len(DTYPES) * len(JUDGES) == 24
+    asked = {(result.cell, result.dtype, result.judge) for result in results}
+    assert len(asked) == len(results) == len(CHECKED_CELLS) * len(DTYPES) * len(JUDGES) == 24
     for result in results:
         assert result.report.verdict is Verdict.PASS, f"{result.cell} {result.dtype}\n{result.report}"
         assert result.error < 1e-3
 
 
 def test_all_arguments_are_judged():
-    for subject in SUBJECTS:
-        for result in judge_cell(subject, "float64"):
-            assert [row.name for row in result.report.rows] == list(subject.shapes)
+    for cell in CHECKED_CELLS:
+        for result in judge_cell(cell, "float64"):
+            assert [row.name for row in result.report.rows] == list(cell.shapes)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
-def test_every_judge_finds_a_small_mistake_in_any_one_gradient(subject, dtype):
-    for index, name in enumerate(subject.shapes):
+@pytest.mark.parametrize("cell", CHECKED_CELLS, ids=lambda cell: cell.name)
+def test_a_small_mistake_in_any_one_gradient_fails_before_each_judge(cell, dtype):
+    for index, name in enumerate(cell.shapes):
 
         def wrong(*arguments, index=index):
             grads = list(subject.backward(*arguments))

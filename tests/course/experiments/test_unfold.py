@@ -5,6 +5,7 @@ import pytest
 
 from minirnn import Tensor, grad
 from minirnn.course.experiments import unfold
+from minirnn.recurrent import cells
 from minirnn_kernels.cell import CELLS
 
 
@@ -15,7 +16,7 @@ def test_the_parts_are_the_gradients_of_each_steps_copy(kind):
     states = [np.zeros((1, len(network.v)))] * len(CELLS[kind].states)
     loss = 0.0
     for x, wanted, weights in zip(network.x, network.targets, copies, strict=True):
-        *states, _ = unfold.STEP[kind](x[None], *states, *weights)
+        *states, _ = unfold.STEPS[kind](x[None], *states, *weights)
         loss = loss + ((states[0] @ network.v - wanted) ** 2).sum() / 2
     parts, _, _ = unfold.backward(network)
     for part, weights in zip(parts, copies, strict=True):
@@ -32,12 +33,12 @@ def test_differences_change_the_given_copies():
 
 def test_a_backward_pass_without_the_next_steps_gradient_is_detected(monkeypatch):
     def forgetful(dh, cache):
-        dx, dh_before, *parts = unfold.cells.rnn_step_backward(dh, cache)
+        dx, dh_before, *parts = cells.rnn_step_backward(dh, cache)
         return dx, np.zeros_like(dh_before), *parts
 
     numbers = {"drawn": {}, "checks": [{"network": "right", "steps": 4, **unfold.check(unfold.drawn())}]}
     assert unfold.judge(numbers).verdict == "held"
-    monkeypatch.setitem(unfold.STEP_BACKWARD, "rnn", forgetful)
+    monkeypatch.setitem(unfold.STEPS_BACKWARD, "rnn", forgetful)
     numbers["checks"] += [{"network": "wrong", "steps": 4, **unfold.check(unfold.drawn())}]
     outcome = unfold.judge(numbers)
     assert outcome.verdict == "held in part"

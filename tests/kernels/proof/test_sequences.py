@@ -172,6 +172,13 @@ def test_a_cache_that_can_be_used_twice_is_caught():
         prove(careless)
 
 
+def test_a_record_is_proven_for_the_cells_that_it_has():
+    short = dataclasses.replace(KERNELS, cells={"rnn": KERNELS.rnn})
+    prove(short, only_dtypes=[np.float64])
+    with pytest.raises(AssertionError, match="numpy: has no cells, so there is nothing to prove"):
+        prove(dataclasses.replace(KERNELS, cells={}))
+
+
 def test_a_record_that_accepts_nothing_is_not_called_proven():
     with pytest.raises(AssertionError, match="nothing to prove"):
         prove(dataclasses.replace(KERNELS, accepts=lambda *arrays: False))
