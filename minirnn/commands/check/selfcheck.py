@@ -1,11 +1,11 @@
-"""Every cell's hand-written backward pass, checked by three independent judges in float32 and float64.
+"""Every cell's hand-written backward pass before three independent judges, in float32 and float64.
 
     finite differences   of the forward pass, in the cell's own precision
     complex step         the same forward pass on complex numbers
     autograd             the engine's derivative of the same forward pass, run on Tensors
 
-The judges share only the forward pass. The sizes are pairwise distinct (B 3, I 4, H 5), and states and upstream
-gradients are random, so that a transpose or a missing term changes the result.
+The judges share the forward pass and nothing else. Sizes are pairwise distinct (B 3, I 4, H 5), states and upstream
+gradients are random, so that neither a transpose nor a dropped term can hide.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ class CheckedCell:
     """A cell with fixed options: its step and the step's backward, and the names and shapes of the step's arguments."""
 
     name: str
-    cell: Cell
     step: Callable[..., Any]
     backward: Callable[..., Any]
     shapes: dict[str, tuple[int, ...]]
@@ -72,31 +71,32 @@ CHECKED_CELLS = tuple(
 
 
 def judge_cell(cell: CheckedCell, dtype: str, seed: int = 0) -> Iterator[Result]:
-    """The verdicts of the three judges on `cell`, whose arguments and upstream gradients are drawn from `seed`."""
+    """Yield the verdicts of the three judges on `cell`; `seed` determines its arguments and upstream gradients."""
     rng = np.random.default_rng(seed)
-    names = list(subject.shapes)
-    inputs = [rng.standard_normal(shape).astype(dtype) for shape in subject.shapes.values()]
-    upstream = [rng.standard_normal((B, H)).astype(dtype) for _ in subject.cell.states]
-    into = upstream if len(upstream) > 1 else upstream[0]
-    for judge, method in zip(JUDGES, ("differences", "complex"), strict=False):
-        report = check(subject.step, subject.backward, inputs, upstream=into, judge=method, seed=seed, names=names)  # type: ignore[arg-type]
-        yield Result(subject.name, dtype, judge, report)
-    *_, cache = subject.step(*inputs)
-    report = compare(subject.backward(*upstream, cache), by_autograd(subject, inputs, upstream), names=names)
-    yield Result(subject.name, dtype, JUDGES[-1], report)
+    inputs = [rng.standard_normal(shape).astype(dtype) for shape in cell.shapes.values()]
+    upstream = [rng.standard_normal((B, H)).astype(dtype) for _ in range(cell.outputs)]
+    names = list(cell.shapes)
+    question = (cell.step, cell.backward, inputs)
+    given = upstream if cell.outputs > 1 else upstream[0]
+    for judge, way in (("finite differences", "differences"), ("complex step", "complex")):
+        report = check(*question, upstream=given, judge=way, seed=seed, names=names)  # type: ignore[arg-type]
+        yield Result(cell.name, dtype, judge, report)
+    *_, cache = cell.step(*inputs)
+    by_hand = cell.backward(*upstream, cache)
+    yield Result(cell.name, dtype, "autograd", compare(by_hand, by_autograd(cell, inputs, upstream), names=names))
 
 
 def by_autograd(cell: CheckedCell, inputs: list[np.ndarray], upstream: list[np.ndarray]) -> list[Any]:
-    """The gradients of sum(upstream * output) that the engine derives from the step alone."""
+    """Return the gradients of sum(upstream * output) that the engine derives from the step alone."""
     tensors = [Tensor(array, requires_grad=True) for array in inputs]
-    *outputs, _cache = subject.step(*tensors)
+    *outputs, _cache = cell.step(*tensors)
     total = sum((output * u).sum() for output, u in zip(outputs, upstream, strict=True))
     total.backward()
     return [tensor.grad for tensor in tensors]
 
 
 def run(seed: int = 0) -> Iterator[Result]:
-    """Every cell in every dtype before every judge, one result after the other."""
+    """Yield the results of all cells, dtypes and judges."""
     for cell in CHECKED_CELLS:
         for dtype in DTYPES:
-            yield from judge_cell(subject, dtype, seed)
+            yield from judge_cell(cell, dtype, seed)

@@ -1,4 +1,4 @@
-"""The self-check passes on minirnn's cells, and every judge finds a planted mistake."""
+"""The self-check passes on the cells as they are, and every judge sees a planted mistake."""
 
 import dataclasses
 
@@ -31,14 +31,14 @@ def test_a_small_mistake_in_any_one_gradient_fails_before_each_judge(cell, dtype
     for index, name in enumerate(cell.shapes):
 
         def wrong(*arguments, index=index):
-            grads = list(subject.backward(*arguments))
+            grads = list(cell.backward(*arguments))
             grads[index] = grads[index] * np.asarray(1.001, grads[index].dtype)
             return tuple(grads)
 
-        for result in judge_cell(dataclasses.replace(subject, backward=wrong), dtype):
+        for result in judge_cell(dataclasses.replace(cell, backward=wrong), dtype):
             assert result.report.verdict is Verdict.FAIL, (name, result.judge)
             assert result.report.failed() == (name,), result.judge
 
 
-def test_the_sizes_are_distinct_so_that_a_transpose_shows():
+def test_sizes_are_distinct_so_that_no_transpose_hides():
     assert len({selfcheck.B, selfcheck.I, selfcheck.H}) == 3
