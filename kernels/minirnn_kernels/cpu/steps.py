@@ -216,9 +216,8 @@ def steps(rnn_inference: Any, lstm_inference: Any, gru_inference: Any) -> dict[s
         _run("gru", W_ih.nbytes + W_hh.nbytes, (x, h, W_ih, W_hh, b_ih, b_hh), (h_next,))
         return h_next
 
-    return {
-        name: _explained(CELLS[name], step) for name, step in zip(CELLS, (rnn_step, lstm_step, gru_step), strict=True)
-    }
+    of_cell: dict[str, Callable[..., Any]] = {"rnn": rnn_step, "lstm": lstm_step, "gru": gru_step}
+    return {name: _explained(CELLS[name], step) for name, step in of_cell.items()}
 
 
 def _explained(cell: Cell, step: Callable[..., Any]) -> Callable[..., Any]:
