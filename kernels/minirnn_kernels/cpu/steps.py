@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from numba import prange, types
 
-from minirnn_kernels.cell import CELLS, GRU, LSTM, RNN
+from minirnn_kernels.cell import CELLS, GRU, LSTM, RNN, Cell
 from minirnn_kernels.contract import Arrays
 from minirnn_kernels.cpu import compilation, cost_model, launch
 from minirnn_kernels.cpu.compilation import compiled, compiled_threads
@@ -165,7 +165,6 @@ def _run(cell_name: str, weight_bytes: int, arrays: tuple[Array, ...], others: t
         else:
             fits = _on_threads(_compiled(cell_name, dtype, True), weight_bytes, (*arrays, *others, parts))
     except TypeError:  # the compiled function takes only contiguous arrays
-        check_step(CELLS[cell_name], accepts, arrays)
         plain = tuple(map(contiguous, arrays))
         if all(a is b for a, b in zip(plain, arrays, strict=True)):
             raise
@@ -218,7 +217,19 @@ def steps(rnn_inference: Any, lstm_inference: Any, gru_inference: Any) -> dict[s
         _run("gru", W_ih.nbytes + W_hh.nbytes, (x, h, W_ih, W_hh, b_ih, b_hh), (h_next,))
         return h_next
 
-    found: dict[str, Any] = {"rnn": rnn_step, "lstm": lstm_step, "gru": gru_step}
-    for step in found.values():
-        step.checks = True  # `validation.validated` need not check the arguments again
-    return found
+    of_cell: dict[str, Callable[..., Any]] = {"rnn": rnn_step, "lstm": lstm_step, "gru": gru_step}
+    return {name: _explained(CELLS[name], step) for name, step in of_cell.items()}
+
+
+def _explained(cell: Cell, step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the step with the errors of `check_step` in place of those that a wrong type of argument causes in it."""
+
+    def explained(*arguments: Any, **options: Any) -> Any:
+        try:
+            return step(*arguments, **options)
+        except (TypeError, AttributeError):
+            check_step(cell, accepts, arguments)
+            raise
+
+    explained.checks = True  # type: ignore[attr-defined]  # `validation.validated` need not check the arguments again
+    return explained
