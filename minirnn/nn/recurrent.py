@@ -1,8 +1,7 @@
 """RNN, LSTM and GRU: whole sequences and single steps, with PyTorch's names, shapes and defaults.
 
-A module holds parameters only. States are arguments and results. Each class has its equations in its docstring;
-`minirnn_kernels.gates` has them as code, with the derivations of the backward passes. `_recurrent_base.py` has the
-shared code.
+A module holds parameters only; states are arguments and results. `minirnn_kernels.gates` has the equations as code,
+with the derivations of the backward passes, and `_recurrent_base.py` has the shared code.
 """
 
 from typing import Any
