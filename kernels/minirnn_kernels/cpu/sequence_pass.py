@@ -101,7 +101,7 @@ def share(part: int, parts: int, n: int) -> Any:
 
 @compiled
 def bundles_of(job: Any, like: Any) -> Any:
-    """Return the number of bundles in the packed weights, and the width of one in columns; see `pack_columns`."""
+    """Return the number of bundles in the packed weights, and the width of a bundle in columns; see `pack_columns`."""
     units = units_of(job, like)
     return job.Hp // units, units * job.gates
 
@@ -116,7 +116,11 @@ def units_of(job: Any, like: Any) -> int:
 def multiply_bundle(
     like: Any, p: int, n: int, a: int, a_stride: int, P: Any, c: int, c_stride: int, add: int, job: Any
 ) -> None:
-    """Multiply n rows of a by bundle p of P, into the entries of its units in each block of n rows of G at c."""
+    """Multiply n rows of a by bundle p of P.
+
+    The products are written to the n rows of G at address c: in each block, to the entries of the bundle's units. With
+    `add`, they are added instead.
+    """
     L, size, vectors = lanes(like), P.itemsize, 3 if job.gates == GRU_GATES else PANEL
     block = size * (L if job.gates == RNN_GATES else job.Hp)  # from one vector of a row to the next
     panels = max(1, job.gates // vectors)
@@ -386,7 +390,10 @@ def gradients_weights(part: int, job: Any, like: Any) -> None:
 def rows_of_gradient(
     like: Any, block: Any, begin: int, end: int, terms: int, panels: Any, dW: Any, row: int, add: bool, job: Any
 ) -> None:
-    """Multiply columns `begin` to `end` of the block by all panels, into rows of dW; `row` is that of column 0."""
+    """Multiply columns `begin` to `end` of the block by all panels, and write the products to rows of dW.
+
+    `row` is the row of dW for column 0. With `add`, the products are added to dW.
+    """
     width = PANEL * lanes(like)
     size = block.itemsize
     if end <= begin:

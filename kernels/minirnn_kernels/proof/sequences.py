@@ -30,7 +30,7 @@ def prove(
     only_cells: Sequence[str] | None = None,
     transfer: Transfer = Transfer(),  # noqa: B008 (it is immutable)
 ) -> None:
-    """Raise AssertionError unless `record` keeps the contract in every case, for each dtype that it accepts.
+    """Raise AssertionError unless `record` fulfils the contract in every case, for each dtype that it accepts.
 
     rounding: the precision allowed for products of float32 arrays: "strict", "high" (3xTF32) or "fast" (TF32).
     only_dtypes, only_cells: limit the proof to these dtypes and to these names of `VARIANTS`.
