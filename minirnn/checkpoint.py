@@ -63,8 +63,8 @@ def save(path: str | os.PathLike[str], state: Any) -> None:
 def load(path: str | os.PathLike[str]) -> Any:
     """Return the state that `save` wrote to `path`. Arrays are writable, in C order, with their dtype and shape.
 
-    Raises CheckpointError if the file is missing, unreadable, truncated, not a checkpoint, of another format version,
-    or lacks an array that its tree names.
+    Raises CheckpointError if the file is missing, unreadable, truncated or not a checkpoint, has another format
+    version, or lacks an array that its tree names.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -164,7 +164,7 @@ def _read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace the file at `path` by `content`, or raise OSError and leave the file unchanged."""
+    """Replace the file at `path` with `content`, or raise OSError and leave the file unchanged."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         with open(temporary, "wb") as file:

@@ -35,7 +35,7 @@ __all__ = ["main", "measure", "usable_records"]
 Event = dict[str, Any]
 
 PEAK = "multiply-adds"  # its name among the contenders
-OURS = ("numba", "numpy")  # the records of this package that are measured, the faster first
+OURS = ("numba", "numpy")  # the records of this package that are measured, fastest first
 
 
 def main() -> None:
@@ -82,7 +82,7 @@ def _records(kernel: str | None) -> Iterator[Kernels]:
 
 
 def usable_records() -> list[str]:
-    """Return the names of our records that can run here, the fastest first."""
+    """Return the names of our records that can run on this machine, fastest first."""
     available = minirnn_kernels.available()
     return [name for name in OURS if available[name] is None]
 

@@ -28,7 +28,7 @@ class Batches:
     The ids at the end of the streams that do not fill a window are left out; with `keep_tail` they form a shorter
     window.
 
-    `position` is the index of the window that `next` returns next: store it to stop a run, set it to continue one.
+    `position` is the index of the window that `next` returns next: save it when a run stops, and set it to continue.
     Iteration runs from `position` to the end of the text and resets `position` to 0.
     """
 

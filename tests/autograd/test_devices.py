@@ -172,12 +172,12 @@ def test_the_kernels_follow_the_arrays(monkeypatch):
     with minirnn.kernels("cupy"):
         assert backends.chosen(there(a)).name == "cupy"
         with pytest.raises(
-            TypeError, match=r'cupy kernels can\'t take arrays of numpy float32; minirnn.kernels\("numba'
+            TypeError, match=r'the cupy kernels do not accept arrays of numpy float32; use minirnn.kernels\("numba'
         ):
             backends.chosen(a)
     monkeypatch.setenv("MINIRNN_KERNELS", "numba")
     with pytest.raises(
-        TypeError, match=r'numba kernels can\'t take arrays of cupy float32; minirnn.kernels\("cupy"\) can'
+        TypeError, match=r'the numba kernels do not accept arrays of cupy float32; use minirnn.kernels\("cupy"\)'
     ):
         backends.chosen(there(a))
     with pytest.raises(TypeError, match="a recurrent layer: arrays on two devices"):

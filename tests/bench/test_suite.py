@@ -1,4 +1,4 @@
-"""A small complete run in worker processes: the schema of the document, refusals by name, and error messages."""
+"""A small complete run in worker processes: the schema of the document, messages about refused kernels, and errors."""
 
 import json
 import math

@@ -100,7 +100,7 @@ def _addresses(stretches: tuple[Callable[..., None], ...], dtype: Any) -> Any:
 
 @contextmanager
 def _slow_compilation_announced() -> Iterator[None]:
-    """Print a line, once in a process, if the block takes longer than a second."""
+    """Print a line, once per process, if the block takes longer than a second."""
     timer = threading.Timer(1.0, _announce)
     timer.daemon = True
     timer.start()

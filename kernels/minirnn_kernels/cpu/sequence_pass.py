@@ -101,7 +101,7 @@ def share(part: int, parts: int, n: int) -> Any:
 
 @compiled
 def bundles_of(job: Any, like: Any) -> Any:
-    """Return the number of bundles in the packed weights, and the width of one in columns; see `pack_columns`."""
+    """Return the number of bundles in the packed weights, and the width of a bundle in columns; see `pack_columns`."""
     units = units_of(job, like)
     return job.Hp // units, units * job.gates
 
@@ -386,7 +386,10 @@ def gradients_weights(part: int, job: Any, like: Any) -> None:
 def rows_of_gradient(
     like: Any, block: Any, begin: int, end: int, terms: int, panels: Any, dW: Any, row: int, add: bool, job: Any
 ) -> None:
-    """Multiply columns `begin` to `end` of the block by all panels, into rows of dW; `row` is that of column 0."""
+    """Multiply columns `begin` to `end` of the block by all panels, and write the products to rows of dW.
+
+    `row` is the row of dW for column 0. With `add`, the products are added to dW.
+    """
     width = PANEL * lanes(like)
     size = block.itemsize
     if end <= begin:

@@ -57,7 +57,7 @@ def step_forward(device: Device, s: GateStep) -> None:
 
 
 def step_backward(device: Device, s: GateStep) -> None:
-    """Launch gates_backward: fill da of one step, and turn carry into that of the step before."""
+    """Launch gates_backward: fill da of one step, and replace carry with that of the previous step."""
     arrays = (
         *_with_strides(None if s.cell is RNN else s.gates), *_with_stride(s.c_prev), *_with_stride(s.c),
         *_with_stride(s.h_prev if s.cell is GRU else None), *_with_stride(s.h if s.cell is RNN else None),
@@ -67,19 +67,19 @@ def step_backward(device: Device, s: GateStep) -> None:
 
 
 def _with_stride(a: Array | None) -> tuple[Any, Any]:
-    """Return an array (B, H) and the distance between its rows in elements, which is 0 for None."""
+    """Return an array (B, H) and the stride of its rows in elements, which is 0 for None."""
     return a, np.int64(0 if a is None else a.strides[-2] // a.itemsize)
 
 
 def _with_strides(a: Array | None) -> tuple[Any, Any, Any]:
-    """Return an array (n, B, H) and the distances between its gates and between its rows in elements."""
+    """Return an array (n, B, H) and the strides of its gates and of its rows in elements."""
     return a, np.int64(0 if a is None else a.strides[0] // a.itemsize), _with_stride(a)[1]
 
 
 def _launch_gates(
     device: Device, name: str, step: GateStep, filled: Any, arrays: tuple[Any, ...], times: tuple[int, ...]
 ) -> None:
-    """Launch a kernel of src/gates.cu for all rows and units of the array that it fills: (..., B, H) S."""
+    """Launch a kernel of src/gates.cu for all rows and units of `filled` (..., B, H) S, the array it fills."""
     B, H = filled.shape[-2:]
     if B == 0:
         return
@@ -122,7 +122,7 @@ def gates(device: Device) -> Gates:
         step_forward(device, GateStep(GRU, gates, h, h_prev=h_prev))
 
     def gru_backward(gates: Array, h_prev: Array, dh: Array, da: Array) -> None:
-        # dh is passed as the carry: the kernel adds the carry to the gradient, and replaces it by z * dh.
+        # dh is passed as the carry: the kernel adds the carry to the gradient, and replaces it with z * dh.
         step_backward(device, GateStep(GRU, gates, h_prev=h_prev, carry=dh, da=da))
 
     return Gates(

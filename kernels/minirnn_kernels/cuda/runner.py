@@ -63,7 +63,7 @@ class Runner:
         self._graph = lru_cache(MOST_GRAPHS)(self._captured)
 
     def check(self) -> None:
-        """Raise RuntimeError if a kernel of an earlier call stopped waiting."""
+        """Raise RuntimeError if a kernel of an earlier call gave up waiting for the other blocks of its team."""
         if self.device.failed():
             raise RuntimeError(GAVE_UP)
 

@@ -1,4 +1,4 @@
-"""The proof that a record of kernels keeps the contract: every function against `gates.py` in float64.
+"""The proof that a record of kernels fulfils the contract: every function against `gates.py` in float64.
 
     prove(minirnn_kernels.get("numpy"))
 

@@ -21,7 +21,7 @@ quiet = np.errstate(over="ignore", invalid="ignore")
 
 
 def sigmoid_(a: Array) -> None:
-    """Replace a by 1 / (1 + e^-a), in place; repeats `gates.sigmoid` for real numbers."""
+    """Replace a with 1 / (1 + e^-a), in place; repeats `gates.sigmoid` for real numbers."""
     np.negative(a, out=a)
     np.exp(a, out=a)
     a += 1
@@ -33,7 +33,7 @@ def sigmoid_(a: Array) -> None:
 
 @quiet
 def rnn(a: Array, nonlinearity: str) -> None:
-    """Replace a (B, H), the pre-activations, by h."""
+    """Replace a (B, H), the pre-activations, with h."""
     if nonlinearity == "tanh":
         np.tanh(a, out=a)
     else:
@@ -42,7 +42,7 @@ def rnn(a: Array, nonlinearity: str) -> None:
 
 @quiet
 def rnn_backward(h: Array, dh: Array, nonlinearity: str) -> None:
-    """Replace dh (B, H) by da."""
+    """Replace dh (B, H) with da."""
     if nonlinearity == "tanh":  # da = dh (1 - h^2)
         slope = h * h
         np.subtract(1, slope, out=slope)
@@ -56,7 +56,7 @@ def rnn_backward(h: Array, dh: Array, nonlinearity: str) -> None:
 
 @quiet
 def lstm(gates: Array, c_prev: Array, c: Array, h: Array) -> None:
-    """Replace gates (4, B, H), the pre-activations, by i, f, g, o, and fill c and h (B, H). c can be c_prev."""
+    """Replace gates (4, B, H), the pre-activations, with i, f, g, o, and fill c and h (B, H). c can be c_prev."""
     i, f, g, o = gates
     sigmoid_(gates[:2])
     np.tanh(g, out=g)
@@ -79,7 +79,7 @@ def lstm(gates: Array, c_prev: Array, c: Array, h: Array) -> None:
 
 @quiet
 def lstm_backward(gates: Array, c_prev: Array, c: Array, dh: Array, dc: Array, da: Array) -> None:
-    """Fill da (4, B, H) from gates (4, B, H), and replace dc (B, H) by dc_prev."""
+    """Fill da (4, B, H) from gates (4, B, H), and replace dc (B, H) with dc_prev."""
     i, f, g, o = gates
     da_i, da_f, da_g, da_o = da
 
@@ -112,7 +112,7 @@ def lstm_backward(gates: Array, c_prev: Array, c: Array, dh: Array, dc: Array, d
 
 @quiet
 def gru(gates: Array, h_prev: Array, h: Array) -> None:
-    """Replace gates (4, B, H), the pre-activations, by n, r, z, q, and fill h (B, H)."""
+    """Replace gates (4, B, H), the pre-activations, with n, r, z, q, and fill h (B, H)."""
     n, r, z, q = gates
     sigmoid_(gates[1:3])
     np.multiply(r, q, out=h)
@@ -130,7 +130,7 @@ def gru(gates: Array, h_prev: Array, h: Array) -> None:
 
 @quiet
 def gru_backward(gates: Array, h_prev: Array, dh: Array, da: Array) -> None:
-    """Fill da (4, B, H) from gates (4, B, H), and replace dh (B, H) by z * dh."""
+    """Fill da (4, B, H) from gates (4, B, H), and replace dh (B, H) with z * dh."""
     n, r, z, q = gates
     da_n, da_r, da_z, dq = da
 

@@ -198,7 +198,7 @@ def tables(numbers: Numbers) -> list[Table]:
 
 @plots.style()
 def draw(numbers: Numbers) -> Any:
-    """Return a figure: the losses and gradient norms of one rate and seed, and the final loss against the rate."""
+    """Return a figure: the losses and gradient norms for one rate and seed, and the final loss against the rate."""
     figure, (left, middle, right) = plots.new_figure(columns=3, width=7.6, height=3.0)
     rates, unigram = numbers["size"]["rates"]["standard"], numbers["unigram_loss"]
     for k, way in enumerate(LIMITS):

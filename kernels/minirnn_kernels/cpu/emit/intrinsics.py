@@ -67,7 +67,7 @@ def tile3_rows(typing):
 
 @intrinsic
 def pointer(typing, address, like):
-    """Return the address as a pointer of the type of `like`, for `numba.carray` to make an array of."""
+    """Return the address as a pointer of the type of `like`, from which `numba.carray` can make an array."""
     return _value(like, (address, like), lambda builder, address_, _: _pointer(builder, like, address_))
 
 

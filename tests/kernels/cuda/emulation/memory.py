@@ -1,4 +1,4 @@
-"""Arrays between guard zones, for the emulated device: writes past their ends, and reads of freed arrays, are seen."""
+"""Arrays between guard zones, for the emulated device: writes past their ends, and reads of freed arrays, are found."""
 
 import weakref
 from collections import deque
@@ -9,7 +9,7 @@ import numpy as np
 from tests.kernels.cuda.emulation.library import LaunchError
 
 ALIGNED = 256  # bytes, as in CUDA
-GUARD = 4096  # bytes on each side of an array: an extra row mostly ends there
+GUARD = 4096  # bytes on each side of an array: an extra row usually ends there
 GUARD_BITS = (0x7FF9, 0x7FFA, 0x7FFC, 0x7FFD)  # quiet NaNs; neighbouring arrays have different ones
 FREED = 64  # the number of freed arrays whose memory is not reused
 
@@ -46,7 +46,7 @@ class _Owner:
 
 
 class Memory:
-    """Arrays between guard zones. Freed arrays become NaN and are kept for a while, for stale addresses."""
+    """Arrays between guard zones. Freed arrays become NaN and are kept for a while, so that stale reads return NaN."""
 
     def __init__(self) -> None:
         self._pieces: dict[int, tuple[_Piece, str]] = {}
