@@ -1,8 +1,8 @@
-"""The CPU kernels against PyTorch, JAX and ONNX Runtime: the whole suite behind the README's table.
+"""The CPU kernels against PyTorch, JAX and ONNX Runtime: the whole suite behind docs/performance.md.
 
     python benchmarks/cpu.py                     # everything: about 20 minutes
     python benchmarks/cpu.py --part training     # one part; --help names them
-    python benchmarks/readme_table.py benchmarks/results/cpu-DATE-CPU.json
+    python benchmarks/performance_table.py benchmarks/results/cpu-DATE-CPU.json
 
 Writes benchmarks/results/cpu-<date>-<cpu>.json, in the format that `minirnn.bench.report` describes. A part that is
 measured again replaces its earlier result in a file of the same day and machine; the other parts are kept.

@@ -34,8 +34,7 @@ def step_backward(variant, upstream, cache):
 def draw(variant, B, I, H, seed, dtype=np.float64):
     rng = np.random.default_rng(seed)
     cell, _ = split(variant)
-    K = len(cell.gates) * H
-    shapes = [(B, I), *[(B, H)] * len(cell.states), (K, I), (K, H), *[(K,)] * len(cell.biases)]
+    shapes = [(B, I), *[(B, H)] * len(cell.states), *cell.shapes(I, H).values()]
     arguments = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
     upstream = [rng.standard_normal((B, H)).astype(dtype) for _ in cell.states]
     return arguments, upstream

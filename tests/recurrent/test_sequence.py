@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minirnn import Tensor, grad, nn, no_grad
-from minirnn.recurrent.sequence import layer, reverse, run, unroll
+from minirnn.recurrent.sequence import layer, reverse, run, step_weights, unroll
 from minirnn.recurrent.state import detach
 from minirnn_kernels.cell import CELLS
 
@@ -24,10 +24,9 @@ def sizes(draw):
 
 
 def arrays(kind, T, B, I, H, seed, scale=0.8):
-    """Return x, the states, W_ih, W_hh, b_ih, b_hh, and the generator."""
+    """Return x, the states, W_ih, W_hh, b_ih, b_hh and any weights per unit, and the generator."""
     rng = np.random.default_rng(seed)
-    K = len(CELLS[kind].gates) * H
-    shapes = [(T, B, I), *[(B, H)] * STATES[kind], (K, I), (K, H), (K,), (K,)]
+    shapes = [(T, B, I), *[(B, H)] * STATES[kind], *CELLS[kind].parameters(I, H).values()]
     return [rng.uniform(-scale, scale, shape) for shape in shapes], rng
 
 
@@ -39,8 +38,8 @@ def outputs(kind, leaves, lengths=None, **options):
 
 def unrolled(kind, leaves, lengths=None, **options):
     n = STATES[kind]
-    biases = leaves[3 + n :] if len(CELLS[kind].biases) == 2 else [leaves[3 + n] + leaves[4 + n]]
-    return list(unroll(kind, *leaves[: 3 + n], *biases, lengths=lengths, **options))
+    weights = step_weights(kind, *leaves[1 + n :])
+    return list(unroll(kind, *leaves[: 1 + n], *weights, lengths=lengths, **options))
 
 
 def all_gradients(function, values, upstream):

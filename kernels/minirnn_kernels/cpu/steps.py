@@ -102,32 +102,35 @@ def _gru_units(
     return True
 
 
+# The threads combine their answers as a product, because Numba has no reduction by `&=`.
+
+
 @compiled_threads
 def _rnn_parts(x: Array, h: Array, W_ih: Array, W_hh: Array, b: Array, h_next: Array, relu: int, parts: int) -> bool:
-    fits = True
+    fits = 1
     for part in prange(parts):
-        fits &= _rnn_units(x, h, W_ih, W_hh, b, h_next, relu, part, parts)
-    return fits
+        fits *= _rnn_units(x, h, W_ih, W_hh, b, h_next, relu, part, parts)
+    return fits == 1
 
 
 @compiled_threads
 def _lstm_parts(
     x: Array, h: Array, c: Array, W_ih: Array, W_hh: Array, b: Array, h_next: Array, c_next: Array, parts: int
 ) -> bool:
-    fits = True
+    fits = 1
     for part in prange(parts):
-        fits &= _lstm_units(x, h, c, W_ih, W_hh, b, h_next, c_next, part, parts)
-    return fits
+        fits *= _lstm_units(x, h, c, W_ih, W_hh, b, h_next, c_next, part, parts)
+    return fits == 1
 
 
 @compiled_threads
 def _gru_parts(
     x: Array, h: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array, h_next: Array, parts: int
 ) -> bool:
-    fits = True
+    fits = 1
     for part in prange(parts):
-        fits &= _gru_units(x, h, W_ih, W_hh, b_ih, b_hh, h_next, part, parts)
-    return fits
+        fits *= _gru_units(x, h, W_ih, W_hh, b_ih, b_hh, h_next, part, parts)
+    return fits == 1
 
 
 UNITS_AND_PARTS = {
