@@ -16,17 +16,21 @@ from minirnn_kernels.contract import Arrays, Cache, CellKernels, Kernels
 Accepts = Callable[..., bool]
 
 
-def validated(record: Kernels) -> Kernels:
+def validated(record: Kernels, *, converts_upstreams: bool = False) -> Kernels:
     """Return the record with a check of every argument in front of each function of its cells.
+
+    converts_upstreams: whether the backward functions convert upstream gradients of another dtype.
 
     The functions raise ValueError for a wrong shape or length and TypeError for a wrong type or dtype, naming the
     argument, what was given and what was expected.
     """
-    checked = {name: _validated(CELLS[name], of, record.accepts) for name, of in record.cells.items()}
+    checked = {
+        name: _validated(CELLS[name], of, record.accepts, converts_upstreams) for name, of in record.cells.items()
+    }
     return replace(record, cells=checked)
 
 
-def _validated(cell: Cell, of: CellKernels, accepts: Accepts) -> CellKernels:
+def _validated(cell: Cell, of: CellKernels, accepts: Accepts, converts_upstreams: bool) -> CellKernels:
     count = len(cell.inputs)
 
     @wraps(of.forward)
@@ -46,7 +50,7 @@ def _validated(cell: Cell, of: CellKernels, accepts: Accepts) -> CellKernels:
     @wraps(of.backward)
     def backward(*arguments: Any, **options: Any) -> Arrays:
         *upstreams, cache = arguments
-        check_upstreams(cell, accepts, upstreams, cache)
+        check_upstreams(cell, accepts, upstreams, cache, converts_upstreams)
         return of.backward(*arguments, **options)
 
     @wraps(of.step)
@@ -119,7 +123,9 @@ def _check_kinds(names: Sequence[str], accepts: Accepts, arguments: Sequence[Any
     raise TypeError(f"expected arrays of one kind and dtype, got {kinds}")
 
 
-def check_upstreams(cell: Cell, accepts: Accepts, upstreams: Sequence[Any], cache: Any) -> None:
+def check_upstreams(
+    cell: Cell, accepts: Accepts, upstreams: Sequence[Any], cache: Any, any_dtype: bool = False
+) -> None:
     """Raise unless the upstream gradients (dout, then one per state) fit the forward that made the cache."""
     if not isinstance(cache, Cache):
         raise TypeError(f"cache: expected the last result of the forward, got {type(cache).__name__}")
@@ -133,7 +139,7 @@ def check_upstreams(cell: Cell, accepts: Accepts, upstreams: Sequence[Any], cach
             continue
         if not hasattr(a, "dtype") or not hasattr(a, "shape"):
             raise TypeError(f"{name}: expected an array or None, got {type(a).__name__}")
-        if a.dtype != cache.dtype or not accepts(a):
+        if not accepts(a) or not (any_dtype or a.dtype == cache.dtype):
             raise TypeError(f"{name}: expected {cache.dtype} as in the forward, got {type(a).__name__} of {a.dtype}")
         if a.shape != shape:
             raise ValueError(f"{name}: expected shape {shape} as in the forward, got {a.shape}")

@@ -4,6 +4,8 @@ A module holds parameters only; states are arguments and results. `minirnn_kerne
 with the derivations of the backward passes, and `_recurrent_base.py` has the shared code.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,6 @@ from minirnn.nn._recurrent_base import RecurrentCell, RecurrentLayers
 from minirnn_kernels.gates import check_nonlinearity
 
 __all__ = ["GRU", "LAYERS", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
-
-State = tuple[Any, Any]  # (h, c): Tensors or arrays
 
 
 class RNN(RecurrentLayers):
@@ -161,7 +161,7 @@ class LSTM(RecurrentLayers):
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype=dtype, rng=rng
         )
 
-    def forward(self, x: Any, state: State | None = None, lengths: Any = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Compute the layers over a sequence.
 
         Args:
@@ -370,7 +370,7 @@ class LSTMCell(RecurrentCell):
     ) -> None:
         super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng)
 
-    def forward(self, x: Any, state: State | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Any, state: Any = None) -> tuple[Tensor, Tensor]:
         """Compute one step.
 
         Args:

@@ -230,7 +230,7 @@ def _explained(cell: Cell, step: Callable[..., Any]) -> Callable[..., Any]:
     def explained(*arguments: Any, **options: Any) -> Any:
         try:
             return step(*arguments, **options)
-        except (TypeError, AttributeError):
+        except Exception:
             check_step(cell, accepts, arguments)
             raise
 

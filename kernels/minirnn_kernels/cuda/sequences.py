@@ -64,7 +64,7 @@ def kernels(device: Device, *, level: int | None = None, team: str | None = None
         lstm=of_cell(lstm_arguments),
         gru=of_cell(partial(gru_arguments, device.xp)),
     )
-    return validated(record)
+    return validated(record, converts_upstreams=True)
 
 
 def accepts(device: Device, *arrays: Any) -> bool:
