@@ -198,6 +198,7 @@ def steps(rnn_inference: Any, lstm_inference: Any, gru_inference: Any) -> dict[s
         """Return h'; shapes as in `contract`."""
         check_nonlinearity(nonlinearity)
         if len(h) > cost_model.MAX_ROWS_FOR_STEP_KERNELS:
+            check_step(RNN, accepts, (x, h, W_ih, W_hh, b))
             return rnn_inference(x[None], h, W_ih, W_hh, b, nonlinearity=nonlinearity)[1]
         h_next = np.empty(h.shape, h.dtype)
         relu = int(nonlinearity == "relu")
@@ -207,6 +208,7 @@ def steps(rnn_inference: Any, lstm_inference: Any, gru_inference: Any) -> dict[s
     def lstm_step(x: Array, h: Array, c: Array, W_ih: Array, W_hh: Array, b: Array) -> Arrays:
         """Return h' and c'; shapes as in `contract`."""
         if len(h) > cost_model.MAX_ROWS_FOR_STEP_KERNELS:
+            check_step(LSTM, accepts, (x, h, c, W_ih, W_hh, b))
             return tuple(lstm_inference(x[None], h, c, W_ih, W_hh, b)[1:])
         made = np.empty(h.shape, h.dtype), np.empty(h.shape, h.dtype)
         _run("lstm", W_ih.nbytes + W_hh.nbytes, (x, h, c, W_ih, W_hh, b), made)
@@ -215,6 +217,7 @@ def steps(rnn_inference: Any, lstm_inference: Any, gru_inference: Any) -> dict[s
     def gru_step(x: Array, h: Array, W_ih: Array, W_hh: Array, b_ih: Array, b_hh: Array) -> Array:
         """Return h'; shapes as in `contract`."""
         if len(h) > cost_model.MAX_ROWS_FOR_STEP_KERNELS:
+            check_step(GRU, accepts, (x, h, W_ih, W_hh, b_ih, b_hh))
             return gru_inference(x[None], h, W_ih, W_hh, b_ih, b_hh)[1]
         h_next = np.empty(h.shape, h.dtype)
         _run("gru", W_ih.nbytes + W_hh.nbytes, (x, h, W_ih, W_hh, b_ih, b_hh), (h_next,))
