@@ -185,8 +185,10 @@ def _lstm(
     ends = _Ends(lengths, T, B)
     x = ends.without_padding(x) if training else x
     W_hh = np.ascontiguousarray(W_hh)
-    h, c_n = _with_initial(h0, T), np.empty_like(c0)
-    c = _with_initial(c0, T) if training else [np.array(c0)] * (T + 1)  # inference updates one array in place
+    h, c_n = _with_initial(h0, T), np.empty_like(c0, order="C")
+    c = (
+        _with_initial(c0, T) if training else [np.array(c0, order="C")] * (T + 1)
+    )  # inference updates one array in place
     G = np.empty((T, B, 4 * H), x.dtype)
     _project_(x, W_ih, b, _rows(G))
     blocks = G.reshape(T, 4, B, H)

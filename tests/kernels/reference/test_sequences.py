@@ -278,3 +278,18 @@ def test_an_unknown_nonlinearity_is_named():
     arguments, _ = draw("rnn-tanh", 2, 3, 4, 5, seed=6)
     with pytest.raises(ValueError, match="'sine', expected one of 'tanh', 'relu'"):
         KERNELS.rnn.forward(*arguments, nonlinearity="sine")
+
+
+@pytest.mark.parametrize("name", ["numpy", "loops", "fused", "numba"])
+def test_an_initial_state_in_fortran_order_gives_the_same_results(name):
+    """Inference updates a copy of c0 in place, and compiled gates need its rows contiguous."""
+    if minirnn_kernels.available()[name]:
+        pytest.skip(minirnn_kernels.available()[name])
+    T, B, I, H = 4, 3, 2, 5
+    rng = np.random.default_rng(0)
+    x, h0, c0, *weights = (
+        rng.standard_normal(s) for s in [(T, B, I), (B, H), (B, H), (4 * H, I), (4 * H, H), (4 * H,)]
+    )
+    inference = minirnn_kernels.get(name).lstm.inference
+    for a, b in zip(inference(x, h0, c0, *weights), inference(x, h0, np.asfortranarray(c0), *weights), strict=True):
+        np.testing.assert_array_equal(a, b)
